@@ -101,7 +101,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
   }
 
   test(
-    'killed under load, again and again: what was acknowledged is there, once, and without holes',
+    'N86: killed under load, again and again: what was acknowledged is there, once, and without holes',
     async () => {
       const seed = Number(process.env['TIDEMARK_SEED'] ?? Date.now() % 1e6)
       console.log(`seed ${seed}`)
@@ -155,7 +155,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     60_000 + rounds * 10_000,
   )
 
-  test('aborted under load: the log continues where it was, in the same epoch', async () => {
+  test('N86: aborted under load: the log continues where it was, in the same epoch', async () => {
     const device = new Device()
     const before = await device.identity()
     const first = await device.control<{ since: number }>('stats')
@@ -172,7 +172,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect((await device.control<{ since: number }>('stats')).since).toBeGreaterThan(first.since)
   })
 
-  test('sockets hear the head immediately, and then whenever it moves; ping is responded to', async () => {
+  test('N89: sockets hear the head immediately, and then whenever it moves; ping is responded to', async () => {
     const device = new Device()
     await device.push([['a']])
     const sockets = [await device.socket(), await device.socket()]
@@ -189,7 +189,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await expect.poll(async () => (await device.control<{ sockets: number }>('stats')).sockets).toBe(0)
   })
 
-  test('a burst of commits is a few hints, the last of which says the head', async () => {
+  test('N89: a burst of commits is a few hints, the last of which says the head', async () => {
     const device = new Device()
     const socket = await device.socket()
     await socket.heard((texts) => texts.length === 1)
@@ -200,7 +200,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     socket.close()
   })
 
-  test('a ticket is good once, at its log, and only for pages of allowed origins', async () => {
+  test('N89: a ticket is good once, at its log, and only for pages of allowed origins', async () => {
     const device = new Device()
     const asked = await device.ask('ticket', { method: 'POST', body: '{}' })
     const { ticket } = (await asked.json()) as { ticket: string }
@@ -223,7 +223,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect(forged.status).toBe(401)
   })
 
-  test('a request that is refused stores nothing in an object that has nothing yet', async () => {
+  test('N90: a request that is refused stores nothing in an object that has nothing yet', async () => {
     const device = new Device()
     const socket = new RawSocket(`${device.url}/wake?ticket=x`)
     await socket.ended
@@ -233,7 +233,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect((await device.control<{ tables: number }>('tables')).tables).toBe(5)
   })
 
-  test('verdicts are dropped after 90 days by an alarm, and no sooner', async () => {
+  test('N90: verdicts are dropped after 90 days by an alarm, and no sooner', async () => {
     const device = new Device()
     await device.push([], { cancel: [['a', 'b']] })
     const { at } = await device.control<{ at: number }>('alarm')
@@ -254,7 +254,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
 
   // Ten seconds of rest are what it takes.
   test.runIf(rounds > 10)(
-    'evicted while sockets are open: they stay, and hear the next commit',
+    'N89: evicted while sockets are open: they stay, and hear the next commit',
     { timeout: 120_000 },
     async () => {
       const device = new Device()

@@ -35,8 +35,12 @@ export class RawSocket extends EventTarget {
   heard(isWanted: (texts: readonly string[]) => boolean): Promise<readonly string[]> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (isWanted(this.texts)) resolve(this.texts)
-        else if (this.#isOver) reject(new Error(`The socket ended after ${this.texts.join()}`))
+        const isHeard = isWanted(this.texts)
+        if (!isHeard && !this.#isOver) return
+        this.removeEventListener('message', look)
+        this.removeEventListener('close', look)
+        if (isHeard) resolve(this.texts)
+        else reject(new Error(`The socket ended after ${this.texts.join()}`))
       }
       this.addEventListener('message', look)
       this.addEventListener('close', look)

@@ -87,7 +87,7 @@ async function follow(
 }
 
 describe('hints over a WebSocket', () => {
-  test('are those of the messages, whatever else comes', async () => {
+  test('N89: are those of the messages, whatever else comes', async () => {
     FakeSocket.then = (socket) => socket.open('{"head":3}', 'pong', 'nonsense', '{"head":-1}', new Blob(), '{"head":4}')
     const { asked, found } = await follow(1000)
     expect(found).toEqual(['open', 3, 4, 'end'])
