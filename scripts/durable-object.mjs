@@ -1,5 +1,5 @@
 // What a log costs in a Durable Object, in workerd on this machine: npm run durable-object. CPU time is that of the process of workerd,
-// so it counts what else it does (HTTP, SQLite), and depends little on what the machine has to do besides. Also the longer run of the faults.
+// so it counts what else it does (HTTP, SQLite), and depends little on the load of the machine. Also the longer run of the faults.
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
