@@ -37,11 +37,14 @@ export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { r
   return undefined
 }
 
-/** What becomes of a commit; nothing if it is to be stored. `no`: what `accept` has against it. */
-export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefined): Verdict | undefined {
+/** What the owner's rules say about a commit; `'unknown'`: they failed. */
+export type OwnersReply = Refusal | 'unknown' | undefined
+
+/** What becomes of a commit; nothing if it is to be stored. */
+export function judge(commit: CheckedCommit, known: Known, reply: OwnersReply): Verdict | undefined {
   const before = settled(commit, known)
   if (before !== undefined) return before
-  const flaw = commit.flaw ?? no
+  const flaw = commit.flaw ?? (reply === 'unknown' ? undefined : reply)
   if (flaw !== undefined) return refused(flaw.code, flaw.message)
   for (const { stream } of commit.events) {
     const first = known.waiting.get(stream)
@@ -56,7 +59,9 @@ export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefin
     const last = known.last.get(stream)?.id ?? null
     if (last !== wanted) return { conflict: { stream, last } }
   }
-  return commit.condition === undefined ? undefined : matching(commit, commit.condition, known)
+  const match = commit.condition && matching(commit, commit.condition, known)
+  // Waits alone, until the rules can be asked about it.
+  return match ?? (reply === 'unknown' ? { behind: commit.id } : undefined)
 }
 
 function matching(

@@ -8,7 +8,7 @@ import type { LogStore } from './log-store.js'
 import { PushState } from './push-state.js'
 import { pagesOf } from './pull-page.js'
 import { RequestRefusedError } from './request-refused.js'
-import { settled } from './rules.js'
+import { settled, type OwnersReply } from './rules.js'
 
 /** Who pushes, and what may be pushed. */
 export interface PushSession {
@@ -18,11 +18,14 @@ export interface PushSession {
   readonly epoch?: string
   /**
    * Called once for each commit on which there is no verdict yet, before anything is locked. What it returns is why the
-   * commit is refused, for good. If it throws, the push fails and nothing of it is stored.
+   * commit is refused, for good. A commit for which it throws is not decided, and holds up no other one. If it throws for
+   * all that it is asked about, the push rejects with that, and nothing of it is stored.
    *
    * @default every commit is accepted
    */
   readonly accept?: (commit: WireCommit) => void | undefined | Refusal | Promise<void | undefined | Refusal>
+  /** Gets what `accept` threw for a commit, where the push succeeds all the same. @default nothing is done */
+  readonly onError?: (error: unknown) => void
 }
 
 /** Which page of the log. */
@@ -89,8 +92,8 @@ export function serverLog(store: LogStore): ServerLog {
 
 async function push(store: LogStore, body: unknown, session: PushSession): Promise<PushAnswer> {
   const asked = checkPush(body)
-  const { accept } = session
-  const replies = new Map<CheckedCommit, Refusal | undefined>()
+  const { accept, onError = () => {} } = session
+  const replies = new Map<CheckedCommit, OwnersReply>()
   for (;;) {
     // A restore in between may have taken back a verdict that was there: then `accept` is asked after all.
     const outcome = await store.decide(async (log) => {
@@ -105,14 +108,26 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
       return unasked.length > 0 ? unasked : await settle(state, asked, replies)
     })
     if ('head' in outcome) return outcome
-    for (const commit of outcome) replies.set(commit, refusalOf(await accept?.(commit.given)))
+    const failed = new Map<CheckedCommit, unknown>()
+    for (const commit of outcome)
+      try {
+        replies.set(commit, refusalOf(await accept?.(commit.given)))
+      } catch (error) {
+        failed.set(commit, error)
+      }
+    // Where none could be asked about, it is the server that fails. A first fill is stored in one piece, or not at all.
+    if (failed.size === outcome.length || (failed.size > 0 && asked.at !== undefined)) throw [...failed.values()][0]
+    for (const [commit, error] of failed) {
+      replies.set(commit, 'unknown')
+      onError(error)
+    }
   }
 }
 
 async function settle(
   state: PushState,
   { commits, at, cancel }: CheckedPush,
-  replies: ReadonlyMap<CheckedCommit, Refusal | undefined>,
+  replies: ReadonlyMap<CheckedCommit, OwnersReply>,
 ): Promise<PushAnswer> {
   const answers = []
   // What is left is sent again: no push makes others wait for long.

@@ -41,8 +41,9 @@ export interface SyncHandlerOptions<C> {
   open(request: Request): Opened<C> | Response | Promise<Opened<C> | Response>
   /**
    * What the owner of the log must be able to rely on: authors, streams, types, sizes. Called once for each commit that
-   * has no verdict yet. What it returns is why the commit is refused, for good: its device tells the app. If it throws,
-   * the response is 503 and nothing is stored.
+   * has no verdict yet. What it returns is why the commit is refused, for good: its device tells the app. A commit for
+   * which it throws is not decided: it stays on its device, which asks again, and holds up no other one. If it throws for
+   * all commits of a push, the response is 503 and nothing is stored.
    *
    * @default every commit is accepted
    */
@@ -98,7 +99,7 @@ export function syncHandlerWith<C>(
 ): (request: Request) => Promise<Response> {
   onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'clock'])
   if (typeof options?.open !== 'function') throw new InvalidArgumentError('open', say`must be a function.`)
-  const { origins = [], onError = (error: unknown) => console.error(error) } = options
+  const { origins = [], onError = reportError } = options
   return async (request) => {
     if (request.method === 'OPTIONS') return preflight(request, origins)
     const seen: Record<string, string> = { [headers.version]: `${protocolVersion}`, ...corsHeaders(request, origins) }
@@ -114,6 +115,8 @@ export function syncHandlerWith<C>(
     }
   }
 }
+
+const reportError = (error: unknown) => console.error(error)
 
 const methods: Readonly<Record<string, string>> = {
   info: 'GET',
@@ -156,6 +159,7 @@ async function respond<C>(
         author,
         epoch: info.epoch,
         ...(accept && { accept: (commit: WireCommit) => accept(commit, { author, claims: claims as C }) }),
+        onError: options.onError ?? reportError,
       }),
       seen,
     )

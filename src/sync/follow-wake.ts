@@ -19,12 +19,13 @@ export interface WakeOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly as: AnsweredBy
-  /** The stream is open; its first hint says where the log is now. */
+  /** A server responds with a stream; its first hint says where the log is now. */
   readonly onOpen: () => void
+  /** A hint: it gets through. */
   readonly onHead: (head: number) => void
   /** The server has another log, epoch or author than this device believes. */
   readonly onConflict?: () => void
-  /** The stream has ended. */
+  /** The stream has ended, or could not be opened. It is tried again. */
   readonly onEnd?: () => void
 }
 
@@ -38,10 +39,11 @@ export async function followWake(options: WakeOptions, signal: AbortSignal): Pro
     if (opened.kind === 'opened') {
       options.onOpen()
       await readHints(opened, options.onHead)
-      options.onEnd?.()
     } else if (opened.kind === 'busy') least = Math.max(least, opened.after ?? 0)
     else if (opened.kind === 'refused' && isMissing(opened.status)) least = rarely
     else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
+    signal.throwIfAborted()
+    options.onEnd?.()
     await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
   }
 }

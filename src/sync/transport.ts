@@ -148,7 +148,7 @@ class FetchTransport implements Transport {
   async #open(asked: Asked): Promise<Opened | RequestFailure> {
     const first = await this.#fetch(asked)
     const isRefused = first.kind === 'refused' && first.status === 401
-    return isRefused && this.#remote.headers !== undefined ? this.#fetch(asked) : first
+    return isRefused && typeof this.#remote.headers === 'function' ? this.#fetch(asked) : first
   }
 
   async #fetch({ path, accept, as, body, signal }: Asked): Promise<Opened | RequestFailure> {
@@ -156,7 +156,7 @@ class FetchTransport implements Transport {
     let kept: Opened | undefined
     try {
       const { fetch = globalThis.fetch, headers, credentials } = this.#remote
-      const own = headers === undefined ? undefined : await request.over(Promise.resolve(headers()))
+      const own = typeof headers === 'function' ? await request.over(Promise.resolve(headers())) : headers
       const all = new Headers(own)
       for (const [name, value] of headersOf(as)) all.set(name, value)
       all.set('Accept', accept)

@@ -33,6 +33,7 @@ const order = [
   'sync',
   'memory',
   'file',
+  'postgres',
   'durable-object',
   'testing',
   'bindings',
