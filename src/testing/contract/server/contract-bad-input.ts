@@ -107,7 +107,7 @@ function wrongBodies(add: AddServerCase): void {
     ]
     const good = JSON.stringify(commit('good'))
     for (const body of [...noPushes, ...commits.map((text) => `{"commits":[${good},${text}],"cancel":[["c"]]}`)]) {
-      const shown = body.length > 200 ? `${body.slice(0, 200)}…` : body
+      const shown = body.length > 2000 ? `${body.slice(0, 2000)}… (${body.length} characters)` : body
       equal(await anna.refusedPush(body), { status: 422, code: 'invalid-push' }, shown)
     }
     equal(await anna.ids(), [], 'the log')
