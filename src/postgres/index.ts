@@ -1,6 +1,9 @@
 /** `tidemark/postgres`: logs in PostgreSQL, over a `Pool` of `pg` or over PGlite. */
 export { migratePostgres, type MigrateOptions } from './migrate-postgres.js'
 export { openPostgresLogStore, type PostgresLogStore, type PostgresLogStoreOptions } from './postgres-log-store.js'
+export { openPostgresStore, type PostgresStoreOptions } from './open-postgres-store.js'
+export type { PostgresStore } from './postgres-store.js'
+export { sqlProjector, type ProjectorSql, type SqlProjectorSpec } from './sql-projector.js'
 export { NotMigratedError } from './postgres-errors.js'
 export type { EmbeddedPostgres, PgClient, PgPool, SqlPool, SqlQueries, SqlResult, SqlRow } from './sql-client.js'
 export type { LogDecision, LoggedCommit, LoggedEvent, LogStore } from '../server/log-store.js'

@@ -105,7 +105,9 @@ const placeOf = (store: string, parts: StoreInternals, key: string): string =>
 
 /** Whether this context runs or reads what has that key. */
 export const isUsed = (store: string, parts: StoreInternals, key: string): boolean =>
-  definitionsOf(parts).get(placeOf(store, parts, key))?.users.every(closedError) === false
+  definitionsOf(parts)
+    .get(placeOf(store, parts, key))
+    ?.users.every(closedError) === false
 
 /**
  * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter
