@@ -340,7 +340,7 @@ async function open<E extends EventShape>(
   return withPorts(store, shared, ports, deviceOperations)
 }
 
-/** What a store on a server brings along. */
+/** What a store on a server consists of. */
 export interface ServerParts {
   readonly log: Log
   readonly signals: Signals

@@ -29,7 +29,7 @@ function ofNumber(value: number): string {
 
 /** Up to here a unit takes one byte, … */
 const inOne = 0x7f
-/** … and so many further ones take two. */
+/** … and this many further ones take two. */
 const inTwo = 0x4000
 
 /** A UTF-16 code unit, or a byte. None begins with the byte of the end, and larger ones have larger bytes. */

@@ -88,7 +88,7 @@ function serverParts(
   { database, place, saving }: PostgresParts,
   coordinator: AdvisoryCoordinator,
 ): ServerParts {
-  // For what is in this process; other processes are told by the log store, and look every 5 s.
+  // For what is in this process; the log store notifies other processes, which look every 5 s as well.
   const signals = openSignals(`tidemark-postgres:${logId}`)
   log.subscribe((head) => signals.post({ kind: 'head', head }))
   const commits = new StoredCommits(database, place.schema, place.log)
@@ -109,7 +109,7 @@ function serverParts(
   }
 }
 
-/** Those of PGlite: within one connection an advisory lock keeps nobody out. */
+/** Those of PGlite: an advisory lock excludes no other user of the one connection. */
 const embedded = new WeakMap<SqlPool, Map<string, AdvisoryCoordinator>>()
 
 function coordinatorOf(pool: SqlPool, database: Database, prefix: string): AdvisoryCoordinator {

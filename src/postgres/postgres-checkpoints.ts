@@ -48,6 +48,19 @@ export async function storedCheckpoint(
   return row?.['position'] as number | undefined
 }
 
+/** Removes a dead letter. Resolves with false if there is none at that position. */
+export async function removeDeadLetter(
+  { sql, schema, log }: CheckpointPlace,
+  name: string,
+  position: number,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `delete from ${schema}.dead_letters where log = $1 and name = $2 and position = $3::bigint returning 1 as one`,
+    [log, toSqlText(name), position],
+  )
+  return rows.length > 0
+}
+
 /** All positions, by name. */
 export async function storedCheckpoints({
   sql,
@@ -78,25 +91,19 @@ export function postgresCheckpoints(
     async deadLetters(name, after, limit) {
       checkPage(after, limit)
       const rows = await sql.query(
-        `select letter::text as letter from ${schema}.letters
+        `select dead_letter::text as text from ${schema}.dead_letters
           where log = $1 and name = $2 and position > $3::bigint order by position limit $4::bigint`,
         [log, toSqlText(projectionName(name)), after, limit],
       )
-      return rows.map(({ letter }) => JSON.parse(letter as string) as DeadLetterRecord)
+      return rows.map(({ text }) => JSON.parse(text as string) as DeadLetterRecord)
     },
     async countDeadLetters(name) {
       const [row] = await sql.query(
-        `select count(*)::int as count from ${schema}.letters where log = $1 and name = $2`,
+        `select count(*)::int as count from ${schema}.dead_letters where log = $1 and name = $2`,
         [log, toSqlText(projectionName(name))],
       )
       return Number(row?.['count'])
     },
-    async removeDeadLetter(name, position) {
-      const rows = await sql.query(
-        `delete from ${schema}.letters where log = $1 and name = $2 and position = $3::bigint returning 1 as one`,
-        [log, toSqlText(projectionName(name)), position],
-      )
-      return rows.length > 0
-    },
+    removeDeadLetter: (name, position) => removeDeadLetter(place, projectionName(name), position),
   }
 }

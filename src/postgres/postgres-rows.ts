@@ -39,7 +39,7 @@ const longestKey = 1300
 /** How often a change is tried that others come before. */
 const maxTries = 1000
 
-/** What a transition stores beside the state. */
+/** What a transition stores in addition to the state. */
 interface Beside {
   readonly slot?: Slot
   /** As the function of the database takes them. */
@@ -54,6 +54,8 @@ export class PostgresRows implements ReadModelStorage {
   readonly #definition: Projection
   readonly #key: string
   readonly #numbers: TableNumbers
+  /** It was looked at once that the rows are of this definition. */
+  #isOfDefinition = false
   #closed = false
 
   constructor(sql: ReadModelSql, definition: Projection, log: string) {
@@ -65,7 +67,7 @@ export class PostgresRows implements ReadModelStorage {
   }
 
   async open(): Promise<void> {
-    assertSameDefinition(this.#definition, await this.state())
+    await this.state()
   }
 
   close(): void {
@@ -183,7 +185,10 @@ export class PostgresRows implements ReadModelStorage {
   }
 
   #parsed(text: string): StateRow {
-    return assertPossible(this.#key, JSON.parse(text) as StateRow)
+    const state = assertPossible(this.#key, JSON.parse(text) as StateRow)
+    if (!this.#isOfDefinition) assertSameDefinition(this.#definition, state)
+    this.#isOfDefinition = true
+    return state
   }
 
   /** Makes it if there is none. */
@@ -304,8 +309,8 @@ function valueOf(query: Query | undefined, text: string): unknown {
 }
 
 export const lettersSql = (schema: string, part: string, after: number, limit?: number, upTo?: number): string =>
-  `select coalesce(json_agg(l.letter order by l.position), '[]')::text from (
-    select letter, position from ${schema}.read_model_letters where part = ${part} and position > ${after}
+  `select coalesce(json_agg(l.dead_letter order by l.position), '[]')::text from (
+    select dead_letter, position from ${schema}.read_model_dead_letters where part = ${part} and position > ${after}
     ${upTo === undefined ? '' : `and position <= ${upTo}`}
     order by position ${limit === undefined || limit >= 2 ** 53 ? '' : `limit ${limit}`}) l`
 

@@ -4,8 +4,8 @@
 export const projectorTables = (schema: string): readonly string[] => [
   `create table ${schema}.checkpoints (
     log int, name text collate "C", position bigint not null, primary key (log, name))`,
-  `create table ${schema}.letters (
-    log int, name text collate "C", position bigint, letter json not null, primary key (log, name, position))`,
+  `create table ${schema}.dead_letters (
+    log int, name text collate "C", position bigint, dead_letter json not null, primary key (log, name, position))`,
   // Returns nothing if it was saved; else the stored position, which is not the expected one.
   `create function ${schema}.checkpoint_save(
     p_log int, p_name text, p_position bigint, expected bigint, p_letters json, drops boolean
@@ -26,10 +26,10 @@ begin
   end loop;
   if stored <> expected then return stored; end if;
   update ${schema}.checkpoints set position = p_position where log = p_log and name = p_name;
-  if drops then delete from ${schema}.letters where log = p_log and name = p_name; end if;
-  insert into ${schema}.letters
+  if drops then delete from ${schema}.dead_letters where log = p_log and name = p_name; end if;
+  insert into ${schema}.dead_letters
     select p_log, p_name, (l ->> 'position')::bigint, l from json_array_elements(p_letters) as l
-    on conflict (log, name, position) do update set letter = excluded.letter;
+    on conflict (log, name, position) do update set dead_letter = excluded.dead_letter;
   return null;
 end $body$`,
 ]

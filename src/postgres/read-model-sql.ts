@@ -124,7 +124,7 @@ export class ReadModelSql {
       `${table} as (delete from ${this.#schema}.read_model_${table} d using gone where d.part = gone.part)`
     return (this.#sweeping = this.#rows(
       `with gone as (delete from ${this.#schema}.read_model_garbage returning part),
-        ${of('rows')}, ${of('entries')}, ${of('letters')} select 1`,
+        ${of('rows')}, ${of('entries')}, ${of('dead_letters')} select 1`,
       [],
     ).catch(() => {}))
   }

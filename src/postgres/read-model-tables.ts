@@ -23,8 +23,8 @@ export function readModelTables(schema: string): readonly string[] {
     `create table ${schema}.read_model_entries (
       part int not null, entry bytea not null, key bytea not null,
       primary key (part, entry, key))`,
-    `create table ${schema}.read_model_letters (
-      part int not null, position bigint not null, letter json not null,
+    `create table ${schema}.read_model_dead_letters (
+      part int not null, position bigint not null, dead_letter json not null,
       primary key (part, position))`,
     `create table ${schema}.read_model_garbage (part int primary key)`,
     `create type ${schema}.read_model_change as (tab smallint, key bytea, row json, entries bytea[])`,
@@ -40,7 +40,7 @@ export function readModelTables(schema: string): readonly string[] {
 const commitFunction = (schema: string): string => `
 create function ${schema}.read_model_commit(
   p_log int, p_name text, was text, becomes text, p_shown smallint, p_slot smallint,
-  p_changes json, indexed boolean, p_letters json, gone_letter bigint, p_slots smallint[]
+  p_changes json, indexed boolean, p_dead json, p_gone bigint, p_slots smallint[]
 ) returns text language plpgsql as $body$
 declare
   stored text; p0 int; p1 int; p int; changes ${schema}.read_model_change[];
@@ -72,13 +72,13 @@ begin
         on conflict do nothing;
     end if;
   end if;
-  if p_letters is not null then
-    insert into ${schema}.read_model_letters (part, position, letter)
-      select p, (l ->> 'position')::bigint, l from json_array_elements(p_letters) as l
-      on conflict (part, position) do update set letter = excluded.letter;
+  if p_dead is not null then
+    insert into ${schema}.read_model_dead_letters (part, position, dead_letter)
+      select p, (l ->> 'position')::bigint, l from json_array_elements(p_dead) as l
+      on conflict (part, position) do update set dead_letter = excluded.dead_letter;
   end if;
-  if gone_letter is not null then
-    delete from ${schema}.read_model_letters where part = p and position = gone_letter;
+  if p_gone is not null then
+    delete from ${schema}.read_model_dead_letters where part = p and position = p_gone;
   end if;
   if 0 = any (p_slots) then insert into ${schema}.read_model_garbage values (p0); end if;
   if 1 = any (p_slots) then insert into ${schema}.read_model_garbage values (p1); end if;

@@ -10,7 +10,13 @@ import type { SaveOptions } from '../ports.js'
 import { inTransactions, type TransactionalProjector } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { FailureContext, FailureStrategy } from '../projection/target.js'
-import { saveCheckpoint, storedCheckpoint, type CheckpointPlace, type OwnSaving } from './postgres-checkpoints.js'
+import {
+  removeDeadLetter,
+  saveCheckpoint,
+  storedCheckpoint,
+  type CheckpointPlace,
+  type OwnSaving,
+} from './postgres-checkpoints.js'
 import { isRefusedByServer } from './postgres-errors.js'
 import type { SqlRow } from './sql-client.js'
 import type { Database, Sql } from './sql-database.js'
@@ -81,6 +87,7 @@ export function sqlProjector<E extends EventShape>(
         saving.set(name, runs)
         runs.began(position)
       },
+      replay: (event) => runs.replay(event as unknown as RecordedEvent<E>),
       dropped: () => runs.drop(),
       isStorageFailure: (error) => runs.isStorageFailure(error),
     },
@@ -129,6 +136,15 @@ class SqlRun<E extends EventShape> implements OwnSaving {
 
   apply(event: RecordedEvent<E>): Promise<void> {
     return this.#after(() => (this.#database.isEmbedded ? this.#applyAlone(event) : this.#applyOpen(event)))
+  }
+
+  /** In a transaction of its own, whatever is open. */
+  replay(event: RecordedEvent<E>): Promise<void> {
+    return this.#database.transaction(async (sql) => {
+      await this.#apply(event, sql)
+      if (!(await removeDeadLetter({ ...this.#place, sql }, this.#name, event.position)))
+        throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
+    })
   }
 
   save(position: number, options: SaveOptions): Promise<void> {

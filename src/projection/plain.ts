@@ -35,6 +35,8 @@ export interface TransactionalProjector {
     began(position: number): void
     /** What was applied since the last save does not count. */
     dropped(): void
+    /** Applies the event of a dead letter and removes that, in one transaction. */
+    replay(event: RecordedEvent<never>): Promise<void>
     /** The error is not the event's. */
     isStorageFailure(error: unknown): boolean
   }
@@ -193,7 +195,10 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     const [letter] = await this.deadLetters(position - 1, 1)
     if (letter?.position !== position)
       throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
-    await this.#call(await this.#store.event(position))
+    const event = await this.#store.event(position)
+    const transactions = this.#transactions
+    if (transactions === undefined) await this.#call(event)
+    else await transactions.replay(event as RecordedEvent<never>)
     await this.discard(position)
   }
 
