@@ -5,7 +5,10 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createId } from '../../src/events/identifier.js'
 import { seededRandom } from '../../src/testing/random.js'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { defineEvents } from 'tidemark'
+import { openSyncedStore } from 'tidemark/memory'
+import { startSync } from 'tidemark/sync'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { RawSocket } from '../support/workerd/raw-socket.js'
 import { workerd, Workerd } from '../support/workerd/start.js'
 
@@ -251,6 +254,53 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect(await alarmed(180, 3)).toBe(0)
     expect(await device.control('alarm')).toEqual({ at: null })
   })
+
+  test(
+    'N89: devices that sync by WebSocket have what another one did, also after the object ended',
+    { timeout: 60_000 },
+    async () => {
+      vi.stubGlobal('WebSocket', RawSocket)
+      const device = new Device()
+      const catalogue = defineEvents<{ type: 'Added'; data: { n: number } }>()
+      const open = async (name: string) => {
+        const asked: string[] = []
+        const store = await openSyncedStore({
+          name: `${name}-${device.log}`,
+          url: device.url,
+          headers: () => ({ 'X-User': name }),
+          events: catalogue,
+          fetch: (input, init) => {
+            asked.push(new URL(input as string).pathname.split('/').at(-1) ?? '')
+            return fetch(input, init)
+          },
+        })
+        return { store, asked, sync: startSync(store, { wake: 'websocket' }) }
+      }
+      const devices = [await open('anna'), await open('bert')]
+      const [anna, bert] = devices
+      const caughtUp = async (head: number) => {
+        for (const { sync } of devices)
+          await expect.poll(() => sync.status.getSnapshot().cursor, { timeout: 20_000 }).toBe(head)
+      }
+      try {
+        for (let n = 1; n <= 5; n += 1) {
+          await anna?.store.append('s', { type: 'Added', data: { n } })
+          // A poll would come a minute later.
+          await caughtUp(n)
+          if (n === 3) await device.control('abort').catch(() => {})
+        }
+        expect((await device.control<{ sockets: number }>('stats')).sockets).toBeGreaterThan(0)
+        expect(bert?.asked).toContain('ticket')
+        expect(bert?.asked).not.toContain('wake')
+      } finally {
+        for (const { sync, store } of devices) {
+          await sync.stop()
+          await store.close()
+        }
+        vi.unstubAllGlobals()
+      }
+    },
+  )
 
   // Ten seconds of rest are what it takes.
   test.runIf(rounds > 10)(
