@@ -175,7 +175,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect((await device.control<{ since: number }>('stats')).since).toBeGreaterThan(first.since)
   })
 
-  test('N89: sockets hear the head immediately, and then whenever it moves; ping is responded to', async () => {
+  test('N89: sockets get the head immediately, and then whenever it moves; ping is responded to', async () => {
     const device = new Device()
     await device.push([['a']])
     const sockets = [await device.socket(), await device.socket()]
@@ -186,7 +186,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await sockets[0]?.heard((texts) => texts.includes('pong'))
     expect((await device.control<{ sockets: number }>('stats')).sockets).toBe(2)
     sockets[1]?.close()
-    // Whoever says anything else is not of this protocol.
+    // Anything else is not of this protocol.
     sockets[0]?.send('{"head":1000}')
     await sockets[0]?.ended
     await expect.poll(async () => (await device.control<{ sockets: number }>('stats')).sockets).toBe(0)
@@ -304,7 +304,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
 
   // Ten seconds of rest are what it takes.
   test.runIf(rounds > 10)(
-    'N89: evicted while sockets are open: they stay, and hear the next commit',
+    'N89: evicted while sockets are open: they stay, and get the next hint',
     { timeout: 120_000 },
     async () => {
       const device = new Device()
