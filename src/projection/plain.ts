@@ -110,7 +110,9 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   async recordFault(fault: StoredFault): Promise<FaultOutcome> {
-    if (this.#moved) return 'moved'
+    const stored = await this.#load().catch(() => this.#saved)
+    // Another run passed this one, or the end of the log was taken back, and the checkpoint with it.
+    if (this.#moved || stored !== this.#saved) return 'moved'
     this.#fault = fault
     return 'stopped'
   }

@@ -62,6 +62,7 @@ export function readModelTarget<E extends EventShape>(
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
   let now: LogNow | undefined
+  const isSameLog = async () => now === undefined || (await ports.logNow?.(now.id))?.id === now.id
   return {
     ...controlsOf(definition, storage, ports),
     name: definition.name,
@@ -115,9 +116,10 @@ export function readModelTarget<E extends EventShape>(
       from = after
     },
     park: (letter) => void letters.push(letter),
+    isSameLog,
     async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
-      if (now !== undefined) await assertLog(key, now, ports)
+      if (!(await isSameLog())) throw new LeadershipLostError(key, say`the end of the log was taken back.`)
       const rows = work.pending
       const moved = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       const { before, after } = moved
@@ -136,6 +138,8 @@ export function readModelTarget<E extends EventShape>(
     },
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
+      // It failed at what another log has there, or at rows that are beyond the end of that.
+      if (!(await isSameLog())) return 'moved'
       const [was, survived] = [from, alone]
       const { after } = await storage.move(say`recording a failure of`, (before) =>
         faulted(before, was, fault, survived),
@@ -145,12 +149,6 @@ export function readModelTarget<E extends EventShape>(
     },
     caller: () => work.caller(),
   }
-}
-
-/** @throws LeadershipLostError if what was read since `now` may belong to another log */
-async function assertLog(key: string, now: LogNow, { logNow }: Pick<TargetPorts<never>, 'logNow'>): Promise<void> {
-  if ((await logNow?.(now.id))?.id !== now.id)
-    throw new LeadershipLostError(key, say`the end of the log was taken back.`)
 }
 
 /** What any context may ask, whether it runs the projection or not. */

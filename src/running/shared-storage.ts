@@ -15,7 +15,7 @@ import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
 import { inUseName } from '../read-model/indexeddb/old-versions.js'
 import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import { RecentCommit } from '../read-model/recent-commit.js'
-import type { Commit, StateRow } from '../read-model/state.js'
+import { ofAnotherLog, type Commit, type StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
 import { modelLookout, type Lookout } from './model-lookout.js'
@@ -123,9 +123,7 @@ export function logChanged(store: object, log: string): void {
   const parts = storeInternals(store)
   for (const [key, { storage }] of inUse.get(parts) ?? []) {
     void storage
-      .move(say`noting another log of`, (before) => ({
-        after: (before.rebuild?.log ?? before.log) === log ? before : { ...before, epoch: before.epoch + 1 },
-      }))
+      .move(say`noting another log of`, (before) => ({ after: ofAnotherLog(before, log) }))
       // A run that begins finds out by itself.
       .catch(() => {})
       .then(() => parts.signals.post({ kind: 'control', projection: key }))
