@@ -19,6 +19,7 @@ import {
   type TidemarkStore,
 } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
+import { heldClock } from '../support/held-clock.js'
 
 type ShopEvent =
   | { type: 'ItemAdded'; data: { sku: string; quantity: number } }
@@ -78,6 +79,8 @@ export interface AppBackend {
 let made = 0
 const newName = () => `app-${(made += 1)}-${Math.random()}`
 const soon = { timeout: 25_000 }
+/** With as much time as a busy machine may need. */
+const shown = { until: 'visible', ...soon } as const
 const nothing = () => {}
 /** Turns of the event loop in which nothing of an app may begin. */
 const settled = async () => {
@@ -441,7 +444,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         })
         const onError = (error: unknown) => errors.push(error)
         const shop = tidemark({ name: newName(), events, models: { careful }, onError, ...(open && { open }) })
-        await shop.append('s', add('A1', 1), { until: 'visible' })
+        await shop.append('s', add('A1', 1), shown)
         problem = new TypeError('nothing has no text')
         await expect(shop.careful.rebuild()).rejects.toMatchObject({ code: 'projection-failed', position: 1 })
         await expect
@@ -452,7 +455,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(shop.status.getSnapshot().message).toContain('nothing has no text')
         problem = undefined
         // The rows move all the same.
-        expect(await shop.append('s', add('C3', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', add('C3', 1), shown)).toMatchObject({ visible: true })
         expect(shop.status.getSnapshot()).toMatchObject(said)
         await shop.careful.rebuild()
         await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject({ phase: 'live' })
@@ -502,29 +505,33 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
 
     describe("until: 'visible'", () => {
       test('the write is in the rows of every model that handles it, and in live queries', async () => {
-        const shop = make()
+        // No time passes, so that no wait ends because it took too long.
+        const clock = heldClock()
+        const shop = make({ clock })
         const live = shop.baskets.lines.live()
         const stop = live.subscribe(nothing)
-        const result = await shop.append('basket-1', add('A1', 2), { until: 'visible' })
+        const result = await shop.append('basket-1', add('A1', 2), shown)
         expect(result).toMatchObject({ position: 1, visible: true })
         expect(await shop.baskets.lines.get('A1')).toEqual({ sku: 'A1', quantity: 2 })
         expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: [{ sku: 'A1', quantity: 2 }] })
-        const executed = await shop.execute(place('basket-1', 7), { until: 'visible' })
+        const executed = await shop.execute(place('basket-1', 7), shown)
         expect(executed).toMatchObject({ type: 'accepted', visible: true })
         expect(await shop.orders.totals.getAll()).toHaveLength(1)
-        expect(await shop.execute(place('basket-2', 7), { until: 'visible' })).toEqual({
+        expect(await shop.execute(place('basket-2', 7), shown)).toEqual({
           type: 'refused',
           reason: 'empty',
           attempts: 1,
         })
         expect(await shop.append('basket-1', add('A1', 2), { until: 'stored' })).not.toHaveProperty('visible')
-        expect(await shop.append('basket-1', [], { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('basket-1', [], shown)).toMatchObject({ visible: true })
         stop()
+        clock.release()
         await shop.close()
       })
 
       test('every subscribed live query shows the write at once, whatever its kind', async () => {
-        const shop = make()
+        const clock = heldClock()
+        const shop = make({ clock })
         const { lines } = shop.baskets
         const lives: LiveQuery<unknown>[] = [
           lines.live({ index: 'byQuantity', direction: 'prev', limit: 2 }),
@@ -536,7 +543,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const stops = lives.map((live) => live.subscribe(nothing))
         for (let quantity = 1; quantity <= 3; quantity += 1) {
           const row = { sku: 'A1', quantity }
-          expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+          expect(await shop.append('s', add('A1'), shown)).toMatchObject({ visible: true })
           expect(lives.map((live) => live.getSnapshot().data)).toEqual([
             [row],
             row,
@@ -546,6 +553,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           ])
         }
         for (const stop of stops) stop()
+        clock.release()
         await shop.close()
       })
 
@@ -590,13 +598,13 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await shop.ready()
         await shop.baskets.pause()
         expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ position: 1, visible: false })
-        expect(await shop.append('s', events.OrderPlaced({ total: 1 }), { until: 'visible' })).toMatchObject({
+        expect(await shop.append('s', events.OrderPlaced({ total: 1 }), shown)).toMatchObject({
           visible: true,
         })
         // Nothing handles it.
-        expect(await shop.append('s', events.Noticed(null), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', events.Noticed(null), shown)).toMatchObject({ visible: true })
         await shop.baskets.resume()
-        expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', add('A1'), shown)).toMatchObject({ visible: true })
         expect(await shop.append('s', add('bad'), { until: 'visible' })).toMatchObject({ visible: false })
         await shop.close()
       })
@@ -667,7 +675,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       if (!shared) return
       const name = newName()
       const before = make({ name })
-      await before.append('s', add('A1'), { until: 'visible' })
+      await before.append('s', add('A1'), shown)
       await before.close()
       const changed = defineProjection(events, {
         name: 'baskets',
@@ -685,7 +693,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const live = shop.baskets.lines.live()
       const stop = live.subscribe(nothing)
       await expect(shop.ready()).rejects.toMatchObject({ code: 'definition-changed' })
-      const stored = await shop.append('s', events.OrderPlaced({ total: 3 }), { until: 'visible' })
+      const stored = await shop.append('s', events.OrderPlaced({ total: 3 }), shown)
       expect(stored).toMatchObject({ visible: true })
       expect(await shop.orders.totals.count()).toBe(1)
       await expect(shop.baskets.lines.count()).rejects.toMatchObject({ code: 'definition-changed' })
@@ -701,7 +709,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const shop = make()
       const live = shop.baskets.lines.live()
       const stop = live.subscribe(nothing)
-      await shop.append('s', add('A1'), { until: 'visible' })
+      await shop.append('s', add('A1'), shown)
       await shop.close()
       await shop.close()
       expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
@@ -722,7 +730,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const live = shop.baskets.lines.live()
       const seen: unknown[] = []
       const stop = live.subscribe(() => seen.push(live.getSnapshot().data))
-      await shop.append('s', add('ann'), { until: 'visible' })
+      await shop.append('s', add('ann'), shown)
       await ready(live, [{ sku: 'ann', quantity: 1 }])
       user = 'bob'
       const reopened = shop.reopen()
@@ -733,7 +741,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const store = await reopened
       expect(store.name).toBe(`${suffix}-bob`)
       await ready(live, [])
-      await shop.append('s', add('bob'), { until: 'visible' })
+      await shop.append('s', add('bob'), shown)
       await ready(live, [{ sku: 'bob', quantity: 1 }])
       expect(opens.names).toEqual([`${suffix}-ann`, `${suffix}-bob`])
       expect(shop.baskets.lines.live()).toBe(live)
@@ -757,7 +765,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await shop.append(
         's',
         [...'abcde'].map((sku) => add(sku)),
-        { until: 'visible' },
+        shown,
       )
       await shows('ab', true)
       list.more()
@@ -768,7 +776,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await shop.append(
         's',
         [...'uvwxyz'].map((sku) => add(sku)),
-        { until: 'visible' },
+        shown,
       )
       await shows('uvwx', true)
       list.more()
@@ -836,10 +844,10 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const shop = make()
         if (isOpen) await shop.ready()
         const list = [add('A1', 2)]
-        const first = shop.append('s', list, { until: 'visible' })
+        const first = shop.append('s', list, shown)
         list.length = 0
         const write = { stream: 's', events: [add('tea', 5)], expectedVersion: 1 }
-        const second = shop.append([write], { until: 'visible' })
+        const second = shop.append([write], shown)
         Object.assign(write, { events: undefined, expectedVersion: 7 })
         expect(await first).toMatchObject({ position: 1, visible: true })
         expect(await second).toMatchObject({ position: 2, visible: true })
@@ -899,9 +907,9 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       async () => {
         const name = newName()
         const [former, later] = [make({ name, onError: nothing }), make({ name })]
-        await former.append('s', [add('A1'), add('A1'), add('A1')], { until: 'visible' })
+        await former.append('s', [add('A1'), add('A1'), add('A1')], shown)
         await deleteEventStore(name)
-        expect(await later.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+        expect(await later.append('s', add('tea', 5), shown)).toMatchObject({
           position: 1,
           visible: true,
         })
@@ -910,12 +918,12 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         // The former app lets go of its own run.
         await former.close()
         const third = make({ name })
-        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+        expect(await third.append('s', add('tea', 5), shown)).toMatchObject({
           position: 2,
           visible: true,
         })
         await later.close()
-        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+        expect(await third.append('s', add('tea', 5), shown)).toMatchObject({
           position: 3,
           visible: true,
         })
@@ -996,7 +1004,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const shop = make({ run: false, open: async (options) => (store = await opener(options)) })
         await shop.ready()
         const handle = startProjection(store as TidemarkStore<ShopEvent>, baskets)
-        await shop.append('s', add('A1'), { until: 'visible' })
+        await shop.append('s', add('A1'), shown)
         await expect(shop.catchUp()).resolves.toBeUndefined()
         await handle.stop()
         await shop.close()
@@ -1055,11 +1063,11 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (!shared) return
         const name = newName()
         const [one, other] = [make({ name }), make({ name }, { baskets: makeBaskets(), orders })]
-        await one.append('s', add('A1'), { until: 'visible' })
-        await other.append('s', add('tea'), { until: 'visible' })
+        await one.append('s', add('A1'), shown)
+        await other.append('s', add('tea'), shown)
         expect(other.baskets.status.getSnapshot()).toBe(one.baskets.status.getSnapshot())
         await one.close()
-        expect(await other.append('s', add('rye'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.append('s', add('rye'), shown)).toMatchObject({ visible: true })
         expect(await other.baskets.lines.count()).toBe(3)
         await other.close()
       })
@@ -1083,7 +1091,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           phase: 'faulted',
           lastError: { code: 'already-running' },
         })
-        expect(await other.append('s', events.OrderPlaced({ total: 1 }), { until: 'visible' })).toMatchObject({
+        expect(await other.append('s', events.OrderPlaced({ total: 1 }), shown)).toMatchObject({
           visible: true,
         })
         // The run and the view each meet it, and say it once together.
@@ -1096,11 +1104,11 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (!shared) return
         const name = newName()
         const [one, other] = [make({ name }), make({ name, onError: nothing }, { baskets: otherBaskets, orders })]
-        await one.append('s', add('A1', 2), { until: 'visible' })
+        await one.append('s', add('A1', 2), shown)
         await expect(other.baskets.lines.count()).rejects.toMatchObject({ code: 'already-running' })
         await one.close()
         expect(await other.baskets.lines.count()).toBe(1)
-        expect(await other.append('s', add('tea', 2), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.append('s', add('tea', 2), shown)).toMatchObject({ visible: true })
         expect(await other.baskets.lines.get('tea')).toEqual({ sku: 'tea', quantity: 4 })
         // From now on it is the one that runs.
         const third = make({ name, onError: nothing })
@@ -1116,7 +1124,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await one.ready()
         expect(await other.append('s', add('A1', 2), { until: 'visible' })).toMatchObject({ visible: false })
         await one.close()
-        expect(await other.append('s', add('tea', 2), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.append('s', add('tea', 2), shown)).toMatchObject({ visible: true })
         await other.close()
       })
 
@@ -1127,7 +1135,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const errors: unknown[] = []
         const one = make({ name })
         const other = make({ name, clock, onError: (error) => errors.push(error) }, { baskets: otherBaskets, orders })
-        await one.append('s', add('A1', 2), { until: 'visible' })
+        await one.append('s', add('A1', 2), shown)
         const live = other.baskets.lines.live()
         const stop = live.subscribe(nothing)
         const shows = (snapshot: object) =>
@@ -1178,7 +1186,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const name = newName()
         const [watching, running] = [make({ name, run: false }), make({ name })]
         await watching.ready()
-        expect(await running.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await running.append('s', add('A1'), shown)).toMatchObject({ visible: true })
         expect(await watching.baskets.lines.count()).toBe(1)
         expect(watching.baskets.status.getSnapshot()).toMatchObject({ leader: false })
         await running.close()
@@ -1189,7 +1197,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (shared) return
         const name = newName()
         const [one, other] = [make({ name }), make({ name }, { baskets: otherBaskets, orders })]
-        await one.append('s', add('A1'), { until: 'visible' })
+        await one.append('s', add('A1'), shown)
         expect(await other.head()).toBe(0)
         await one.close()
         await other.close()
@@ -1211,7 +1219,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (!shared) return
         const name = newName()
         const before = make({ name, hot: {} })
-        await before.append('s', add('A1', 3), { until: 'visible' })
+        await before.append('s', add('A1', 3), shown)
         const live = before.baskets.lines.live()
         const stop = live.subscribe(nothing)
         const after = doubled(name)
@@ -1221,7 +1229,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(before.status.getSnapshot()).toMatchObject({ phase: 'closed' })
         expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
         await expect(before.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
-        expect(await after.append('s', add('tea', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await after.append('s', add('tea', 1), shown)).toMatchObject({ visible: true })
         await ready(next, [
           { sku: 'A1', quantity: 6 },
           { sku: 'tea', quantity: 2 },
@@ -1248,7 +1256,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           make({ name, hot: true, onError: (error) => errors.push(error) }, models)
         const told: unknown[][] = [[], [], []]
         const before = make({ name, hot: true })
-        await before.append('s', add('A1', 3), { until: 'visible' })
+        await before.append('s', add('A1', 3), shown)
         for (const errors of told.slice(0, 2)) {
           const app = edited(errors)
           await app.ready()
@@ -1270,9 +1278,9 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const name = newName()
         const older = make({ name, hot: true })
         const newer = make({ name, hot: true })
-        await newer.append('s', add('A1'), { until: 'visible' })
+        await newer.append('s', add('A1'), shown)
         await expect(older.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
-        expect(await newer.append('s', add('A1'), { until: 'visible' })).toMatchObject({ position: 2, visible: true })
+        expect(await newer.append('s', add('A1'), shown)).toMatchObject({ position: 2, visible: true })
         await newer.close()
       })
     })
