@@ -54,8 +54,8 @@ export default [
   {
     id: 'prerendered-asks',
     file: 'src/running/status-keeper.ts',
-    find: 'behind && prerendered() === undefined && this',
-    replace: 'behind && this',
+    find: '&& prerendered() === undefined && this',
+    replace: '&& this',
     tests: status,
     breaks: 'a page that is prerendered judges others, and asks what it is told when that is out of date',
   },
