@@ -105,11 +105,9 @@ class Shell<E extends EventShape> implements Performer {
   async 'read-state'(): Promise<EffectResults['read-state']> {
     const { target, run } = this.#context
     const now = this.#now()
-    const found = await Promise.all([target.state(), target.isSameLog?.()]).catch(() => undefined)
-    if (found === undefined) return undefined
-    const [state, isSameLog = true] = found
+    const state = await target.state().catch(() => undefined)
+    if (state === undefined) return undefined
     const moved =
-      !isSameLog ||
       state.epoch !== this.#known.epoch ||
       workingPosition(state) !== run.position ||
       (state.rebuild !== undefined) !== this.#known.rebuilding

@@ -193,8 +193,6 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   reset(): void
   /** Reads the stored state without taking over. */
   state(): Promise<ProjectionState>
-  /** Whether the log is still the one that `begin` found. Absent where its end is never taken back. */
-  isSameLog?(): Promise<boolean>
   /** Keeps the reason of a fatal stop for other contexts, best effort. */
   recordFault?(fault: StoredFault): Promise<FaultOutcome>
 }

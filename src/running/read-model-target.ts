@@ -62,7 +62,6 @@ export function readModelTarget<E extends EventShape>(
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
   let now: LogNow | undefined
-  const isSameLog = async () => now === undefined || (await ports.logNow?.(now.id))?.id === now.id
   return {
     ...controlsOf(definition, storage, ports),
     name: definition.name,
@@ -116,10 +115,9 @@ export function readModelTarget<E extends EventShape>(
       from = after
     },
     park: (letter) => void letters.push(letter),
-    isSameLog,
     async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
-      if (!(await isSameLog())) throw new LeadershipLostError(key, say`the end of the log was taken back.`)
+      if (!(await isSameLog(now, ports))) throw new LeadershipLostError(key, say`the end of the log was taken back.`)
       const rows = work.pending
       const moved = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       const { before, after } = moved
@@ -138,8 +136,7 @@ export function readModelTarget<E extends EventShape>(
     },
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
-      // It failed at what another log has there, or at rows that are beyond the end of that.
-      if (!(await isSameLog())) return 'moved'
+      if (!(await isSameLog(now, ports))) return 'moved'
       const [was, survived] = [from, alone]
       const { after } = await storage.move(say`recording a failure of`, (before) =>
         faulted(before, was, fault, survived),
@@ -150,6 +147,13 @@ export function readModelTarget<E extends EventShape>(
     caller: () => work.caller(),
   }
 }
+
+/**
+ * What was read since `now`, rows among it, may belong to another log: then a run has nothing to commit, and what it
+ * failed at means nothing.
+ */
+const isSameLog = async (now: LogNow | undefined, { logNow }: Pick<TargetPorts<never>, 'logNow'>): Promise<boolean> =>
+  now === undefined || (await logNow?.(now.id))?.id === now.id
 
 /** What any context may ask, whether it runs the projection or not. */
 function controlsOf<E extends EventShape>(

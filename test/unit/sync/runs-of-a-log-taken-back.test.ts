@@ -39,12 +39,12 @@ const streams = (fails: (event: RecordedEvent) => boolean = () => false) =>
 
 let names = 0
 
-/** Two tabs of one device; the clock is that of the second one's run. */
+/** Two tabs of one device; the clock is that of the second one. */
 async function tabs() {
   const name = `taken-back-${(names += 1)}`
-  const open = () => openSyncedStore({ name, url: 'http://127.0.0.1:9/' })
+  const url = 'http://127.0.0.1:9/'
   const clock = virtualClock()
-  const [one, other] = [await open(), await open()]
+  const [one, other] = [await openSyncedStore({ name, url }), await openSyncedStore({ name, url, clock })]
   const rows = async () => {
     const view = await openReadModel(one as never, streams())
     const found = await view.seen.getAll()
