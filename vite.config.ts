@@ -22,6 +22,8 @@ export const alias = [
   { find: /^tidemark\/sync$/, replacement: source('sync/index.ts') },
   { find: /^tidemark\/testing$/, replacement: source('testing/index.ts') },
   { find: /^tidemark\/file$/, replacement: source('file/index.ts') },
+  { find: /^tidemark\/postgres$/, replacement: source('postgres/index.ts') },
+  { find: /^tidemark\/durable-object$/, replacement: source('durable-object/index.ts') },
   { find: /^tidemark\/(\w+)$/, replacement: source('bindings/$1.ts') },
 ]
 

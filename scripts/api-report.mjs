@@ -14,6 +14,8 @@ const entries = {
   'tidemark/sync': 'sync/index',
   'tidemark/testing': 'testing/index',
   'tidemark/file': 'file/index',
+  'tidemark/postgres': 'postgres/index',
+  'tidemark/durable-object': 'durable-object/index',
   'tidemark/react': 'bindings/react',
   'tidemark/vue': 'bindings/vue',
   'tidemark/svelte': 'bindings/svelte',

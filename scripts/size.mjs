@@ -13,6 +13,7 @@ const entries = {
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/server': 'src/server/index.ts',
   'tidemark/sync': 'src/sync/index.ts',
+  'tidemark/durable-object': 'src/durable-object/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
   'tidemark/vue': 'src/bindings/vue.ts',
@@ -66,7 +67,7 @@ export const budgets = [
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(36.1),
+    budget: kib(36.9),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -83,7 +84,15 @@ export const budgets = [
     title: 'everything of tidemark/server',
     entry: 'tidemark/server',
     names: '*',
-    budget: kib(8),
+    budget: kib(8.15),
+    aim: kib(8),
+    without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
+  },
+  {
+    title: 'everything of tidemark/durable-object',
+    entry: 'tidemark/durable-object',
+    names: '*',
+    budget: kib(11.2),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(76.5) },
@@ -190,12 +199,12 @@ export const budgets = [
 export const appLayer = {
   names: 'tidemark',
   over: `${core}, runProjection, execute`,
-  budget: kib(3.4),
+  budget: kib(3.45),
   aim: kib(3),
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(29.4), aim: kib(12) }
+export const syncLayer = { budget: kib(31), aim: kib(12) }
 
 /** How much larger a bundle of the core becomes by sync. */
 export async function measureSyncLayer() {

@@ -43,6 +43,8 @@ function appConfig(exactOptionalPropertyTypes) {
           'tidemark/sync': entry('sync/index'),
           'tidemark/testing': entry('testing/index'),
           'tidemark/file': entry('file/index'),
+          'tidemark/postgres': entry('postgres/index'),
+          'tidemark/durable-object': entry('durable-object/index'),
           'tidemark/*': entry('bindings/*'),
         },
       },

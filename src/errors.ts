@@ -46,6 +46,7 @@ export type TidemarkErrorCode =
   | 'unsupported-format'
   | 'log-file-in-use'
   | 'log-file-damaged'
+  | 'not-migrated'
   | 'request-refused'
   | 'sync-refused'
   | 'closed'

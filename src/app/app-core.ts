@@ -155,10 +155,15 @@ export class AppCore<E extends EventShape> {
     const name = typeof config.name === 'function' ? config.name() : config.name
     const open = config.opener()
     await this.#ends
-    const { events, durability } = config
+    const { events, durability, codec } = config
     const start = async (hot?: HotRun) => {
       if (this.#closed !== undefined) throw this.#closed
-      const store = await open({ name, events, ...(durability !== undefined && { durability }) })
+      const store = await open({
+        name,
+        events,
+        ...(durability !== undefined && { durability }),
+        ...(codec !== undefined && { codec }),
+      })
       return startApp(store, config, hooks, hot)
     }
     if (__DEV__ && this.#entry) {

@@ -6,6 +6,7 @@ import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape, NewEvent } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'
+import type { Codec } from '../log/encode.js'
 import type {
   AppendOptions,
   AppendResult,
@@ -61,6 +62,11 @@ export interface AppOptions<E extends EventShape, M extends Models = Models> {
   readonly open?: (options: EventStoreOptions<E>) => Promise<TidemarkStore<E>>
   /** For every append that does not say otherwise. @default 'strict' */
   readonly durability?: Durability
+  /**
+   * Transforms `data` on its way into the store and out of it, for encryption for example. Not the rows of read models.
+   * @default none: plain JSON
+   */
+  readonly codec?: Codec
   /** Plain projectors that run as well, where `run` is true. @default none */
   readonly projectors?: readonly Projector<E>[]
   /**

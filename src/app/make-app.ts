@@ -7,7 +7,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
 import { projectionName } from '../events/names.js'
 import type { TidemarkStore } from '../log/open.js'
-import { assertDurability } from '../log/store.js'
+import { assertCodec, assertDurability } from '../log/store.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
@@ -53,7 +53,19 @@ export function makeApp<E extends EventShape>(options: AppOptions<E>, kind: AppK
   return disposable<TidemarkApp<E>>(members, () => core.close())
 }
 
-const names = ['name', 'events', 'models', 'open', 'durability', 'projectors', 'run', 'onError', 'hot', 'clock']
+const names = [
+  'name',
+  'events',
+  'models',
+  'open',
+  'durability',
+  'codec',
+  'projectors',
+  'run',
+  'onError',
+  'hot',
+  'clock',
+]
 
 function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>): AppConfig<E> {
   onlyKnown(options ?? null, [...names, ...(kind.options ?? [])])
@@ -63,6 +75,7 @@ function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>)
     models = {},
     open,
     durability,
+    codec,
     projectors = [],
     run,
     onError,
@@ -90,12 +103,14 @@ function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>)
     projectionName(each.name)
   }
   if (durability !== undefined) assertDurability(durability)
+  assertCodec(codec)
   return {
     name,
     events,
     models: models as { readonly [name: string]: Projection },
     projectors,
     durability,
+    codec,
     clock,
     hot: Boolean(hot),
     needsIndexedDb: open === undefined,

@@ -2,6 +2,7 @@
 import { ProjectionFailedError } from '../errors.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
+import type { Codec } from '../log/encode.js'
 import type { Durability } from '../log/event-store.js'
 import type { TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
@@ -26,6 +27,7 @@ export interface AppConfig<E extends EventShape> {
   readonly models: { readonly [name: string]: Projection }
   readonly projectors: readonly Projector<E>[]
   readonly durability: Durability | undefined
+  readonly codec: Codec | undefined
   readonly clock: Clock
   readonly hot: boolean
   /** The store is opened by `openEventStore`. */

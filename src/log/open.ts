@@ -28,7 +28,7 @@ import { MemoryLog } from './memory/memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import type { Codec } from './encode.js'
 import type { PreparedAppend } from './prepared-append.js'
-import { assertDurability, createStore, type Log } from './store.js'
+import { assertCodec, assertDurability, createStore, type Log } from './store.js'
 import { monotonic, Tap } from './tap.js'
 import { isObject } from '../platform/objects.js'
 
@@ -198,9 +198,7 @@ function common<E extends EventShape>(options: EventStoreOptions<E>, layer?: Sto
   ])
   const { durability = 'strict', maxEventCharacters = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
-  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
-    throw new InvalidArgumentError('codec', say`must have the functions encode and decode.`)
-  }
+  assertCodec(codec)
   if (onReport !== undefined && typeof onReport !== 'function')
     throw new InvalidArgumentError('onReport', say`must be a function.`)
   return {

@@ -105,6 +105,12 @@ export function assertDurability(durability: unknown): void {
     throw new InvalidArgumentError('durability', say`must be 'strict' or 'relaxed'.`)
 }
 
+/** @throws InvalidArgumentError for anything else than a codec, or nothing */
+export function assertCodec(codec: Codec | undefined): void {
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function'))
+    throw new InvalidArgumentError('codec', say`must have the functions encode and decode.`)
+}
+
 /** Builds a store over a log. */
 export function createStore<E extends EventShape>(parts: StoreParts): CreatedStore<E> {
   const core = new StoreCore(parts)

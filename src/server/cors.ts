@@ -19,6 +19,14 @@ export function corsHeaders(request: Request, origins: Origins): Record<string, 
   }
 }
 
+/** Whether a page may open a WebSocket, which browsers let every page do: one of the same address, or of these origins. */
+export function isAllowedOrigin(request: Request, origins: Origins): boolean {
+  const origin = request.headers.get('Origin')
+  // Not from a browser.
+  if (origin === null || origins === '*' || origins.includes(origin)) return true
+  return origin === new URL(request.url).origin
+}
+
 /** The response to `OPTIONS`, which a browser sends before a request to another origin. */
 export function preflight(request: Request, origins: Origins): Response {
   const allowed = corsHeaders(request, origins)

@@ -37,12 +37,15 @@ export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { r
   return undefined
 }
 
+/** In the place of what `accept` has against a commit, where it failed. */
+export const unknown: Refusal = { code: '', message: '' }
+
 /** What becomes of a commit; nothing if it is to be stored. `no`: what `accept` has against it. */
 export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefined): Verdict | undefined {
   const before = settled(commit, known)
   if (before !== undefined) return before
   const flaw = commit.flaw ?? no
-  if (flaw !== undefined) return refused(flaw.code, flaw.message)
+  if (flaw?.code) return refused(flaw.code, flaw.message)
   for (const { stream } of commit.events) {
     const first = known.waiting.get(stream)
     if (first !== undefined) return { behind: first }
@@ -56,7 +59,9 @@ export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefin
     const last = known.last.get(stream)?.id ?? null
     if (last !== wanted) return { conflict: { stream, last } }
   }
-  return commit.condition === undefined ? undefined : matching(commit, commit.condition, known)
+  const match = commit.condition && matching(commit, commit.condition, known)
+  // Waits alone, until the rules can be asked about it.
+  return match ?? (no && { behind: commit.id })
 }
 
 function matching(

@@ -8,7 +8,7 @@ import type { LogStore } from './log-store.js'
 import { PushState } from './push-state.js'
 import { pagesOf } from './pull-page.js'
 import { RequestRefusedError } from './request-refused.js'
-import { settled } from './rules.js'
+import { settled, unknown } from './rules.js'
 
 /** Who pushes, and what may be pushed. */
 export interface PushSession {
@@ -18,11 +18,14 @@ export interface PushSession {
   readonly epoch?: string
   /**
    * Called once for each commit on which there is no verdict yet, before anything is locked. What it returns is why the
-   * commit is refused, for good. If it throws, the push fails and nothing of it is stored.
+   * commit is refused, for good. A commit for which it throws is not decided, and holds up no other one. If it throws for
+   * all that it is asked about, the push rejects with that, and nothing of it is stored.
    *
    * @default every commit is accepted
    */
   readonly accept?: (commit: WireCommit) => void | undefined | Refusal | Promise<void | undefined | Refusal>
+  /** Gets what `accept` threw for a commit, where the push succeeds all the same. @default nothing is done */
+  readonly onError?: (error: unknown) => void
 }
 
 /** Which page of the log. */
@@ -89,7 +92,7 @@ export function serverLog(store: LogStore): ServerLog {
 
 async function push(store: LogStore, body: unknown, session: PushSession): Promise<PushAnswer> {
   const asked = checkPush(body)
-  const { accept } = session
+  const { accept, onError } = session
   const replies = new Map<CheckedCommit, Refusal | undefined>()
   for (;;) {
     // A restore in between may have taken back a verdict that was there: then `accept` is asked after all.
@@ -105,7 +108,14 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
       return unasked.length > 0 ? unasked : await settle(state, asked, replies)
     })
     if ('head' in outcome) return outcome
-    for (const commit of outcome) replies.set(commit, refusalOf(await accept?.(commit.given)))
+    const failed: unknown[] = []
+    for (const commit of outcome) {
+      const reply = (async () => refusalOf(await accept?.(commit.given)))()
+      replies.set(commit, await reply.catch((error: unknown) => (failed.push(error), unknown)))
+    }
+    // Where it fails for all, it is the server that fails.
+    if (failed.length === outcome.length) throw failed[0]
+    for (const error of failed) onError?.(error)
   }
 }
 
@@ -129,7 +139,7 @@ async function settle(
 function refusalOf(reply: unknown): Refusal | undefined {
   if (reply === undefined) return undefined
   const { code, message } = Object(reply) as Partial<Refusal>
-  if (typeof code !== 'string' || typeof message !== 'string')
+  if (!code || typeof code !== 'string' || typeof message !== 'string')
     throw new InvalidArgumentError('accept', say`must return nothing or { code, message }.`)
   return { code, message }
 }

@@ -41,8 +41,9 @@ export interface SyncHandlerOptions<C> {
   open(request: Request): Opened<C> | Response | Promise<Opened<C> | Response>
   /**
    * What the owner of the log must be able to rely on: authors, streams, types, sizes. Called once for each commit that
-   * has no verdict yet. What it returns is why the commit is refused, for good: its device tells the app. If it throws,
-   * the response is 503 and nothing is stored.
+   * has no verdict yet. What it returns is why the commit is refused, for good: its device tells the app. A commit for
+   * which it throws is not decided: it stays on its device, which asks again, and holds up no other one. If it throws for
+   * all commits of a push, the response is 503 and nothing is stored.
    *
    * @default every commit is accepted
    */
@@ -81,6 +82,21 @@ export interface SyncHandlerOptions<C> {
  * @throws InvalidArgumentError for unknown or missing options
  */
 export function syncHandler<C = undefined>(options: SyncHandlerOptions<C>): (request: Request) => Promise<Response> {
+  return syncHandlerWith(options)
+}
+
+/** What `POST /ticket` returns, where there are WebSockets. */
+export interface TicketReply {
+  readonly ticket: string
+  /** How long it is good. */
+  readonly seconds: number
+}
+
+/** @param issue makes tickets; without it there are none */
+export function syncHandlerWith<C>(
+  options: SyncHandlerOptions<C>,
+  issue?: () => TicketReply,
+): (request: Request) => Promise<Response> {
   onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'clock'])
   if (typeof options?.open !== 'function') throw new InvalidArgumentError('open', say`must be a function.`)
   const { origins = [], onError = (error: unknown) => console.error(error) } = options
@@ -88,7 +104,7 @@ export function syncHandler<C = undefined>(options: SyncHandlerOptions<C>): (req
     if (request.method === 'OPTIONS') return preflight(request, origins)
     const seen: Record<string, string> = { [headers.version]: `${protocolVersion}`, ...corsHeaders(request, origins) }
     try {
-      return await respond(request, options, seen)
+      return await respond(request, { ...options, onError }, seen, issue)
     } catch (error) {
       if (error instanceof RequestRefusedError) return problem(error, seen)
       onError(error)
@@ -100,17 +116,25 @@ export function syncHandler<C = undefined>(options: SyncHandlerOptions<C>): (req
   }
 }
 
-const methods: Readonly<Record<string, string>> = { info: 'GET', push: 'POST', pull: 'GET', wake: 'GET' }
+const methods: Readonly<Record<string, string>> = {
+  info: 'GET',
+  push: 'POST',
+  pull: 'GET',
+  wake: 'GET',
+  ticket: 'POST',
+}
 
 /** @param seen headers of every response to this request; it gets those of the log once that is known */
 async function respond<C>(
   request: Request,
-  options: SyncHandlerOptions<C>,
+  options: SyncHandlerOptions<C> & { readonly onError: (error: unknown) => void },
   seen: Record<string, string>,
+  issue: (() => TicketReply) | undefined,
 ): Promise<Response> {
   const url = new URL(request.url)
   const name = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
-  const method = Object.hasOwn(methods, name) ? methods[name] : undefined
+  const isKnown = name === 'ticket' ? issue !== undefined : Object.hasOwn(methods, name)
+  const method = isKnown ? methods[name] : undefined
   if (method === undefined) throw new RequestRefusedError(404, 'not-found', say`There is info, push, pull and wake.`)
   if (request.method !== method) {
     seen['Allow'] = method
@@ -133,10 +157,12 @@ async function respond<C>(
         author,
         epoch: info.epoch,
         ...(accept && { accept: (commit: WireCommit) => accept(commit, { author, claims: claims as C }) }),
+        onError: options.onError,
       }),
       seen,
     )
   }
+  if (name === 'ticket') return json(issue?.(), seen)
   if (name === 'pull') return await pull(request, url, log, info.epoch, options.compress !== false, seen)
   return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal), {
     headers: { ...seen, 'Content-Type': 'text/event-stream', ...noStore },
@@ -201,6 +227,10 @@ const noStore = { 'Cache-Control': 'no-store' }
 
 const json = (body: unknown, seen: Readonly<Record<string, string>>, status = 200) =>
   new Response(JSON.stringify(body), { status, headers: { ...seen, 'Content-Type': 'application/json', ...noStore } })
+
+/** A response to a request that is not one of the handler's. */
+export const problemResponse = (error: RequestRefusedError): Response =>
+  problem(error, { [headers.version]: `${protocolVersion}` })
 
 const problem = (error: RequestRefusedError, seen: Readonly<Record<string, string>>) =>
   json(error.problem, seen, error.status)

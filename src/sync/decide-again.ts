@@ -13,7 +13,7 @@ import { commandRetry } from '../platform/backoff.js'
 import { maxEntries } from '../wire/protocol.js'
 import { newest } from './decide-own.js'
 import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
-import { assertFits } from './limits.js'
+import { assertFits, assertRowFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
 
@@ -44,7 +44,8 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
       maxEntries,
     )
     const { requires: _before, ...rest } = row
-    return { kind: 'decided', row: { ...rest, events, expect, ...(loose.length > 0 && { requires: loose }) } }
+    const next = { ...rest, events, expect, ...(loose.length > 0 && { requires: loose }) }
+    return { kind: 'decided', row: assertRowFits(next) }
   } catch (error) {
     if ('error' in reading) throw reading.error
     if (error instanceof CodecFailure) throw error.cause

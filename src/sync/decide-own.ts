@@ -10,6 +10,7 @@ import { notice, say } from '../messages.js'
 import { maxEntries } from '../wire/protocol.js'
 import { largestNOf } from './change-rules.js'
 import type { ConfirmedFacts } from './device-storage.js'
+import { assertRowFits } from './limits.js'
 import { SyncRefusedError } from './sync-refused.js'
 import type { OutboxIndex } from './outbox-index.js'
 import { isShown } from './overlay/in-rows.js'
@@ -178,7 +179,7 @@ function rowOf(
   if (Math.max(expect.length, requires.length) > maxEntries)
     throw new InvalidArgumentError('writes', say`must expect versions of at most ${maxEntries} streams.`)
   requires.push(...newest(loose, maxEntries - requires.length))
-  return {
+  return assertRowFits({
     n: largestNOf(snapshot) + 1,
     name: (events[0] as EventText).id,
     time,
@@ -187,7 +188,7 @@ function rowOf(
     ...(condition !== undefined && { condition }),
     ...(requires.length > 0 && { requires }),
     ...(command !== undefined && { command }),
-  }
+  })
 }
 
 /** The last ones of a list, `most` of them. */

@@ -4,6 +4,9 @@ import { weightOf, type EventText } from '../log/record/record-text.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import { say } from '../messages.js'
 import { leastLimits, maxDepth } from '../wire/protocol.js'
+import { commitText } from './push-text.js'
+import { wireSize } from './rules/batches.js'
+import type { OutboxRow } from './sync-state.js'
 
 /** Kept for what a commit requires: 1,000 ids. More is added when it is given back to a restored server. */
 const reserve = 128 * 1024
@@ -35,6 +38,22 @@ export function assertFits({ events, pathOf }: Pick<PreparedAppend, 'events' | '
         say`makes the commit larger than ${commitBytes - reserve} bytes, the most that a synced store takes. Use several appends.`,
       )
   }
+}
+
+/**
+ * The same for all of a commit: the names of what it expects, and of its condition, may be larger than its events.
+ *
+ * @throws InvalidEventError
+ */
+export function assertRowFits(row: OutboxRow): OutboxRow {
+  const { commitBytes } = leastLimits
+  // The size is at least what it is.
+  if (wireSize(row) > commitBytes && utf8(commitText(row)) > commitBytes)
+    throw new InvalidEventError(
+      'writes',
+      say`with all streams, events and types that are expected are larger than ${commitBytes} bytes, the most that a server has to take.`,
+    )
+  return row
 }
 
 function bytesOf({ stream, type, id, data, meta = '' }: EventText): number {

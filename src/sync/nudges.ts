@@ -18,8 +18,6 @@ const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
   paused: ['asked'],
 }
 
-/** How long a wait continues after the nudge that ends it, so that a burst is one round, ms. */
-const burst = 2
 /**
  * Up to how long after a hint of the server that follows another one within this time, at random, ms: many devices get
  * it at the same time, and pull what came meanwhile together. One that comes after a rest is followed immediately.
@@ -64,7 +62,7 @@ export class Nudges {
       const abort = () => end(() => reject(signal.reason))
       const schedule = (pause: number, woken: Woken) => {
         const at = this.#clock.monotonic() + pause
-        if (at >= due) return
+        if (at > due) return
         due = at
         cancel()
         cancel = this.#clock.schedule(pause, () =>
@@ -90,7 +88,8 @@ export class Nudges {
   }
 
   #pauseAfter(nudge: Nudge): number {
-    if (nudge !== 'server') return nudge === 'own-append' ? burst : 0
-    return this.#clock.monotonic() - this.#followed < spread ? spread * this.#clock.random() : burst
+    const isSoon = nudge === 'server' && this.#clock.monotonic() - this.#followed < spread
+    // A timer all the same, so that a burst is one round.
+    return isSoon ? spread * this.#clock.random() : 0
   }
 }

@@ -22,6 +22,7 @@ import { isObject } from '../platform/objects.js'
 import { assertCommands, commandRow } from './define-commands.js'
 import { decideAgain } from './decide-again.js'
 import type { DeviceStorage } from './device-storage.js'
+import { assertRemote } from './log-address.js'
 import { IndexedDbSyncStorage } from './indexeddb/indexeddb-sync-storage.js'
 import { syncedDatabase } from './indexeddb/synced-database.js'
 import { MemorySyncStorage } from './memory/memory-sync-storage.js'
@@ -114,11 +115,7 @@ interface Given extends Pick<SyncParts, 'remote' | 'clock'> {
 function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
   if (!isObject(options)) throw new InvalidArgumentError('options', say`must be { name, url, … }.`)
   const { url, headers, credentials, fetch, commands = {}, clock = systemClock } = options
-  if (typeof url !== 'string' || url === '')
-    throw new InvalidArgumentError('url', say`must be the address of a log, such as 'https://api.example.com/logs/7'.`)
-  for (const [what, value] of Object.entries({ headers, fetch }))
-    if (value !== undefined && typeof value !== 'function')
-      throw new InvalidArgumentError(what, say`must be a function.`)
+  assertRemote(options, '', true)
   assertCommands(commands)
   return { remote: { url, headers, credentials, fetch }, clock, commands: commands as Given['commands'] }
 }
@@ -223,6 +220,7 @@ function open(
       },
       onAppend: (listener) => keeper.onAppend(listener),
       onChange: (listener) => keeper.subscribe(listener),
+      inContact: keeper.inContact,
       current: () => keeper.current,
       closed: end.signal,
     },

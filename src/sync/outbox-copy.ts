@@ -15,9 +15,10 @@ export interface OutboxCopy {
 export interface OutboxSource {
   /**
    * A copy that is at least as new as this call, and has a cursor of at least that: with own commits behind `after`.
-   * Made from the copy in memory if that is new enough.
+   * Made from the copy in memory if that is new enough; without a look at what is stored, if what this context knows is
+   * enough.
    */
-  copy(want: { readonly cursor: number; readonly after: number }): Promise<OutboxCopy>
+  copy(want: { readonly cursor: number; readonly after: number; readonly isKnown?: boolean }): Promise<OutboxCopy>
   /**
    * Calls back when the outbox, the cursor or the identity changed: in this context synchronously after that was stored,
    * of others by a hint, or by a look at the clock that makes up for lost ones. Returns how to stop that.

@@ -46,6 +46,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   readonly #storage: DeviceStorage
   #copy: OutboxCopy | undefined
   #index: OutboxIndex | undefined
+  #sends = false
   /** What listeners know. */
   #shown: Stamp | undefined
   /** With the identity of the log that their positions are of. */
@@ -72,6 +73,11 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
       this.#channel.onmessage = ({ data }: MessageEvent) => void this.#hinted(data).catch(() => {})
   }
 
+  /** Whether this device is in contact with the server, so that what is appended is sent immediately. */
+  readonly inContact = (is: boolean): void => {
+    this.#sends = is
+  }
+
   /** The copy that is there, however old. */
   get current(): OutboxCopy | undefined {
     return this.#copy
@@ -94,8 +100,8 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     return this.#copy as OutboxCopy
   }
 
-  async copy({ cursor, after }: { readonly cursor: number; readonly after: number }): Promise<OutboxCopy> {
-    const copy = await this.fresh()
+  async copy({ cursor, after, isKnown }: Parameters<OutboxSource['copy']>[0]): Promise<OutboxCopy> {
+    const copy = (isKnown === true && this.#copy) || (await this.fresh())
     // Rows that are newer than the copy come from a change that it does not have.
     if (copy.ownFrom <= after && copy.state.cursor.at >= cursor) return copy
     await this.#load(Math.min(after, copy.ownFrom))
@@ -146,7 +152,8 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     return this.#storage.facts(prepared)
   }
 
-  async append(row: OutboxRow, from: SyncState, durability: Durability): Promise<'stored' | 'moved'> {
+  async append(given: OutboxRow, from: SyncState, durability: Durability): Promise<'stored' | 'moved'> {
+    const row: OutboxRow = this.#sends ? { ...given, leaves: true } : given
     const outcome = await this.#storage.append(row, from, durability)
     if (outcome === 'moved') return outcome
     const copy = this.#copy

@@ -135,7 +135,8 @@ export class OutboxLog implements Log {
     const ahead = options?.ahead
     if (ahead !== undefined) {
       // Who reads page after page must not go from one log to another: runs end once this context knows of it.
-      const { identity } = (await this.#options.keeper.fresh()).state
+      const { keeper } = this.#options
+      const { identity } = (keeper.current ?? (await keeper.fresh())).state
       if (this.#readAhead.get(ahead) !== identity) ahead.forget()
       this.#readAhead.set(ahead, identity)
     }

@@ -7,6 +7,8 @@ import type { Transport } from './transport.js'
 
 /** From this share of what the origin may store on, nothing is pulled: appends need space, too. */
 const fullAt = 0.9
+/** Below this one, a page is asked for while it is looked how full it is. */
+const roomBelow = 0.8
 
 interface Asked {
   readonly after: Cursor
@@ -22,6 +24,7 @@ export class Puller {
     | undefined
   /** Fewer events than are asked for, where bodies were cut off before the first cursor. */
   #most = Infinity
+  #hasRoom = false
 
   constructor(transport: Transport, usage = storageUsage) {
     this.#transport = transport
@@ -45,10 +48,18 @@ export class Puller {
   }
 
   async #fresh(asked: Asked, signal: AbortSignal): Promise<PullReply> {
-    const { usage = 0, quota = Infinity } = await this.#usage()
+    const full: PullReply = { kind: 'full' }
+    const isFull = this.#isFull()
+    if (!this.#hasRoom && (await isFull)) return full
     signal.throwIfAborted()
-    if (usage >= quota * fullAt) return { kind: 'full' }
-    return this.#transport.pull(asked, signal)
+    const reply = await this.#transport.pull(asked, signal)
+    return (await isFull) ? full : reply
+  }
+
+  async #isFull(): Promise<boolean> {
+    const { usage = 0, quota = Infinity } = await this.#usage()
+    this.#hasRoom = usage < quota * roomBelow
+    return usage >= quota * fullAt
   }
 
   /** The page that was read ahead, if that is the one that is asked for. */

@@ -33,7 +33,7 @@ function filterText({
 }
 
 /** A commit as it is pushed. */
-function commitText({ events, expect, condition, requires, healed }: OutboxRow): string {
+export function commitText({ events, expect, condition, requires, healed }: OutboxRow): string {
   const parts = [`"events":${list(events.map(eventText))}`]
   if (expect.length > 0)
     parts.push(

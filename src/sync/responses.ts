@@ -96,7 +96,7 @@ const isBusy = (status: number): boolean =>
  */
 export function failureOf(response: Response, text: string, now: number): RequestFailure {
   const { status } = response
-  if (isBusy(status)) return { kind: 'busy', ...retryAfter(response, now) }
+  if (isBusy(status)) return { kind: 'busy', message: problemOf(status, text).message, ...retryAfter(response, now) }
   const by = answeredBy(response)
   // A captive portal, or a proxy: it says nothing about what the server would do, and may be gone in a moment.
   const isForeign = by === undefined && response.headers.get(names.version) === null
@@ -107,14 +107,15 @@ export function failureOf(response: Response, text: string, now: number): Reques
 
 function problemOf(status: number, text: string): Pick<Refused, 'code' | 'message'> {
   const fallback = codes[status] ?? 'bad-request'
+  const plain = say`The server responded with status ${status}.`
   try {
     const { code, message } = parsedObject(text)
     return {
       code: isName(code) && codes[status] === undefined ? code : fallback,
-      message: typeof message === 'string' ? message.slice(0, longestName) : say`The server refused: status ${status}.`,
+      message: typeof message === 'string' && message !== '' ? message.slice(0, longestName) : plain,
     }
   } catch {
-    return { code: fallback, message: say`The server refused: status ${status}.` }
+    return { code: fallback, message: plain }
   }
 }
 

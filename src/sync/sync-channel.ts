@@ -85,7 +85,7 @@ export function hintIn(message: unknown): SyncHint | undefined {
 
 function statusIn(value: unknown): SyncStatus | undefined {
   if (!isObject(value)) return undefined
-  const { status, reason, message, cursor, head, pending, behind, refused, progress, lastContact, nextTry } =
+  const { status, reason, message, cursor, head, pending, behind, refused, progress, wake, lastContact, nextTry } =
     value as Partial<Record<keyof SyncStatus, unknown>>
   if (!phases.includes(status as never) || ![cursor, head, pending, behind, refused].every(isCount)) return undefined
   const { done, total } = (isObject(progress) ? progress : {}) as Record<string, unknown>
@@ -99,6 +99,7 @@ function statusIn(value: unknown): SyncStatus | undefined {
     ...(reasons.includes(reason as never) && { reason }),
     ...(typeof message === 'string' && message.length <= 10_000 && { message }),
     ...(isCount(done) && isCount(total) && { progress: { done, total } }),
+    ...((wake === 'open' || wake === 'closed') && { wake }),
     ...(Number.isFinite(lastContact) && { lastContact }),
     ...(Number.isFinite(nextTry) && { nextTry }),
   } as SyncStatus

@@ -14,7 +14,7 @@ export type RequestFailure =
       readonly isCut?: true
     }
   /** 429, 5xx. `after`: in ms, what `Retry-After` said. */
-  | { readonly kind: 'busy'; readonly after?: number }
+  | { readonly kind: 'busy'; readonly message?: string; readonly after?: number }
   /** Nothing was asked, as this device has no space for more events: pulls stop, pushes need not. */
   | { readonly kind: 'full' }
   /**
@@ -71,7 +71,8 @@ export type DecisionReply =
   | { readonly kind: 'unknown' }
 
 export type SyncEffect =
-  | { readonly kind: 'load' }
+  /** `isKnown`: what this context knows is enough, since a change that is made of an old state is not stored. */
+  | { readonly kind: 'load'; readonly isKnown?: boolean }
   | { readonly kind: 'info' }
   | { readonly kind: 'pull'; readonly after: Cursor; readonly limit: number; readonly as: AnsweredBy }
   | {

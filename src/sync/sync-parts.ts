@@ -12,10 +12,13 @@ import type { SyncStorage } from './sync-storage.js'
 
 /** Where the server is, and how it is asked. */
 export interface RemoteOptions {
-  /** The address of one log, such as `https://api.example.com/logs/shop-7`. */
+  /**
+   * The address of one log, such as `https://api.example.com/logs/shop-7`, or `/logs/shop-7` on the origin of the page.
+   * May have a query; no user, password or fragment.
+   */
   readonly url: string
-  /** Called before each request, and once more after a 401: for a token, for example. @default no headers */
-  readonly headers?: (() => HeadersInit | Promise<HeadersInit>) | undefined
+  /** Sent with each request. A function is called before each request, and once more after a 401. @default none */
+  readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
   /** Whether cookies are sent. @default 'same-origin' */
   readonly credentials?: RequestCredentials | undefined
   /** @default the global one */
@@ -41,6 +44,8 @@ export interface SyncParts {
   onAppend(listener: () => void): () => void
   /** Calls back when the outbox changed, in this context or in another. Returns how to stop that. */
   onChange(listener: () => void): () => void
+  /** Whether this device is in contact with the server, so that what is appended is sent immediately. */
+  inContact?(is: boolean): void
   /** What is stored, as far as it is known without reading it. */
   current?(): SyncSnapshot | undefined
   /** Aborts when the store is closed. */
@@ -52,9 +57,15 @@ export interface SyncParts {
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 export const syncParts = Symbol(say`tidemark sync`)
 
+const partsIn = (store: unknown): SyncParts | undefined =>
+  (store as { [syncParts]?: SyncParts } | null | undefined)?.[syncParts]
+
+/** Whether it is a store of `openSyncedStore`, or a copy of one. */
+export const isSynced = (store: unknown): boolean => partsIn(store) !== undefined
+
 /** @throws InvalidArgumentError for anything that is not a store of `openSyncedStore`, or a copy of one */
 export function syncPartsOf(store: unknown): SyncParts {
-  const parts = (store as { [syncParts]?: SyncParts } | null | undefined)?.[syncParts]
+  const parts = partsIn(store)
   if (parts === undefined)
     throw new InvalidArgumentError(
       'store',

@@ -12,7 +12,7 @@ import type { Transport } from './transport.js'
 export type SyncMachine = Generator<SyncEffect, SyncReport | undefined, never>
 
 export interface RunPorts {
-  readonly parts: Pick<SyncParts, 'storage' | 'decide' | 'clock'>
+  readonly parts: Pick<SyncParts, 'storage' | 'decide' | 'clock' | 'current'>
   readonly transport: Transport
   readonly puller: Puller
   readonly report: (report: SyncReport) => void
@@ -62,7 +62,7 @@ class Run {
     const { storage } = parts
     switch (effect.kind) {
       case 'load':
-        return this.#seen(await stored(storage.load()))
+        return this.#seen((effect.isKnown === true && parts.current?.()) || (await stored(storage.load())))
       case 'own':
         return stored(storage.loadOwn(effect.after))
       case 'confirmed':

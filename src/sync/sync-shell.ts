@@ -12,6 +12,7 @@ import { syncMachine } from './machine/sync-machine.js'
 import { Nudges } from './nudges.js'
 import { Puller } from './puller.js'
 import { Rounds } from './rounds.js'
+import { adoptionIn } from './rules/adopted.js'
 import { refetched, withPause } from './rules/control.js'
 import { openSyncChannel, type SyncChannel, type SyncHint } from './sync-channel.js'
 import type { AnsweredBy, SyncEffect, Woken } from './sync-effects.js'
@@ -28,11 +29,13 @@ import { openTransport, type Transport } from './transport.js'
 const betweenPosts = 16
 /** After something that should not happen, it is tried again, ms. */
 const afterFailure = 60_000
+/** All that is pending is tried after this long, also what is behind, ms. */
+const longestUntried = 60_000
 /** This much has to be fetched before that counts as progress of its own, in positions. */
 const longWay = 1_000
 
 export interface ShellOptions {
-  readonly wake: 'events' | 'poll'
+  readonly wake: 'events' | 'websocket' | 'poll'
   /** Names this context to others. */
   readonly owner: string
   readonly lifecycle: PageLifecycle | undefined
@@ -57,7 +60,10 @@ export class SyncShell {
   #cursor = 0
   #turn = -1
   #isFarBehind = false
+  #isAdopting = false
   #lastContact: number | undefined
+  /** When a round last began that tries all that is pending. */
+  #tried = -Infinity
   #post: (() => void) | undefined
   readonly #undo: (() => unknown)[] = []
 
@@ -105,6 +111,10 @@ export class SyncShell {
       () => unsubscribe?.(),
       onAppend(() => this.#nudges.raise('own-append')),
       onChange(() => this.#counted()),
+      this.#keeper.subscribe(() => {
+        const { status } = this.#keeper.getSnapshot()
+        this.#parts.inContact?.(status === 'idle' || status === 'working')
+      }),
       this.#channel.listenTo((hint) => this.#take(hint)),
     )
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
@@ -118,7 +128,10 @@ export class SyncShell {
     const snapshot = this.#parts.current?.()
     if (snapshot === undefined) return
     const { pending, behind, refused } = countsOf(snapshot)
-    this.#show({ pending, behind, refused })
+    const progress = adoptionIn(snapshot.state)
+    const wasAdopting = this.#isAdopting
+    this.#isAdopting = progress !== undefined
+    this.#show({ pending, behind, refused, ...((wasAdopting || this.#isAdopting) && { progress }) })
   }
 
   async stop(): Promise<void> {
@@ -126,11 +139,11 @@ export class SyncShell {
     this.#stopping.abort()
     await this.#running
     if (!isFirst) return
-    for (const undo of this.#undo.splice(0)) undo()
     this.#post?.()
     this.#channel.close()
     this.#rounds.ended()
     this.#show({ status: 'stopped', reason: 'by-hand', message: undefined, nextTry: undefined, progress: undefined })
+    for (const undo of this.#undo.splice(0)) undo()
   }
 
   async now(signal?: AbortSignal): Promise<SyncStatus> {
@@ -267,9 +280,14 @@ export class SyncShell {
   }
 
   async #wait({ ms, why }: SyncEffect & { kind: 'wait' }, signal: AbortSignal): Promise<Woken> {
-    if (why === 'offline' || why === 'busy') this.#show({ nextTry: this.#parts.clock.now() + ms })
+    const { status } = this.#keeper.getSnapshot()
+    if (status === 'offline' || status === 'waiting') this.#show({ nextTry: this.#parts.clock.now() + ms })
     this.#rounds.waits()
-    const woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
+    let woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
+    // What is behind is tried by the clock, also where the app appends without a pause.
+    const now = this.#parts.clock.monotonic()
+    if ((woken === 'own-append' || woken === 'server') && now - this.#tried >= longestUntried) woken = 'time'
+    if (woken !== 'own-append' && woken !== 'server') this.#tried = now
     // The network is back: the stream of hints is opened again with the next contact, and not after its pause.
     if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()
     this.#rounds.begins()
@@ -284,7 +302,7 @@ export class SyncShell {
     this.#turn = state.turn
     this.#cursor = cursor
     this.#isFarBehind = head > cursor && (this.#isFarBehind || head - cursor > longWay)
-    const progress = this.#isFarBehind ? { done: cursor, total: head } : undefined
+    const progress = adoptionIn(state) ?? (this.#isFarBehind ? { done: cursor, total: head } : undefined)
     this.#show({ ...counts, status, reason, message, progress, lastContact: this.#lastContact, nextTry: undefined })
     if (status === 'paused' || status === 'stopped') this.#endWake()
     else if (state.isFresh) this.#followWake(snapshot, signal)
@@ -305,13 +323,19 @@ export class SyncShell {
     }
     const onEnd = () => {
       wake.isOpen = false
+      this.#show({ wake: 'closed' })
     }
-    const onHead = (reached: number) => nudges.hinted(reached)
+    const onHead = (reached: number) => {
+      // Not before: a proxy may keep what the server sends.
+      this.#show({ wake: 'open' })
+      nudges.hinted(reached)
+    }
     const onConflict = () => nudges.raise('conflict')
     const { clock } = this.#parts
+    const bySocket = this.#options.wake === 'websocket'
     void optional(
       followWake(
-        { transport: this.#transport, clock, as: remote, onOpen, onHead, onConflict, onEnd },
+        { transport: this.#transport, clock, as: remote, bySocket, onOpen, onHead, onConflict, onEnd },
         controller.signal,
       ),
     )
@@ -320,6 +344,7 @@ export class SyncShell {
   #endWake(): void {
     this.#wake?.controller.abort()
     this.#wake = undefined
+    this.#show({ wake: undefined })
   }
 
   #show(change: SyncStatusChange): void {

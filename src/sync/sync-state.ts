@@ -35,8 +35,11 @@ export interface SyncState {
   readonly left: readonly { readonly identity: string; readonly upTo: number }[]
   /** By `pause()`, in any context: nothing is asked of the server. */
   readonly paused?: true
-  /** Local logs that are adopted, and how far that has come. Those that are complete stay: nothing is adopted twice. */
-  readonly adopting?: readonly { readonly log: string; readonly upTo: number }[]
+  /**
+   * Local logs that are adopted, how far that has come, and where they ended then. Those that are complete stay: nothing
+   * is adopted twice.
+   */
+  readonly adopting?: readonly { readonly log: string; readonly upTo: number; readonly head?: number }[]
 }
 
 /** What an append's condition was decided on. */
@@ -54,6 +57,8 @@ export interface OutboxCondition {
 export interface OutboxRow {
   /** Its place: the order in the outbox. Goes nowhere else. Healed commits have numbers below zero. */
   readonly n: number
+  /** It was appended while this device was in contact: it may leave it as soon as it is stored, as those up to `sentTo`. */
+  readonly leaves?: true
   /** The name of the commit: the id of its first event as first appended. Stays when it is decided again. */
   readonly name: string
   readonly time: number
@@ -141,6 +146,8 @@ export interface SyncChange {
    * removed, and the log gets `state.identity`.
    */
   readonly takeBack?: { readonly upTo: number }
+  /** Should the disk lose it, the server says it again. */
+  readonly isRepeated?: boolean
   /** Commits that leave the outbox for good, for those who wait for them in this context. */
   readonly ended?: readonly EndedCommit[]
 }

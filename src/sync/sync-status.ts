@@ -83,12 +83,17 @@ export interface SyncStatus {
   readonly head: number
   /** Own commits that are not confirmed. */
   readonly pending: number
-  /** Those of them that wait for events that the server lacks. */
+  /** Those of them that wait for events that the server lacks, or about which it cannot decide. */
   readonly behind: number
   /** Own commits that were refused, and that the app has neither retried nor discarded. */
   readonly refused: number
-  /** How far the log was fetched while there is much to fetch: positions. */
+  /** How far the log was fetched while there is much to fetch, or a local store while it is adopted: positions. */
   readonly progress?: { readonly done: number; readonly total: number }
+  /**
+   * The stream on which the server hints that its log has grown. While it is `'closed'`, what others do is found within a
+   * minute. Absent with `wake: 'poll'`, before the first try, and where nothing syncs.
+   */
+  readonly wake?: 'open' | 'closed'
   /** When a tidemark server last responded, in ms since 1970. */
   readonly lastContact?: number
   /** When it is tried again, in ms since 1970. */

@@ -22,14 +22,12 @@ import type {
 
 /** Where the server of an app is, and how the app syncs with it. */
 export interface AppSyncOptions<E extends EventShape = EventShape>
-  extends Omit<RemoteOptions, 'url' | 'headers'>, Pick<StartSyncOptions, 'wake'> {
+  extends Omit<RemoteOptions, 'url'>, Pick<StartSyncOptions, 'wake'> {
   /**
-   * The address of one log, such as `https://api.example.com/logs/shop-7`. A function is called at each opening, as that
-   * of `name` is: another user has another log.
+   * The address of one log, such as `https://api.example.com/logs/shop-7`, or `/logs/shop-7` on the origin of the page. A
+   * function is called at each opening, as that of `name` is: another user has another log.
    */
   readonly url: string | (() => string)
-  /** Sent with each request. A function is called before each request, and once more after a 401. @default none */
-  readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
   /** What `defineCommands` returned: commands that are decided again after a conflict. @default none */
   readonly commands?: SyncedStoreOptions<E>['commands']
   /**

@@ -4,7 +4,7 @@ import { storeOf } from '../app/app-model.js'
 import type { CatchUpOptions } from '../app/app-types.js'
 import { lazyLive } from '../app/lazy-live.js'
 import { isServiceWorker } from '../app/make-app.js'
-import { InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError, messageOf } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
@@ -13,21 +13,27 @@ import { settle } from '../projection/config.js'
 import { adoptNamed } from './adopt-named.js'
 import { SyncRefusedError } from './sync-refused.js'
 import { liveCommits } from './live-commits.js'
+import { assertRemote } from './log-address.js'
 import { openSyncedStore } from './open-synced-store.js'
 import { startSync, type SyncHandle } from './start-sync.js'
 import { syncOnce } from './sync-once.js'
-import { syncPartsOf } from './sync-parts.js'
-import { nothingKnown } from './sync-status-keeper.js'
+import { isSynced, syncPartsOf } from './sync-parts.js'
+import { nothingKnown, SyncStatusKeeper } from './sync-status-keeper.js'
 import type { SyncStatus } from './sync-status.js'
 import type { AppSync, AppSyncOptions, SyncedAppOptions, SyncedUntilOptions } from './synced-app-types.js'
 import type { AppendedCommit, OwnCommit, SyncedStore } from './synced-store.js'
+
+/** An append waits for the server while a local store is adopted, but no longer than this, ms. */
+const patience = 1_000
 
 type Open = NonNullable<SyncedAppOptions<EventShape>['open']>
 
 /** @param sync checked */
 export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): AppKind<EventShape> {
-  const { url, headers, wake, adopt, ...remote } = sync
+  const { url, wake, adopt, ...remote } = sync
   const handles = new WeakMap<object, SyncHandle>()
+  /** Of stores that nothing here syncs by itself: how the last round ended. */
+  const ended = new WeakMap<object, SyncStatusKeeper>()
   /** By store: waits until the local store of the app is adopted. */
   const adoptions = new WeakMap<object, () => Promise<void>>()
   let tellOf: (error: unknown) => void = () => {}
@@ -39,21 +45,26 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
   return {
     options: ['sync'],
     opener: (given) => () => {
-      const open = (given ?? openSyncedStore) as Open
+      const open = given === undefined ? openSyncedStore : syncedOpen(given as unknown as Open)
       const at = typeof url === 'function' ? url() : url
       const local = typeof adopt === 'function' ? adopt() : adopt
       return async (options) => {
-        const asked = typeof headers === 'function' || headers === undefined ? headers : () => headers
-        const store = await open({ ...options, ...remote, url: at, headers: asked, clock })
+        assertRemote({ ...remote, url: at }, 'sync.', true)
+        const store = await open({ ...options, ...remote, url: at, clock })
         try {
           const { closed, holdAppends } = syncPartsOf(store)
           if (local !== undefined) {
+            const impatience = new AbortController()
             const adopted = adopting(
-              () => adoptNamed(local, store, closed),
+              () => adoptNamed(local, store, closed, impatience.signal),
               (error) => tellOf(error),
             )
             adoptions.set(store, adopted)
-            holdAppends(adopted)
+            holdAppends(() => {
+              // An append waits for what is on this device, and not for what a network does.
+              clock.schedule(patience, () => impatience.abort())
+              return adopted()
+            })
           }
         } catch (error) {
           await store.close()
@@ -64,7 +75,10 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
     },
     attach(store, runs) {
       // A service worker syncs while an event lasts: see `catchUp`.
-      if (!runs && isServiceWorker()) return () => {}
+      if (!runs && isServiceWorker()) {
+        ended.set(store, new SyncStatusKeeper())
+        return () => {}
+      }
       const handle = startSync(store as SyncedStore, wake === undefined ? {} : { wake })
       handles.set(store, handle)
       return () => handle.stop()
@@ -72,7 +86,7 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
     members(ports, base) {
       tellOf = ports.failed
       return {
-        sync: appSync(ports as unknown as SyncedCore, handles),
+        sync: appSync(ports as unknown as SyncedCore, handles, ended),
         ready: () => adopted(base.ready()),
         reopen: () => adopted(base.reopen()),
         append(...given: readonly unknown[]) {
@@ -81,11 +95,28 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
         },
         execute: (command: never, given?: SyncedUntilOptions) =>
           write(given, (options) => base.execute(command, options)),
-        catchUp: (options: CatchUpOptions = {}) => catchUp(ports as unknown as SyncedCore, base, handles, options),
+        catchUp: (options: CatchUpOptions = {}) => catchUp(ports as unknown as SyncedCore, base, ended, options),
       }
     },
   }
 }
+
+/** The `open` of an app: that of a store that does not sync knows nothing of `url`, or opens another kind of store. */
+const syncedOpen =
+  (open: Open): Open =>
+  async (options) => {
+    const wrong = (but: string) =>
+      new InvalidArgumentError(
+        'open',
+        say`must open a synced store, as the openSyncedStore of tidemark/memory does: ${but}`,
+      )
+    const store = await open(options).catch((error: unknown) => {
+      throw hasCode(error, 'invalid-argument') ? wrong(messageOf(error)) : error
+    })
+    if (isSynced(store)) return store
+    await (store as Partial<SyncedStore> | undefined)?.close?.()
+    throw wrong(say`this one is another store.`)
+  }
 
 /** Begins immediately, and after a failure again at the next call. Returns how to wait for it. */
 function adopting(adopt: () => Promise<void>, failed: (error: unknown) => void): () => Promise<void> {
@@ -108,15 +139,24 @@ type SyncedCore = Omit<AppPorts<EventShape>, 'opened' | 'use'> & {
 
 const stopped: SyncStatus = Object.freeze({ ...nothingKnown, status: 'stopped', reason: 'by-hand' })
 
-function appSync(core: SyncedCore, handles: WeakMap<object, SyncHandle>): AppSync {
-  const handleOf = (opened: SyncedCore['opened']) => opened && handles.get(opened.store)
+function appSync(
+  core: SyncedCore,
+  handles: WeakMap<object, SyncHandle>,
+  ended: WeakMap<object, SyncStatusKeeper>,
+): AppSync {
+  const statusOf = (opened: SyncedCore['opened']) =>
+    opened && (handles.get(opened.store)?.status ?? ended.get(opened.store))
   const ask = async <R>(act: (handle: SyncHandle) => Promise<R>): Promise<R> => {
     const { store } = await core.use()
     const running = handles.get(store)
     if (running !== undefined) return act(running)
     const own = startSync(store)
     try {
-      return await act(own)
+      const result = await act(own)
+      const status = (result as SyncStatus | undefined) ?? own.status.getSnapshot()
+      // What would work on is ended.
+      ended.get(store)?.become(status.status === 'working' ? { ...status, status: 'following' } : status)
+      return result
     } finally {
       await own.stop()
     }
@@ -139,8 +179,8 @@ function appSync(core: SyncedCore, handles: WeakMap<object, SyncHandle>): AppSyn
     status: storeOf(
       core,
       nothingKnown,
-      () => handleOf(core.opened)?.status.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown),
-      (opened) => [handleOf(opened)?.status],
+      () => statusOf(core.opened)?.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown),
+      (opened) => [statusOf(opened)],
     ),
     now: (options) => ask((handle) => handle.now(options)),
     pause: () => ask((handle) => handle.pause()),
@@ -174,13 +214,14 @@ async function write(
 async function catchUp(
   core: SyncedCore,
   base: AppBase,
-  handles: WeakMap<object, SyncHandle>,
+  ended: WeakMap<object, SyncStatusKeeper>,
   options: CatchUpOptions,
 ): Promise<void> {
   onlyKnown(options, ['budget', 'signal'])
   settle(options, 'batch', false)
   const { store } = await core.use()
-  if (handles.has(store)) return base.catchUp(options)
+  const keeper = ended.get(store)
+  if (keeper === undefined) return base.catchUp(options)
   const { budget, signal } = options
   const { clock } = core.config
   const began = clock.monotonic()
@@ -188,7 +229,7 @@ async function catchUp(
   try {
     const time =
       maxTime === undefined || maxTime === Infinity ? {} : { budget: { maxTime: Math.max(1, Math.floor(maxTime / 2)) } }
-    await syncOnce(store, { ...time, signal })
+    keeper.become(await syncOnce(store, { ...time, signal }))
   } catch (error) {
     if (signal?.aborted !== true) throw error
   } finally {

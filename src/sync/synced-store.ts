@@ -39,7 +39,7 @@ export interface AppendedCommit {
   /** The id of its first event as first appended: stays when it is decided again. */
   readonly id: string
   readonly status: OwnCommitStatus
-  /** The id of an event that it was decided on, and that the server does not have. */
+  /** The id of an event that it was decided on, and that the server does not have; its own id: the server cannot decide. */
   readonly behind?: string
   /** Why views do not show it: a handler threw, or its events cannot be read. */
   readonly unshown?: unknown

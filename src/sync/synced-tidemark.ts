@@ -8,6 +8,8 @@ import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { isObject } from '../platform/objects.js'
 import { assertCommands } from './define-commands.js'
+import { assertRemote } from './log-address.js'
+import { isWakeKind } from './start-sync.js'
 import { syncedKind } from './synced-app.js'
 import type { AppSyncOptions, SyncedApp, SyncedAppOptions } from './synced-app-types.js'
 
@@ -42,28 +44,19 @@ function checked<E extends EventShape>(sync: AppSyncOptions<E> | undefined): App
   if (!isObject(sync))
     throw new InvalidArgumentError('sync', say`must be { url, … }. Without a server, import tidemark from 'tidemark'.`)
   onlyKnown(sync, ['url', 'headers', 'credentials', 'fetch', 'commands', 'wake', 'adopt'], 'sync')
-  const { url, headers, fetch, commands, wake, adopt } = sync
+  const { url, commands, wake, adopt } = sync
   const check = (right: boolean, what: string, problem: string) => {
     if (!right) throw new InvalidArgumentError(`sync.${what}`, problem)
   }
-  check(
-    typeof url === 'function' || (typeof url === 'string' && url !== ''),
-    'url',
-    say`must be the address of a log, such as 'https://api.example.com/logs/7', or a function that returns it.`,
-  )
-  check(
-    headers === undefined || typeof headers === 'function' || isObject(headers),
-    'headers',
-    say`must be headers, or a function that returns them.`,
-  )
-  check(fetch === undefined || typeof fetch === 'function', 'fetch', say`must be a function.`)
+  // What a function returns is checked at each opening.
+  assertRemote(typeof url === 'function' ? { ...sync, url: '/' } : sync, 'sync.', false)
   check(
     adopt === undefined || typeof adopt === 'function' || typeof adopt === 'string',
     'adopt',
     say`must be the name of a local store, or a function that returns it.`,
   )
   if (typeof adopt === 'string') storeName(adopt)
-  check(wake === undefined || wake === 'events' || wake === 'poll', 'wake', say`must be 'events' or 'poll'.`)
+  check(wake === undefined || isWakeKind(wake), 'wake', say`must be 'events', 'websocket' or 'poll'.`)
   if (commands !== undefined) assertCommands(commands)
   return { ...sync }
 }

@@ -57,6 +57,13 @@ export interface Transport {
   push(pushed: Pushed & { readonly as: AnsweredBy }, signal: AbortSignal): Promise<PushReply>
   /** The stream of wake-ups: its beginning. The caller ends the request. */
   openWake(as: AnsweredBy, signal: AbortSignal): Promise<Opened | RequestFailure>
+  /** Where a WebSocket is opened for wake-ups: the address is good once, for a moment. */
+  ticket(as: AnsweredBy, signal: AbortSignal): Promise<TicketFor | RequestFailure>
+}
+
+export interface TicketFor {
+  readonly kind: 'ticket'
+  readonly address: string
 }
 
 /** @param onContact called whenever a tidemark server responded */
@@ -130,6 +137,18 @@ class FetchTransport implements Transport {
     return this.#open({ path: '/wake', accept: 'text/event-stream', as, signal })
   }
 
+  ticket(as: AnsweredBy, signal: AbortSignal): Promise<TicketFor | RequestFailure> {
+    const asked: Asked = { path: '/ticket', accept: 'application/json', as, body: '{}', signal }
+    return this.#ask(asked, async ({ response, request }) => {
+      const { ticket } = parsedObject(await textOf(response, request, longestSilence, longestProblem))
+      if (typeof ticket !== 'string') throw new Inconsistent(say`The ticket is no text.`)
+      return {
+        kind: 'ticket' as const,
+        address: address(this.#remote.url, `/wake?ticket=${encodeURIComponent(ticket)}`),
+      }
+    })
+  }
+
   /** Asks, and reads the body. */
   async #ask<T>(asked: Asked, read: (opened: Opened) => Promise<T>): Promise<T | RequestFailure> {
     const opened = await this.#open(asked)
@@ -148,7 +167,7 @@ class FetchTransport implements Transport {
   async #open(asked: Asked): Promise<Opened | RequestFailure> {
     const first = await this.#fetch(asked)
     const isRefused = first.kind === 'refused' && first.status === 401
-    return isRefused && this.#remote.headers !== undefined ? this.#fetch(asked) : first
+    return isRefused && typeof this.#remote.headers === 'function' ? this.#fetch(asked) : first
   }
 
   async #fetch({ path, accept, as, body, signal }: Asked): Promise<Opened | RequestFailure> {
@@ -156,7 +175,7 @@ class FetchTransport implements Transport {
     let kept: Opened | undefined
     try {
       const { fetch = globalThis.fetch, headers, credentials } = this.#remote
-      const own = headers === undefined ? undefined : await request.over(Promise.resolve(headers()))
+      const own = typeof headers === 'function' ? await request.over(Promise.resolve(headers())) : headers
       const all = new Headers(own)
       for (const [name, value] of headersOf(as)) all.set(name, value)
       all.set('Accept', accept)

@@ -122,7 +122,10 @@ export type FinalVerdict =
   | { readonly refused: { readonly code: string; readonly message: string } }
   | { readonly blocked: string }
 
-/** What becomes of a commit: final, or stored, or not decided yet because the log lacks the event of that id. */
+/**
+ * What becomes of a commit: final, or stored, or not decided yet because the log lacks the event of that id; its own id:
+ * the owner's rules failed.
+ */
 export type Verdict = FinalVerdict | { readonly accepted: number } | { readonly behind: string }
 
 /** What became of a commit, which is named by the id of its first event. */

@@ -5,6 +5,7 @@ import {
   defineEvents,
   defineProjection,
   deleteEventStore,
+  exportEvents,
   openEventStore,
   refuse,
   startProjection,
@@ -140,6 +141,30 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       expect(await shop.orders.position()).toBe(3)
       for (const stop of stops) stop()
       await shop.close()
+    })
+
+    test('a codec stands between the store and what is stored; the app reads what it wrote', async () => {
+      const codec = {
+        encode: (data: unknown, { type, id }: { type: string; id: string }) => ({
+          sealed: [type, id, JSON.stringify(data)],
+        }),
+        decode(stored: unknown, { type, id }: { type: string; id: string }) {
+          const [ofType, ofId, text] = (stored as { sealed: string[] }).sealed
+          if (ofType !== type || ofId !== id) throw new Error('of another event')
+          return JSON.parse(text!) as unknown
+        },
+      }
+      const app = make({ codec })
+      await app.append('basket-1', add('A1', 2), { until: 'visible' })
+      expect(await app.baskets.lines.getAll()).toEqual([{ sku: 'A1', quantity: 2 }])
+      const stored: unknown[] = []
+      for await (const line of exportEvents(await app.ready())) stored.push(JSON.parse(line))
+      expect(stored[1]).toMatchObject({
+        data: { sealed: ['ItemAdded', expect.any(String), '{"sku":"A1","quantity":2}'] },
+      })
+      await app.close()
+      for (const wrong of [null, {}, { encode: codec.encode }, 'aes'])
+        expect(() => make({ codec: wrong as never })).toThrow(/codec must have the functions/)
     })
 
     test('reading comes first, and opens as well', async () => {

@@ -188,8 +188,8 @@ export default [
   {
     id: 'synced-app-1',
     file: 'src/sync/synced-app.ts',
-    find: 'if (!runs && isServiceWorker()) return () => {}',
-    replace: '',
+    find: 'if (!runs && isServiceWorker()) {',
+    replace: 'if (Number.isNaN(runs)) {',
     tests: ['test/unit/sync/synced-app.test.ts'],
     breaks: 'a service worker syncs continuously',
   },
@@ -228,9 +228,25 @@ export default [
   {
     id: 'synced-app-6',
     file: 'src/sync/synced-app.ts',
-    find: 'if (handles.has(store)) return base.catchUp(options)',
+    find: 'if (keeper === undefined) return base.catchUp(options)',
     replace: 'return base.catchUp(options)',
     tests: ['test/unit/sync/synced-app.test.ts'],
     breaks: 'catchUp in a service worker sends and fetches nothing',
+  },
+  {
+    id: 'synced-app-7',
+    file: 'src/sync/synced-app.ts',
+    find: 'keeper.become(await syncOnce(store, { ...time, signal }))',
+    replace: 'await syncOnce(store, { ...time, signal })',
+    tests: ['test/unit/sync/synced-app.test.ts'],
+    breaks: 'in a service worker the status says nothing',
+  },
+  {
+    id: 'synced-app-8',
+    file: 'src/sync/log-address.ts',
+    find: "parsed.username + parsed.password + parsed.hash !== ''",
+    replace: 'false',
+    tests: ['test/unit/sync/synced-app.test.ts'],
+    breaks: 'an address with a password is offline for ever',
   },
 ]

@@ -6,6 +6,22 @@ const contract = 'test/contract/server.node.test.ts'
 const store = 'test/contract/log-store.node.test.ts'
 export default [
   {
+    id: 'server-owner-fails',
+    file: 'src/server/server-log.ts',
+    find: 'if (failed.length === outcome.length) throw failed[0]',
+    replace: 'if (failed.length > 0) throw failed[0]',
+    tests: [handler],
+    breaks: 'a rule that throws for one commit holds up all others',
+  },
+  {
+    id: 'server-owner-unknown',
+    file: 'src/server/rules.ts',
+    find: 'return match ?? (no && { behind: commit.id })',
+    replace: 'return match',
+    tests: [handler],
+    breaks: 'a commit that no rule has seen is stored',
+  },
+  {
     id: 'server-ids',
     file: 'src/server/rules.ts',
     find: 'if (found.some((event) => event !== undefined)) {',

@@ -33,6 +33,8 @@ const order = [
   'sync',
   'memory',
   'file',
+  'postgres',
+  'durable-object',
   'testing',
   'bindings',
   'index.ts',

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import * as errors from '../../src/errors.js'
 import * as file from '../../src/file/file-errors.js'
+import * as postgres from '../../src/postgres/postgres-errors.js'
 import * as server from '../../src/server/request-refused.js'
 import * as sync from '../../src/sync/sync-refused.js'
 import { readChecked } from '../../scripts/words.mjs'
@@ -27,7 +28,7 @@ test('the guide names every code as well', () => {
 })
 
 test('a section begins with the class of the error, and every class has one', () => {
-  const classes = Object.entries({ ...errors, ...server, ...file, ...sync }).flatMap(([name, value]) =>
+  const classes = Object.entries({ ...errors, ...server, ...file, ...postgres, ...sync }).flatMap(([name, value]) =>
     typeof value === 'function' && value.prototype instanceof errors.TidemarkError ? [name] : [],
   )
   const named = sections.map(({ text }) => /^`(\w+)`/.exec(text)?.[1])

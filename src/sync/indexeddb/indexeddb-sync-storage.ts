@@ -12,7 +12,8 @@ import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested, requestedAll } from '../../platform/indexeddb.js'
-import { completed, isBehind, isNext, joinedOwn, snapshotAfter } from '../change-rules.js'
+import { Slices } from '../../platform/slices.js'
+import { completed, isBehind, isNext, joinedOwn, snapshotAfter, spansOf } from '../change-rules.js'
 import { areSoundOwn, isSoundRow, isSoundState, isWhole } from '../sound-rows.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
@@ -85,14 +86,21 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     // What it needs is known before the transaction, so that readers of the log do not wait for what is about the outbox.
     const guess = rule(from)
     const stores = storesOf(guess)
-    const changed = await this.#change(from, stores, (snapshot) => (snapshot === from ? guess : rule(snapshot)))
+    // What the server has can be fetched again, and is with it what left the outbox.
+    const isKept = guess?.takeBack !== undefined || (guess?.pulled === undefined && guess?.isRepeated !== true)
+    const durability = isKept ? 'strict' : 'relaxed'
+    const again: SyncRule = (snapshot) => (snapshot === from ? guess : rule(snapshot))
+    const changed = await this.#change(from, stores, again, durability)
     // A commit that was appended meanwhile made it another change.
-    return changed ?? ((await this.#change(from, allStores, rule)) as Changed)
+    return changed ?? ((await this.#change(from, allStores, rule, 'strict')) as Changed)
   }
 
-  #change(from: SyncSnapshot, stores: readonly string[], rule: SyncRule): Promise<Changed | undefined> {
-    // What the server has can be fetched again, and is with it what left the outbox.
-    const durability = stores.includes('commits') && !stores.includes('attic') ? 'relaxed' : 'strict'
+  #change(
+    from: SyncSnapshot,
+    stores: readonly string[],
+    rule: SyncRule,
+    durability: Durability,
+  ): Promise<Changed | undefined> {
     const what = say`syncing '${this.#name}'`
     return this.#connection.transact({ stores, mode: 'readwrite', durability, what }, async (transaction) => {
       const known = Math.max(from.state.largestN, from.outbox.at(-1)?.n ?? 0)
@@ -239,11 +247,17 @@ const lastOwn = (transaction: IDBTransaction, position: number): Promise<OwnRow 
     (cursor) => cursor?.value as OwnRow | undefined,
   )
 
-/** Writes the rows of a change, and ends the transaction. */
+/** Writes the rows of a change, and ends the transaction. Between many of them it waits, so that the page can respond. */
 async function store(transaction: IDBTransaction, { state, put = [], remove = [], own = [] }: SyncChange) {
   const outbox = transaction.objectStore('outbox')
-  for (const n of remove) outbox.delete(n)
-  for (const row of put) outbox.put(row)
+  const slices = new Slices()
+  for (const [from, to] of spansOf(remove)) outbox.delete(IDBKeyRange.bound(from, to))
+  for (const row of put) {
+    const request = outbox.put(row)
+    if (!slices.isOver) continue
+    await requested(request)
+    slices.began()
+  }
   if (own.length > 0) {
     const rows = transaction.objectStore('own')
     for (const row of joinedOwn(await lastOwn(transaction, Infinity), own)) rows.put(row)

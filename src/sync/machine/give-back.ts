@@ -5,7 +5,7 @@
 import { healed, LostTail, rechained, type Healing } from '../rules/healed.js'
 import { isSameRecord } from '../rules/same-event.js'
 import type { StoredEvent } from '../../log/record/record-text.js'
-import { ask, type PulledPage, type SyncSteps } from '../sync-effects.js'
+import { ask, type PulledPage, type StorageFailure, type SyncSteps } from '../sync-effects.js'
 import type { Cursor } from '../sync-state.js'
 import type { ConfirmedEvents } from '../sync-storage.js'
 import { chainStart } from '../../wire/protocol.js'
@@ -17,7 +17,6 @@ const pageSize = 1000
 /** Where the logs part. `page`: the last one of the server that was compared. */
 interface Common {
   readonly cursor: Cursor
-  readonly lastId: string | null
   readonly page: PulledPage
 }
 
@@ -28,10 +27,12 @@ export function* heal(session: Session, { newIdentity }: MachineOptions): SyncSt
   if (typeof begin === 'symbol' || 'status' in begin) return begin
   const common = yield* compare(session, begin)
   if (typeof common === 'symbol' || 'status' in common) return common
-  const { cursor, lastId, page } = common
+  const { cursor, page } = common
   const { by, head } = page
   if (cursor.at === from.state.cursor.at)
     return yield* session.storeOnce((snapshot) => rechained(snapshot, by, cursor, head))
+  const lastId = yield* idAt(cursor.at)
+  if (isStorageFailure(lastId)) return storageTrouble(lastId)
   const own = yield* ask({ kind: 'own', after: cursor.at })
   if (isStorageFailure(own)) return storageTrouble(own)
   const tail = new LostTail(own.own)
@@ -44,7 +45,14 @@ export function* heal(session: Session, { newIdentity }: MachineOptions): SyncSt
     tail.add(read)
     at += read.events.length
   }
-  const healing: Healing = { by, cursor, lastId, head, identity: newIdentity(), lost: tail.commits(from.state) }
+  const healing: Healing = {
+    by,
+    cursor,
+    lastId: lastId.id,
+    head,
+    identity: newIdentity(),
+    lost: tail.commits(from.state),
+  }
   // What was compared is what is stored, or nothing is changed.
   return yield* session.storeOnce((snapshot) => healed(snapshot, healing))
 }
@@ -73,38 +81,41 @@ function* pullAt(
 
 function* compare(session: Session, first: PulledPage): SyncSteps<Common | Trouble | typeof again> {
   let page = first
-  let lastId: string | null = yield* idAt(page.after.at)
   for (;;) {
     const { after, cursor, head } = page
     const last = session.at.state.cursor.at
     const here = yield* readConfirmed(after.at, Math.min(last, cursor.at + 1))
     if ('status' in here) return here
     const common = commonEnd(here, page, last)
-    if (common > after.at) lastId = here.events[common - after.at - 1]?.id ?? null
-    if (common < cursor.at) return yield* chainAt(session, page, common, lastId)
-    if (cursor.at >= head || cursor.at >= last) return { cursor, lastId, page }
+    if (common < cursor.at) return yield* chainAt(session, page, common, here)
+    if (cursor.at >= head || cursor.at >= last) return { cursor, page }
     const next = yield* pullAt(session, cursor, pageSize)
     if (next === 'diverged') return again
     if (typeof next === 'symbol' || 'status' in next) return next
-    if (next.cursor.at === cursor.at) return { cursor, lastId, page: next }
+    if (next.cursor.at === cursor.at) return { cursor, page: next }
     page = next
   }
 }
 
-/** The page again, only to where the logs part: a cursor line tells the server's chain there. */
+/**
+ * The page again, only to where the logs part: a cursor line tells the server's chain there. The server may have gone back
+ * once more meanwhile, and may not know it: the chain counts only if the page is what was compared.
+ */
 function* chainAt(
   session: Session,
   page: PulledPage,
   common: number,
-  lastId: string | null,
+  here: ConfirmedEvents,
 ): SyncSteps<Common | Trouble | typeof again> {
   const { after } = page
-  if (common === after.at) return { cursor: after, lastId, page }
+  if (common === after.at) return { cursor: after, page }
   const reply = yield* pullAt(session, after, common - after.at)
   if (reply === 'diverged') return again
   if (typeof reply === 'symbol' || 'status' in reply) return reply
+  if (commonEnd(here, reply, session.at.state.cursor.at) !== common) return again
+  // It sent more than it was asked for: its chain there cannot be known.
   if (reply.cursor.at !== common) return { status: 'stopped', reason: 'diverged' }
-  return { cursor: reply.cursor, lastId, page: reply }
+  return { cursor: reply.cursor, page: reply }
 }
 
 /** The position of the last event that both have, and at which a commit ends for both. */
@@ -136,8 +147,9 @@ function* readConfirmed(after: number, upTo: number): SyncSteps<ConfirmedEvents 
   return { events, starts }
 }
 
-function* idAt(position: number): SyncSteps<string | null> {
-  if (position === 0) return null
+/** The id of the event at a position; `null` at the beginning. */
+function* idAt(position: number): SyncSteps<{ readonly id: string | null } | StorageFailure> {
+  if (position === 0) return { id: null }
   const reply = yield* ask({ kind: 'confirmed', after: position - 1, limit: 1 })
-  return isStorageFailure(reply) ? null : (reply.events.at(-1)?.id ?? null)
+  return isStorageFailure(reply) ? reply : { id: reply.events[0]?.id ?? null }
 }

@@ -14,9 +14,11 @@ import { isSameRecordAt } from '../rules/same-event.js'
 import { heal } from './give-back.js'
 import { lookThrough } from './look-through.js'
 import { again, isStorageFailure, type Ended, type MachineOptions, type Session } from './session.js'
-import { outOfSpace, storageTrouble, type Trouble } from './trouble.js'
+import { leadsNowhere, outOfSpace, requestTrouble, storageTrouble, type Trouble } from './trouble.js'
 
 const defaultPage = 5000
+/** A server that wants to be left alone for longer than this, in ms, means everything that it is asked. */
+const longestAside = 60_000
 
 export class Round {
   readonly #session: Session
@@ -38,6 +40,8 @@ export class Round {
   #decisions = 0
   /** The most commits that one push cancels: halved by a server that takes less. */
   #mostCancels = maxEntries
+  /** Why the server did not say anything about commits that are behind, when it was last asked. */
+  #aside: Trouble | undefined
 
   constructor(session: Session, options: MachineOptions) {
     this.#session = session
@@ -61,7 +65,7 @@ export class Round {
     yield* session.report('working')
     for (;;) {
       const step = this.#next()
-      if (step === undefined) return this.#isFull ? outOfSpace : undefined
+      if (step === undefined) return this.#isFull ? outOfSpace : this.#aside
       const ended = yield* step
       if (ended !== undefined) return ended
     }
@@ -78,6 +82,7 @@ export class Round {
     if (isDue && pullsFirst) return this.#pull()
     if (decidesMore) return this.#decide(undecided)
     const { waiting, cancel, commits } = toSend(this.#session.at)
+    if (waiting.length === 0) this.#aside = undefined
     const isNew = (row: OutboxRow) => !this.#tried.has(wireId(row))
     if (state.isFresh) {
       const rows = commits.filter(isNew)
@@ -91,7 +96,7 @@ export class Round {
     if (state.isFresh && this.#waitingFrom !== undefined) {
       const { rows, next } = waitingBatch(waiting, this.#waitingFrom, this.#pushBytes)
       this.#waitingFrom = next
-      if (rows.length > 0) return this.#push(rows, [])
+      if (rows.length > 0) return this.#push(rows, [], true)
     }
     return undefined
   }
@@ -116,12 +121,13 @@ export class Round {
     this.#wantsPull = false
     const { state } = session.at
     // Nothing came although there is more: it is asked for again later.
-    if (state.cursor.at === cursor.at && state.head > cursor.at && state.head >= head) return { status: 'waiting' }
+    if (state.cursor.at === cursor.at && state.head > cursor.at && state.head >= head) return leadsNowhere()
     if (head > state.cursor.at || reply.cursor.at > cursor.at) yield* session.report('working')
     return undefined
   }
 
-  *#push(commits: readonly OutboxRow[], unwanted: readonly OutboxRow[]): SyncSteps<Ended> {
+  /** @param isAside these commits wait anyway: a server that cannot decide about them holds up no other */
+  *#push(commits: readonly OutboxRow[], unwanted: readonly OutboxRow[], isAside = false): SyncSteps<Ended> {
     const session = this.#session
     this.#decisions = 0
     const looked = yield* lookThrough(session, commits)
@@ -136,14 +142,20 @@ export class Round {
     if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits, unwanted, reply)
     this.#pullsFirst = reply.kind === 'busy' || reply.kind === 'offline'
     this.#wasPushed = reply.kind === 'pushed'
-    if (reply.kind !== 'pushed') return yield* session.refused(reply)
+    if (reply.kind !== 'pushed') {
+      if (!isAside || reply.kind !== 'busy' || (reply.after ?? 0) > longestAside) return yield* session.refused(reply)
+      this.#aside = { ...requestTrouble(reply), isAside }
+      this.#waitingFrom = undefined
+      return undefined
+    }
+    if (isAside) this.#aside = undefined
     return (yield* session.meet(reply.by)) ?? (yield* this.#take(reply, identity))
   }
 
   *#take(reply: PushReply & { readonly kind: 'pushed' }, identity: string): SyncSteps<Ended> {
     const session = this.#session
     const { by, head, answers } = reply
-    if (answers.length === 0) return { status: 'waiting' }
+    if (answers.length === 0) return leadsNowhere()
     const accepted = answers.flatMap((each) => ('accepted' in each ? [each.id] : []))
     for (const id of accepted) this.#tried.add(id)
     const ended = yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))

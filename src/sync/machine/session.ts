@@ -4,7 +4,7 @@ import { ask } from '../sync-effects.js'
 import { isOwner, met } from '../rules/contact.js'
 import type { SyncRule, SyncSnapshot } from '../sync-state.js'
 import type { SyncPhase } from '../sync-status.js'
-import { requestTrouble, storageTrouble, type Trouble } from './trouble.js'
+import { leadsNowhere, requestTrouble, storageTrouble, type Trouble } from './trouble.js'
 
 export interface MachineOptions {
   /** For pauses, in [0, 1). */
@@ -49,8 +49,8 @@ export class Session {
     return this.at.state.remote as AnsweredBy
   }
 
-  *load(): SyncSteps<Trouble | undefined> {
-    const reply = yield* ask({ kind: 'load' })
+  *load(isKnown = false): SyncSteps<Trouble | undefined> {
+    const reply = yield* ask({ kind: 'load', isKnown })
     if (isStorageFailure(reply)) return storageTrouble(reply)
     this.#at = reply
     return undefined
@@ -97,9 +97,7 @@ export class Session {
   *greet(): SyncSteps<Ended> {
     const reply = yield* ask({ kind: 'info' })
     if (reply.kind !== 'info')
-      return reply.kind === 'refused' && reply.code === 'other-epoch'
-        ? { status: 'waiting' }
-        : yield* this.refused(reply)
+      return reply.kind === 'refused' && reply.code === 'other-epoch' ? leadsNowhere() : yield* this.refused(reply)
     const { log, epoch, author, head } = reply.info
     return yield* this.meet({ log, epoch, author }, head)
   }

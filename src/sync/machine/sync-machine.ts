@@ -6,7 +6,7 @@ import { ask, type SyncEffect, type Woken } from '../sync-effects.js'
 import type { SyncReport } from '../sync-status.js'
 import { Round } from './round.js'
 import { again, Session, type Ended, type MachineOptions } from './session.js'
-import { backoff, type Trouble } from './trouble.js'
+import { backoff, leadsNowhere, type Trouble } from './trouble.js'
 
 export type { MachineOptions } from './session.js'
 
@@ -36,10 +36,12 @@ export function* syncMachine(options: MachineOptions): Generator<SyncEffect, Syn
 
 function* rounds(session: Session, round: Round, woken: Woken): Generator<SyncEffect, Trouble | undefined, never> {
   for (let restarts = 0; restarts < mostRestarts; restarts += 1) {
-    const ended: Ended = (yield* session.load()) ?? (yield* round.steps(restarts === 0 ? woken : 'asked'))
+    // What was stored by another context raised a nudge of its own.
+    const isKnown = restarts === 0 && (woken === 'own-append' || woken === 'server')
+    const ended: Ended = (yield* session.load(isKnown)) ?? (yield* round.steps(restarts === 0 ? woken : 'asked'))
     if (ended !== again) return ended
   }
-  return { status: 'waiting' }
+  return leadsNowhere()
 }
 
 function* rest(
@@ -50,6 +52,7 @@ function* rest(
   if (trouble === undefined) return yield* ask({ kind: 'wait', ms: idlePause, why: 'idle' })
   if (trouble.status === 'paused' || trouble.status === 'stopped')
     return yield* ask({ kind: 'wait', ms: untilAsked, why: 'paused' })
+  if (trouble.isAside === true) return yield* ask({ kind: 'wait', ms: idlePause, why: 'idle' })
   const ms = trouble.ms ?? backoff(session.failures, random())
   session.failures += 1
   return yield* ask({ kind: 'wait', ms, why: trouble.status === 'offline' ? 'offline' : 'busy' })

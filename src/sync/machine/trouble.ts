@@ -1,4 +1,5 @@
 /** Why a round ends early, and how long it is waited for. */
+import { notice, say } from '../../messages.js'
 import { pauseBefore } from '../../platform/backoff.js'
 import type { RequestFailure, StorageFailure } from '../sync-effects.js'
 import type { SyncReason, SyncReport } from '../sync-status.js'
@@ -9,10 +10,18 @@ export interface Trouble {
   readonly message?: string
   /** What the server or the rule says how long to wait, in ms; else it grows from one try to the next. */
   readonly ms?: number
+  /** It is about commits that wait anyway: a newer one need not wait with them. */
+  readonly isAside?: true
 }
 
 /** Without space, it is tried again after this long, in ms. */
 const fullPause = 60_000
+
+/** The server responds, and that leads nowhere. */
+export const leadsNowhere = (): Trouble => ({
+  status: 'waiting',
+  message: notice('no-result', say`The server responds, but says nothing of what it was asked for.`),
+})
 
 export const outOfSpace: Trouble = { status: 'waiting', reason: 'storage-full', ms: fullPause }
 
@@ -41,10 +50,16 @@ const stopsByStatus: Readonly<Record<number, SyncReason>> = {
 
 /** What a request without a result means, where nothing can be done about it. */
 export function requestTrouble(failure: RequestFailure): Trouble {
-  if (failure.kind === 'offline')
-    return { status: 'offline', ...(failure.message !== undefined && { message: failure.message }) }
   if (failure.kind === 'full') return outOfSpace
-  if (failure.kind === 'busy') return { status: 'waiting', ...(failure.after !== undefined && { ms: failure.after }) }
+  if (failure.kind === 'offline' || failure.kind === 'busy') {
+    const { kind, message } = failure
+    const ms = failure.kind === 'busy' ? failure.after : undefined
+    return {
+      status: kind === 'busy' ? 'waiting' : kind,
+      ...(message !== undefined && { message }),
+      ...(ms !== undefined && { ms }),
+    }
+  }
   const { status, code, message } = failure
   if (status === 401) return { status: 'paused', reason: 'unauthorized', message }
   const reason = (Object.hasOwn(stops, code) ? stops[code] : undefined) ?? stopsByStatus[status] ?? 'bad-request'

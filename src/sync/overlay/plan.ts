@@ -27,9 +27,10 @@ const rowsAt = ({ log, position }: Pick<StateRow, 'log' | 'position'>): RowsAt =
  * A copy of the outbox that is at least as new as these rows, with all own commits that may be missing in them. It must
  * be asked for after the rows were read, never before.
  */
-export async function copyFor(source: OutboxSource, state: StateRow): Promise<OutboxCopy> {
+export async function copyFor(source: OutboxSource, state: StateRow, isKnown: boolean): Promise<OutboxCopy> {
   const { log, position } = state
-  let copy = await source.copy({ cursor: position, after: position })
+  let copy = await source.copy({ cursor: position, after: position, isKnown })
+  if (isKnown && copy.state.identity !== log) copy = await source.copy({ cursor: position, after: position })
   // Rows of an earlier identity: what both have in common may end before their position.
   for (let after = position; copy.state.identity !== log; copy = await source.copy({ cursor: 0, after })) {
     const needed = missingAfter(copy.state, rowsAt(state))

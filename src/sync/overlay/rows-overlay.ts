@@ -168,13 +168,14 @@ export class RowsOverlay {
     return mine
   }
 
-  async #lay(state: StateRow, isGuess = false): Promise<boolean> {
+  /** @param isKnown what this context knows of the outbox is enough: it is laid over because that changed, or the rows */
+  async #lay(state: StateRow, { isKnown = false, isGuess = false } = {}): Promise<boolean> {
     const before = this.#laid
     const seen = seenIn(state)
     const isOld = before !== undefined && seen.stamp !== before.seen.stamp && seen.revision < before.seen.revision
     // It was asked for before what is laid over now; or the read model was deleted, and begins again.
     if (isOld && seenIn(await this.#plain.state()).stamp !== seen.stamp) return false
-    const plan = await this.#planOf(state)
+    const plan = await this.#planOf(state, isKnown)
     if (plan === undefined) return false
     const confirmed = await this.#confirmedOf(plan)
     const ids = [...confirmed.map(({ id }) => id), ...plan.pending.map(({ text }) => text.id)]
@@ -189,8 +190,8 @@ export class RowsOverlay {
     return work !== undefined && this.#made({ state, isGuess, ids, work })
   }
 
-  async #planOf(state: StateRow): Promise<Plan | undefined> {
-    const copy = await copyFor(this.#parts.source, state)
+  async #planOf(state: StateRow, isKnown: boolean): Promise<Plan | undefined> {
+    const copy = await copyFor(this.#parts.source, state, isKnown)
     const blocked =
       state.holds === true && copy.outbox.length + copy.own.length > 0
         ? await readBlockedStreams(this.#plain.storage, state.shown)
@@ -395,10 +396,11 @@ export class RowsOverlay {
     // The usual case: nothing is laid over, and nothing is to be. The hint says what a look at the state would.
     if (laid !== undefined && laid.ids.length === 0 && laid.seen.stamp === from && isDrawn(to)) {
       const { stamp: _, ...rest } = { ...laid.state, position }
-      await this.#lay({ ...rest, stamp: { id: to, revision, of: stampOf(rest, false) } }, true)
+      const guess: StateRow = { ...rest, stamp: { id: to, revision, of: stampOf(rest, false) } }
+      await this.#lay(guess, { isKnown: true, isGuess: true })
     }
     for (let tries = 1; tries <= maxTries && this.#laid?.seen.stamp !== to; tries += 1)
-      if (await this.#lay(await this.#plain.state())) break
+      if (await this.#lay(await this.#plain.state(), { isKnown: true })) break
     // It was not true. Others like it are looked into once in a while.
     if (this.#laid?.seen.stamp === laid?.seen.stamp && laid !== undefined && told?.taken === taken) {
       told?.trust()
@@ -420,7 +422,8 @@ export class RowsOverlay {
     const noticed = this.#inTurn(async () => {
       for (let tries = 1; tries <= maxTries && this.#laid !== undefined; tries += 1) {
         const { state, isGuess } = this.#laid
-        if (await this.#lay(tries > 1 || isGuess ? await this.#plain.state() : state)) break
+        const now = tries > 1 || isGuess ? await this.#plain.state() : state
+        if (await this.#lay(now, { isKnown: true })) break
       }
     }).catch(() => {})
     return new Promise((resolve) => {

@@ -35,7 +35,8 @@ export function discarded(snapshot: SyncSnapshot, n: number): SyncChange | undef
   const draft = new OutboxDraft(snapshot)
   const row = draft.get(n)
   if (row === undefined || row.cancel === true) return undefined
-  const isGone = row.refused !== undefined || row.undecided !== undefined || n > snapshot.state.sentTo
+  const mayHaveLeft = row.leaves === true || n <= snapshot.state.sentTo
+  const isGone = row.refused !== undefined || row.undecided !== undefined || !mayHaveLeft
   if (isGone) {
     draft.remove(row, { status: 'discarded' })
     if (row.refused === undefined) draft.follow(row)
@@ -59,6 +60,7 @@ export function newestVersion(row: OutboxRow, n: number, ids: readonly string[],
     'renewData',
     'tries',
     'healed',
+    'leaves',
   )
   const next = {
     ...rest,

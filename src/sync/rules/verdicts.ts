@@ -30,7 +30,8 @@ export function answered(snapshot: SyncSnapshot, { by, identity, head, answers }
     const row = draft.get(places.get(answer.id) ?? NaN)
     if (row !== undefined && isPending(row) && wireId(row) === answer.id) take(draft, row, answer)
   }
-  return draft.isEmpty && state.head === head ? undefined : draft.change({ head })
+  if (draft.isEmpty && state.head === head) return undefined
+  return draft.change({ head }, { isRepeated: answers.every((answer) => 'accepted' in answer) })
 }
 
 function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer): void {

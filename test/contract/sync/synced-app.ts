@@ -317,13 +317,20 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
         {},
         { url: '' },
         { url: 7 },
-        { url: 'u', wake: 'websocket' },
-        { url: 'u', headers: 'h' },
-        { url: 'u', fetch: 1 },
-        { url: 'u', commands: [] },
-        { url: 'u', adress: 1 },
-        { url: 'u', adopt: 7 },
-        { url: 'u', adopt: null },
+        { url: 'nonsense' },
+        { url: './logs/7' },
+        { url: 'ftp://sync.test/logs/7' },
+        { url: 'https://' },
+        { url: 'https://anna:secret@sync.test/logs/7' },
+        { url: 'https://sync.test/logs/7#now' },
+        { url: '/u', wake: 'websocket' },
+        { url: '/u', headers: 'h' },
+        { url: '/u', headers: { 'not a name': 'x' } },
+        { url: '/u', fetch: 1 },
+        { url: '/u', commands: [] },
+        { url: '/u', adress: 1 },
+        { url: '/u', adopt: 7 },
+        { url: '/u', adopt: null },
       ])
         expect(wrong(sync)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
       expect(() => localTidemark({ ...options, sync: { url: server.url } } as never)).toThrow(/tidemark\/sync/)
@@ -331,7 +338,7 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       await expect(app.append('todo-1', added('Milk'), { until: 'sent' as never })).rejects.toMatchObject({
         code: 'invalid-argument',
       })
-      expect(() => tidemark({ ...options, models: { sync: todos } as never, sync: { url: 'u' } })).toThrow(
+      expect(() => tidemark({ ...options, models: { sync: todos } as never, sync: { url: '/u' } })).toThrow(
         /reserved|'sync'/,
       )
       await app.close()

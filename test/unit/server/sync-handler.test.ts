@@ -38,14 +38,78 @@ describe('accept', () => {
     expect(accept).not.toHaveBeenCalled()
   })
 
-  test('N54, N58: that throws makes the push fail: nothing is stored, no verdict is kept, and no text leaks', async () => {
+  test('N54: that throws for one commit holds up no other one: it is not decided, and no verdict is kept', async () => {
     const onError = vi.fn()
     let isBroken = true
     const thrown = new Error('password of the database is 1234')
     const server = served({
       onError,
       accept: ({ events }) => {
-        if (isBroken && events[0]!.id === 'y') throw thrown
+        if (isBroken && events[0]!.id === 'p') throw thrown
+        return events[0]!.id === 'no' ? { code: 'no', message: 'Not now.' } : undefined
+      },
+    })
+    const inStream = (id: string, stream: string, more = {}) => commit(id, { events: [event(id, { stream })], ...more })
+    const pushed = [
+      inStream('a', 's1'),
+      inStream('p', 's2'),
+      // In its stream, and decided on it.
+      inStream('b', 's2'),
+      inStream('c', 's3', { requires: ['p'] }),
+      inStream('d', 's4'),
+      inStream('no', 's5'),
+    ]
+    const { status, body } = await server.push(...pushed)
+    expect(status).toBe(200)
+    expect(body.answers).toEqual([
+      { id: 'a', accepted: 1 },
+      { id: 'p', behind: 'p' },
+      { id: 'b', behind: 'p' },
+      { id: 'c', behind: 'p' },
+      { id: 'd', accepted: 2 },
+      { id: 'no', refused: { code: 'no', message: 'Not now.' } },
+    ])
+    expect(JSON.stringify(body)).not.toContain('1234')
+    expect(onError.mock.calls).toEqual([[thrown]])
+    expect(await server.store.decide((log) => log.verdicts('anna', ['p', 'b', 'c']))).toEqual(new Map())
+    isBroken = false
+    expect((await server.push(...pushed.slice(1, 4))).body.answers).toEqual([
+      { id: 'p', accepted: 3 },
+      { id: 'b', accepted: 4 },
+      { id: 'c', accepted: 5 },
+    ])
+  })
+
+  test('N54: what needs no word of the rules is final, although they throw', async () => {
+    const server = served({
+      onError: () => {},
+      accept: ({ events }) => {
+        if (events[0]!.type === 'Broken') throw new Error('broken')
+        return events[0]!.id === 'no' ? { code: 'no', message: '' } : undefined
+      },
+    })
+    await server.push(commit('a'), commit('no'))
+    const broken = (id: string, more: object) => commit(id, { events: [event(id, { type: 'Broken' })], ...more })
+    const { body } = await server.push(
+      broken('x', { expect: { s: null } }),
+      broken('y', { requires: ['no'] }),
+      commit('z'),
+    )
+    expect(body.answers).toEqual([
+      { id: 'x', conflict: { stream: 's', last: 'a' } },
+      { id: 'y', blocked: 'no' },
+      { id: 'z', accepted: 2 },
+    ])
+  })
+
+  test('N54, N58: that throws for all makes the push fail: nothing is stored, no verdict is kept, no text leaks', async () => {
+    const onError = vi.fn()
+    let isBroken = true
+    const thrown = new Error('password of the database is 1234')
+    const server = served({
+      onError,
+      accept: () => {
+        if (isBroken) throw thrown
       },
     })
     const { status, response, body } = await server.push(commit('x', { requires: ['w'] }), commit('v'), commit('y'))
@@ -61,7 +125,7 @@ describe('accept', () => {
     ])
   })
 
-  test.each([false, true, null, 'no', {}, { code: 'no' }, { message: 'no' }, { code: 1, message: 'no' }])(
+  test.each([false, true, null, 'no', {}, { code: 'no' }, { message: 'no' }, { code: 1, message: 'no' }, { code: '', message: 'no' }])(
     'that returns %j is a mistake, and stores nothing',
     async (reply) => {
       const onError = vi.fn()

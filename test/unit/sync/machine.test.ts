@@ -46,6 +46,7 @@ class Script {
   decide: (row: OutboxRow) => DecisionReply = () => this.decision
   beforePush: (() => Promise<unknown>) | undefined
   beforeStore: (() => Promise<unknown>) | undefined
+  beforePull: (() => void) | undefined
   readonly #machine
 
   constructor(options: Partial<MachineOptions> = {}) {
@@ -102,6 +103,7 @@ class Script {
         return undefined
       default:
         if (effect.kind === 'push') await this.beforePush?.()
+        if (effect.kind === 'pull') this.beforePull?.()
         return (this.faults[effect.kind]?.shift() as never) ?? this.#serve(effect)
     }
   }
@@ -488,5 +490,46 @@ describe('a restored server', () => {
     expect(script.pushes[0]).toEqual(['a', 'b'])
     expect(script.log).toEqual(['x', 'z', 'a', 'b'])
     expect(report?.snapshot.state).toMatchObject({ identity: 'second', left: [{ identity: 'first', upTo: 1 }] })
+  })
+
+  /** A device at x, a, b, whose server was restored to a past with `[x, a]`, and once more while the two are compared. */
+  async function restoredTwice(second: string[]) {
+    const script = new Script()
+    script.log = ['x']
+    await script.append(own(1, 'a', 1), own(2, 'b', 2))
+    await script.round()
+    script.log = ['x', 'a', 'z']
+    let pulls = 0
+    // Neither the cursor nor the mark is known, a page is compared, and the fourth pull is the one of the part in common.
+    const diverged = refused(409, 'diverged')
+    script.faults.pull = [diverged, diverged, undefined, undefined, diverged]
+    script.beforePull = () => {
+      if ((pulls += 1) === 4) script.log = second
+    }
+    const report = await script.round('time')
+    return { report, script }
+  }
+
+  test.each([
+    ['a shorter one', ['x'], ['x', 'a', 'b']],
+    ['another one of the same length', ['x', 'y', 'z'], ['x', 'y', 'z', 'a', 'b']],
+    ['an empty one', [], ['a', 'b']],
+  ])('restored unnoticed to %s while the logs are compared: they are compared once more', async (_, second, end) => {
+    const { report, script } = await restoredTwice([...second])
+    expect(report?.status).toBe('idle')
+    expect(script.log).toEqual(end)
+    expect((await script.storage.confirmed(0, 10)).events.map(({ id }) => id)).toEqual(end)
+  })
+
+  test('a server that sends more than it is asked for cannot be compared with', async () => {
+    const script = new Script()
+    script.log = ['x']
+    await script.append(own(1, 'a', 1), own(2, 'b', 2))
+    await script.round()
+    script.log = ['x', 'a', 'z']
+    const all = page(0, [text('x', 'v0'), text('a', 'v1'), text('z', 'v2')])
+    const diverged = refused(409, 'diverged')
+    script.faults.pull = [diverged, diverged, all, all]
+    expect(await script.round('time')).toMatchObject({ status: 'stopped', reason: 'diverged' })
   })
 })

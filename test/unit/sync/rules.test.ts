@@ -115,6 +115,11 @@ describe('sent', () => {
     expect(sent(snapshot(0), [row(3, 'a'), row(4, 'b')])?.state.sentTo).toBe(4)
     expect(sent(snapshot(0, [], { sentTo: 4 }), [row(-2, 'a'), row(4, 'b')])).toBeUndefined()
   })
+
+  test('is not stored of what was appended in contact: its row says that it may have left', () => {
+    expect(sent(snapshot(0), [row(3, 'a', { leaves: true })])).toBeUndefined()
+    expect(sent(snapshot(0), [row(3, 'a'), row(4, 'b', { leaves: true })])?.state.sentTo).toBe(3)
+  })
 })
 
 describe('answered', () => {
@@ -330,6 +335,14 @@ describe('discarded', () => {
     expect(brief(after(before, change))).toEqual(['a', 'c blocked'])
     expect(change?.ended).toEqual([{ name: 'b', status: 'discarded' }])
     expect(change?.state.largestN).toBe(3)
+  })
+
+  test('what was appended in contact may have left: its next version under another number has not', () => {
+    const before = snapshot(0, [row(1, 'a', { leaves: true, refused: { code: 'rule', message: '' } })])
+    const again = after(before, retried(before, 1, ['a2']))
+    expect(brief(after(snapshot(0, again), discarded(snapshot(0, again), 2)))).toEqual([])
+    const pending = snapshot(0, [row(1, 'a', { leaves: true })])
+    expect(brief(after(pending, discarded(pending, 1)))).toEqual(['a cancel'])
   })
 
   test('what was refused, or waits to be decided again, is gone: the server has said no', () => {
@@ -617,7 +630,7 @@ describe('what is sent', () => {
     const rows = [
       row(1, 'a', { behind: 'x', events: [text('a', 's1')] }),
       row(2, 'b', { events: [text('b', 's2')] }),
-      row(3, 'c', { events: [text('c', 's1'), text('c2', 's3')] }),
+      row(3, 'c', { events: [text('c', 's1'), text('c2', 's3')], expect: [['s3', null]] }),
       row(4, 'd', { events: [text('d', 's3')] }),
       row(5, 'e', { events: [text('e', 's4')], expect: [['s3', 'c2']] }),
       row(6, 'f', { events: [text('f', 's5')] }),

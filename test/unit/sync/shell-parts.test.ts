@@ -254,6 +254,27 @@ describe('pulling', () => {
     expect(await unknown.puller.pull({ after: at(0), limit: 5, as }, never)).toMatchObject({ kind: 'page' })
   })
 
+  test('looks how full it is while it asks, where there was much room, and keeps no page if there is none now', async () => {
+    let usage = 0
+    let asked = (): void => {}
+    /** From the second look on, a look ends once the server was asked. */
+    let look: Promise<void> | undefined
+    const pull = async () => {
+      asked()
+      return page(0, 1, 1)
+    }
+    const it = new Puller({ pull } as unknown as Transport, async () => {
+      await look
+      return { usage, quota: 1000 }
+    })
+    expect(await it.pull({ after: at(0), limit: 5, as }, never)).toMatchObject({ kind: 'page' })
+    usage = 950
+    look = new Promise((resolve) => (asked = resolve))
+    expect(await it.pull({ after: at(0), limit: 5, as }, never)).toEqual({ kind: 'full' })
+    asked = () => expect.unreachable()
+    expect(await it.pull({ after: at(0), limit: 5, as }, never)).toEqual({ kind: 'full' })
+  })
+
   test('asks for fewer events while bodies are cut off before the first cursor, and for more again', async () => {
     const { asked, puller: it } = puller(({ after, limit }) =>
       limit > 100 ? { kind: 'offline', isCut: true } : page(after, after + limit, 1_000_000),

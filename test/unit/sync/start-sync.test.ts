@@ -1,5 +1,5 @@
 // A device and a server in memory, on a virtual clock: what a person, a network and a server may do to them.
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { testSyncServer, virtualClock, type TestSyncServer, type VirtualClock } from 'tidemark/testing'
 import { syncLock } from '../../../src/sync/sync-leadership.js'
 import { startSync, type StartSyncOptions, type SyncHandle } from '../../../src/sync/start-sync.js'
@@ -118,6 +118,49 @@ describe('a device', () => {
     expect(device.ids()).toHaveLength(1)
     expect(served(it, 'wake')).toBe(0)
     expect(shown(sync).cursor).toBe(1)
+  })
+
+  test('without the stream all the same: the status says that, in every tab', async () => {
+    const it = world()
+    const device = it.device()
+    const [sync, other] = [it.start(device), it.start(device)]
+    await it.pass(100)
+    expect([shown(sync), shown(other)]).toMatchObject([
+      { status: 'idle', wake: 'open' },
+      { status: 'idle', wake: 'open' },
+    ])
+    it.server.fail({ status: 502, on: 'wake' })
+    // The stream that is open ends.
+    it.server.partition('down')
+    await it.pass(1)
+    it.server.partition()
+    await it.pass(35_000)
+    expect([shown(sync), shown(other)]).toMatchObject([
+      { status: 'idle', wake: 'closed' },
+      { status: 'idle', wake: 'closed' },
+    ])
+    it.server.fail()
+    await it.pass(31_000)
+    expect(shown(sync)).toMatchObject({ status: 'idle', wake: 'open' })
+    await Promise.all([sync.pause(), it.pass(1)])
+    expect('wake' in shown(sync)).toBe(false)
+  })
+
+  test('a proxy that keeps what the server sends: the stream is open, and yet it is not', async () => {
+    const it = world()
+    const buffered: typeof globalThis.fetch = async (input, init) => {
+      const response = await it.server.fetch(input, init)
+      if (!String(input).endsWith('/wake')) return response
+      return new Response(new ReadableStream(), { headers: response.headers })
+    }
+    const device = it.device({ remote: { url: it.server.url, fetch: buffered } })
+    const sync = it.start(device)
+    await it.pass(1_000)
+    expect(shown(sync)).toMatchObject({ status: 'idle' })
+    expect(shown(sync).wake).toBeUndefined()
+    await it.pass(62_000)
+    expect(shown(sync)).toMatchObject({ status: 'idle', wake: 'closed' })
+    expect('wake' in shown(it.start(it.device(), { wake: 'poll' }))).toBe(false)
   })
 
   test('a stream of hints that ends is opened again, and says what was missed', async () => {
@@ -270,7 +313,8 @@ describe('a server that says', () => {
     it.server.fail({ status: 429, headers: { 'Retry-After': '120' } })
     await device.append('a')
     await it.pass(10)
-    expect(shown(sync)).toMatchObject({ status: 'waiting', nextTry: it.clock.now() + 120_000 - 8 })
+    expect(shown(sync)).toMatchObject({ status: 'waiting', nextTry: it.clock.now() + 120_000 - 10 })
+    expect(shown(sync).message).toMatch(/\w/)
     const before = it.server.requests.filter(({ name }) => name !== 'wake').length
     await device.append('b')
     await it.pass(119_000)
@@ -411,6 +455,76 @@ describe('a server that says', () => {
     it.server.fail()
     await it.pass(60_000)
     expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0, cursor: 2 })
+  })
+
+  test('N54: that it cannot decide about one commit: no other one waits, and the status says so', async () => {
+    const errors = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const it = world()
+    const device = it.device()
+    const sync = it.start(device)
+    await it.pass(1)
+    let isBroken = true
+    it.server.refuse(({ events }) => {
+      if (isBroken && events[0]!.stream === 'poison') throw new Error('the rule has a bug')
+      return false
+    })
+    // Alone, nobody can tell whether it is the commit or the server: the pause is that of a busy server.
+    await device.append('poison')
+    await it.pass(10)
+    expect(shown(sync)).toMatchObject({ status: 'waiting', pending: 1, behind: 0 })
+    expect(shown(sync).message).toMatch(/\w/)
+    await device.append('good')
+    await it.pass(60_000)
+    expect(shown(sync)).toMatchObject({
+      status: 'waiting',
+      pending: 1,
+      behind: 1,
+      message: expect.stringMatching(/\w/),
+    })
+    expect(shown(sync).nextTry).toBeGreaterThan(it.clock.now())
+    expect((await it.server.log()).map(({ stream }) => stream)).toEqual(['good'])
+    // From now on it holds up nothing at all.
+    const pushes = served(it, 'push')
+    await device.append('better')
+    await it.pass(20)
+    expect((await it.server.log()).map(({ stream }) => stream)).toEqual(['good', 'better'])
+    expect(served(it, 'push')).toBe(pushes + 1)
+    expect(shown(sync)).toMatchObject({ status: 'waiting', pending: 1, behind: 1 })
+    isBroken = false
+    // It is tried within a minute, also while the app appends without a pause.
+    for (let at = 0; at < 7; at += 1) {
+      await device.append(`more-${at}`)
+      await it.pass(10_000)
+    }
+    expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0, behind: 0 })
+    expect(shown(sync).message).toBeUndefined()
+    expect((await it.server.log()).map(({ stream }) => stream)).toContain('poison')
+    errors.mockRestore()
+  })
+
+  test('busy for long to what waits anyway: then all of it waits as long as it is told', async () => {
+    const it = world()
+    const device = it.device()
+    const sync = it.start(device)
+    await it.pass(1)
+    it.server.refuse(({ events }) => {
+      if (events[0]!.stream === 'poison') throw new Error('the rule has a bug')
+      return false
+    })
+    const errors = vi.spyOn(console, 'error').mockImplementation(() => {})
+    await device.append('poison')
+    await device.append('good')
+    await it.pass(10)
+    expect(shown(sync)).toMatchObject({ pending: 1, behind: 1 })
+    it.server.fail({ status: 429, headers: { 'Retry-After': '600' }, on: 'push' })
+    await it.pass(70_000)
+    it.server.fail()
+    await device.append('better')
+    await it.pass(300_000)
+    expect((await it.server.log()).map(({ stream }) => stream)).toEqual(['good'])
+    await it.pass(300_000)
+    expect((await it.server.log()).map(({ stream }) => stream)).toEqual(['good', 'better'])
+    errors.mockRestore()
   })
 
   test('another epoch: it fetches before it sends, and goes on', async () => {

@@ -2,7 +2,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, table } from 'tidemark'
 import { openSyncedStore } from 'tidemark/memory'
-import { tidemark, type SyncedAppOptions, type SyncedStore } from 'tidemark/sync'
+import { syncOnce, tidemark, type SyncedAppOptions, type SyncedStore } from 'tidemark/sync'
 import { testSyncServer, virtualClock } from 'tidemark/testing'
 
 afterEach(() => void vi.unstubAllGlobals())
@@ -120,8 +120,126 @@ test('a store that does not sync is refused, and closed', async () => {
     sync: { url: server.url },
     open: async () => local as unknown as SyncedStore<TodoEvent>,
   })
-  await expect(app.ready()).rejects.toMatchObject({ code: 'invalid-argument' })
+  await expect(app.ready()).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: expect.stringMatching(/^open must open a synced store/),
+  })
   await expect(local.head()).rejects.toMatchObject({ code: 'closed' })
+  await app.close()
+})
+
+test('the openEventStore of the guide in an app that syncs: the error names open, and what it takes', async () => {
+  const { openEventStore } = await import('tidemark/memory')
+  const { openEventStore: onDevice } = await import('tidemark')
+  for (const open of [openEventStore, onDevice]) {
+    vi.stubGlobal('indexedDB', {})
+    const app = tidemark({ name: 'local', events, sync: { url: '/logs/7', fetch }, open: open as never })
+    await expect(app.ready()).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^open must open a synced store, as the openSyncedStore of tidemark\/memory/),
+    })
+    await app.close()
+  }
+  const failing = new Error('mine')
+  const app = tidemark({ name: 'x', events, sync: { url: '/logs/7', fetch }, open: () => Promise.reject(failing) })
+  await expect(app.ready()).rejects.toBe(failing)
+  await app.close()
+})
+
+test('an address that cannot be one is refused at each opening, and not offline for ever', async () => {
+  const good = { name: 'url', fetch: async () => Response.error() }
+  for (const url of [
+    'nonsense',
+    'x/logs/7',
+    'ftp://a.test/7',
+    'https://u:p@a.test/7',
+    'https://a.test/7#x',
+    'http://',
+    7,
+  ]) {
+    await expect(openSyncedStore({ ...good, url: url as string })).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^url must be the address of a log/),
+    })
+    const app = tidemark({ name: 'url', events, open: openSyncedStore, sync: { url: () => url as string } })
+    await expect(app.ready()).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^sync\.url must be the address of a log/),
+    })
+    await app.close()
+  }
+  for (const url of ['https://a.test', 'http://localhost:1/logs/7?tenant=b', '/logs/7', 'HTTPS://a.test/7'])
+    await (await openSyncedStore({ ...good, url })).close()
+  // Relative to nothing: there is no page here, and no fetch that knows better.
+  await expect(openSyncedStore({ name: 'url', url: '/logs/7' })).rejects.toThrow(/^url must be/)
+  vi.stubGlobal('location', { href: 'https://shop.test/cart/1' })
+  await (await openSyncedStore({ name: 'url', url: '/logs/7' })).close()
+})
+
+test('headers are an object, a list or a function, wherever they are given', async () => {
+  const server = testSyncServer()
+  const given: SyncedAppOptions<TodoEvent>['sync']['headers'][] = [
+    { authorization: 'Bearer anna' },
+    [['Authorization', 'Bearer anna']],
+    new Headers({ authorization: 'Bearer anna' }),
+    async () => ({ authorization: 'Bearer anna' }),
+  ]
+  for (const headers of given) {
+    const store = await openSyncedStore({ name: 'headers', events, url: server.url, fetch: server.fetch, headers })
+    expect(await syncOnce(store)).toMatchObject({ status: 'idle' })
+    await store.close()
+  }
+  expect(new Set(server.requests.map(({ author }) => author))).toEqual(new Set(['anna']))
+  await expect(openSyncedStore({ name: 'headers', url: server.url, headers: { 'a b': 'c' } })).rejects.toThrow(
+    /^headers must be headers, or a function/,
+  )
+})
+
+test('headers that are the same each time are not sent twice after a 401', async () => {
+  const server = testSyncServer({ author: () => new Response(null, { status: 401 }) })
+  const store = await openSyncedStore({ name: '401', url: server.url, fetch: server.fetch, headers: { a: 'b' } })
+  expect(await syncOnce(store)).toMatchObject({ status: 'paused', reason: 'unauthorized' })
+  expect(server.requests).toHaveLength(1)
+  await store.close()
+})
+
+test('with a codec the server stores what it cannot read', async () => {
+  const server = testSyncServer()
+  const codec = {
+    encode: (data: unknown) => ({ sealed: btoa(JSON.stringify(data)) }),
+    decode: (stored: unknown) => JSON.parse(atob((stored as { sealed: string }).sealed)) as unknown,
+  }
+  const [one, two] = [appOf(server, { codec }), appOf(server, { codec })]
+  await one.app.append('todo-1', add('Milk'), { until: 'confirmed' })
+  await two.app.sync.now()
+  await two.app.todos.caughtUp(1)
+  expect(await two.app.todos.items.getAll()).toEqual([{ id: 'todo-1', title: 'Milk' }])
+  expect((await server.log()).map(({ data }) => data)).toEqual([{ sealed: btoa('{"title":"Milk"}') }])
+  await one.app.close()
+  await two.app.close()
+})
+
+test('in a service worker the status is how the last round ended', async () => {
+  inServiceWorker()
+  const server = testSyncServer()
+  const { app } = appOf(server)
+  const told: string[] = []
+  const stop = app.sync.status.subscribe(() => {
+    const { status, pending } = app.sync.status.getSnapshot()
+    told.push(`${status} ${pending}`)
+  })
+  await app.append('todo-1', add('Milk'))
+  server.partition('both')
+  await app.catchUp({ budget: { maxTime: 20_000 } })
+  expect(app.sync.status.getSnapshot()).toMatchObject({ status: 'offline', pending: 1 })
+  server.partition()
+  await app.catchUp({ budget: { maxTime: 20_000 } })
+  expect(app.sync.status.getSnapshot()).toMatchObject({ status: 'idle', pending: 0, cursor: 1 })
+  await app.append('todo-2', add('Bread'))
+  await app.sync.now()
+  expect(app.sync.status.getSnapshot()).toMatchObject({ status: 'idle', pending: 0, cursor: 2 })
+  expect(told).toEqual(['offline 1', 'idle 0', 'idle 0'])
+  stop()
   await app.close()
 })
 

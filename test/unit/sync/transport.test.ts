@@ -238,6 +238,19 @@ describe('what a response means', () => {
     const reply = await failed(new Response(body, { status, headers: { ...own, 'Content-Type': 'application/json' } }))
     expect(reply).toMatchObject(expected)
     if (reply.kind === 'refused') expect(reply).toMatchObject({ status, by: as, message: 'why' })
+    if (reply.kind === 'busy') expect(reply.message).toBe('why')
+  })
+
+  test('a proxy that says nothing but a status: the message is that', async () => {
+    for (const body of ['<html>Bad gateway', '', '{"code":"x"}', '{"message":""}'])
+      expect(await failed(new Response(body, { status: 502 }))).toEqual({
+        kind: 'busy',
+        message: 'The server responded with status 502.',
+      })
+    const long = JSON.stringify({ message: 'x'.repeat(5000) })
+    expect((await failed(new Response(long, { status: 502 }))) as { message: string }).toMatchObject({
+      message: 'x'.repeat(1000),
+    })
   })
 
   test('Retry-After in seconds and as a date, by the clock of the server', async () => {

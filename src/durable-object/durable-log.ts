@@ -1,0 +1,202 @@
+/** `durableLog`: one log of synced stores in one Durable Object. */
+import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { systemClock, type Clock } from '../platform/clock.js'
+import { problemResponse, syncHandlerWith, type AcceptSession, type Opened } from '../server/sync-handler.js'
+import { RequestRefusedError } from '../server/request-refused.js'
+import { isAllowedOrigin, type Origins } from '../server/cors.js'
+import type { Refusal } from '../server/check-push.js'
+import { serverLog, type ServerLog } from '../server/server-log.js'
+import type { WireCommit } from '../wire/protocol.js'
+import type { DurableContext, DurableSocket } from './durable-types.js'
+import { openObjectLog, type DurableLogStore } from './object-log-store.js'
+import { closed, WakeSockets } from './wake-sockets.js'
+
+/** Who a request is from. */
+export type DurableSession<C> = Omit<Opened<C>, 'log'>
+
+/** Options of {@link durableLog}. */
+export interface DurableLogOptions<C = undefined> {
+  /**
+   * Who a request is from: what the Worker in front found out and says in a header of its own, which it never takes from
+   * outside. A `Response` (401, 403 …) is sent as it is. Not called for a WebSocket, which has a ticket.
+   */
+  session(request: Request): DurableSession<C> | Response | Promise<DurableSession<C> | Response>
+  /**
+   * What the owner of the log must be able to rely on: as `accept` of `syncHandler`.
+   *
+   * @default every commit is accepted
+   */
+  accept?(
+    commit: WireCommit,
+    session: AcceptSession<C>,
+  ): void | undefined | Refusal | Promise<void | undefined | Refusal>
+  /** From which other origins browsers may use this, WebSockets included: as `origins` of `syncHandler`. @default none */
+  readonly origins?: Origins
+  /** Compresses pages if the client takes gzip. @default true */
+  readonly compress?: boolean
+  /** Gets what was thrown, which no response shows. @default `console.error` */
+  readonly onError?: (error: unknown) => void
+  /** The id of a log that begins in this object. @default a random one */
+  readonly log?: string
+  /** For tests. @default that of this context */
+  readonly clock?: Clock
+}
+
+/** A log in a Durable Object: its methods are those that the object has to pass on. */
+export interface DurableLog {
+  /** For the code of the object: what `serverLog` offers. */
+  readonly log: ServerLog
+  readonly store: DurableLogStore
+  /** Serves `info`, `push`, `pull`, `wake` and `ticket`. */
+  fetch(request: Request): Promise<Response>
+  webSocketMessage(socket: DurableSocket, message: unknown): void
+  webSocketClose(socket: DurableSocket): void
+  webSocketError(socket: DurableSocket): void
+  /** Drops verdicts that are older than 90 days. An object that has alarms of its own calls it in each of them. */
+  alarm(): Promise<void>
+  /**
+   * Goes back to how the log was: the runtime's point-in-time recovery, to any moment of the last 30 days. The object
+   * ends with it, so the call rejects. Call `renewEpoch()` immediately afterwards: docs/durable-objects.md.
+   *
+   * @param to a bookmark, or a time in ms since 1970
+   * @param onUndo gets the bookmark that takes it back, before the object ends
+   */
+  restore(to: string | number, onUndo?: (bookmark: string) => void | Promise<void>): Promise<never>
+  /** Begins a new epoch: {@link DurableLogStore.renewEpoch}. */
+  renewEpoch(): Promise<void>
+  /** For monitoring. */
+  stats(): Promise<{ readonly head: number; readonly bytes: number; readonly sockets: number }>
+}
+
+/**
+ * Keeps one log in a Durable Object with SQLite, and serves it: to devices by their requests, with WebSockets that
+ * outlast the object while it sleeps.
+ *
+ * @param ctx what the constructor of the object gets
+ *
+ * @example
+ * export class Log extends DurableObject {
+ *   #log = durableLog(this.ctx, { session: (request) => ({ author: request.headers.get('X-User') ?? '' }) })
+ *   fetch(request) { return this.#log.fetch(request) }
+ *   webSocketMessage(socket, message) { this.#log.webSocketMessage(socket, message) }
+ *   webSocketClose(socket) { this.#log.webSocketClose(socket) }
+ *   alarm() { return this.#log.alarm() }
+ * }
+ *
+ * @throws InvalidArgumentError for unknown or missing options, and for an object without SQLite
+ */
+export function durableLog<C = undefined>(ctx: DurableContext, options: DurableLogOptions<C>): DurableLog {
+  onlyKnown(options, ['session', 'accept', 'origins', 'compress', 'onError', 'log', 'clock'])
+  const { session, origins = [], log: id, clock = systemClock, ...rest } = options
+  const { onError = (error: unknown) => console.error(error) } = options
+  if (typeof session !== 'function') throw new InvalidArgumentError('session', say`must be a function.`)
+  const retention = new Retention(ctx)
+  const storeOptions = { now: () => clock.now(), ...(id !== undefined && { log: id }) }
+  const store = openObjectLog(ctx, storeOptions, (due) => retention.expect(due))
+  const log = serverLog(store)
+  const sockets = new WakeSockets(ctx, clock)
+  store.subscribe((head) => sockets.tell(head))
+  const handle = syncHandlerWith<C>(
+    {
+      ...rest,
+      origins,
+      clock,
+      async open(request) {
+        const opened = await session(request)
+        return opened instanceof Response ? opened : { ...opened, log }
+      },
+    },
+    () => sockets.issue(),
+  )
+  return {
+    log,
+    store,
+    async fetch(request) {
+      const ticket = ticketOf(request)
+      if (ticket === undefined) return drained(request, await handle(request))
+      if (!isAllowedOrigin(request, origins)) return problemResponse(foreignOrigin())
+      try {
+        return (await sockets.accept(ticket, () => store.head())) ?? problemResponse(noTicket())
+      } catch (error) {
+        onError(error)
+        return problemResponse(new RequestRefusedError(503, 'unavailable', say`The server cannot do this now.`))
+      }
+    },
+    webSocketMessage: (socket, message) => sockets.heard(socket, message),
+    webSocketClose: closed,
+    webSocketError: closed,
+    alarm: async () => retention.done(await store.prune()),
+    async restore(to, onUndo) {
+      const { storage } = ctx
+      const bookmark = typeof to === 'string' ? to : await storage.getBookmarkForTime(to)
+      await onUndo?.(await storage.onNextSessionRestoreBookmark(bookmark))
+      ctx.abort(say`The log goes back to an earlier state.`)
+      throw new Error(say`The object ends.`)
+    },
+    renewEpoch: () => store.renewEpoch(),
+    stats: async () => ({
+      head: await store.head(),
+      bytes: ctx.storage.sql.databaseSize,
+      sockets: ctx.getWebSockets().length,
+    }),
+  }
+}
+
+/**
+ * Whether a request is for a WebSocket with a ticket: the one kind that the Worker in front passes on without knowing the
+ * user, since the object checks the ticket. Browsers send no headers with it.
+ *
+ * @example
+ * if (isTicketed(request)) return env.LOG.get(env.LOG.idFromName(name)).fetch(request)
+ */
+export const isTicketed = (request: Request): boolean => ticketOf(request) !== undefined
+
+function ticketOf(request: Request): string | undefined {
+  if (request.method !== 'GET' || request.headers.get('Upgrade')?.toLowerCase() !== 'websocket') return undefined
+  const { pathname, searchParams } = new URL(request.url)
+  return pathname.endsWith('/wake') ? (searchParams.get('ticket') ?? undefined) : undefined
+}
+
+const noTicket = () =>
+  new RequestRefusedError(401, 'unauthorized', say`The ticket is not good any more: each is good once, for a minute.`)
+
+const foreignOrigin = () => new RequestRefusedError(403, 'forbidden', say`The origin of the page is not allowed.`)
+
+/** workerd ends the connection if a body was not read, and the client does not get its response. */
+async function drained(request: Request, response: Response): Promise<Response> {
+  if (request.body !== null && !request.bodyUsed) await request.body.pipeTo(new WritableStream()).catch(() => {})
+  return response
+}
+
+/** The alarm that drops old verdicts. An object has one alarm: an earlier one is left to the app, which calls `alarm()`. */
+class Retention {
+  readonly #ctx: DurableContext
+  #isSet = false
+
+  constructor(ctx: DurableContext) {
+    this.#ctx = ctx
+  }
+
+  expect(due: number): void {
+    if (this.#isSet) return
+    this.#isSet = true
+    // Should it fail, the next verdict tries it again.
+    this.#set(due).catch(() => (this.#isSet = false))
+  }
+
+  async #set(due: number): Promise<void> {
+    const { storage } = this.#ctx
+    const set = await storage.getAlarm()
+    // A day later, so that what is due on one day is one alarm.
+    if (set === null || set > due + aDay) await storage.setAlarm(due + aDay)
+  }
+
+  async done(next: number | undefined): Promise<void> {
+    this.#isSet = next !== undefined
+    if (next !== undefined) await this.#set(next)
+  }
+}
+
+const aDay = 86_400_000

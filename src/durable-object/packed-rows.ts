@@ -1,0 +1,102 @@
+/** How a log is packed into rows: as few as possible, since rows written are what a Durable Object costs. */
+import { isUuidV7 } from '../events/identifier.js'
+import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
+
+/** A commit, or a part of one that is too long for a row. */
+export interface PackedRow {
+  /** The position of its last event. */
+  readonly end: number
+  /** How many events. */
+  readonly n: number
+  readonly author: string
+  /** The chain behind the commit; `null`: more of it follows. */
+  readonly chain: string | null
+  /** One line for each event. */
+  readonly lines: string
+}
+
+/** The most characters of a row, which may have 2 MB: a character has three bytes at most. */
+const mostCharacters = 524_288
+
+/** A commit as rows: one, unless it is long. */
+export function packed({ author, events, chain }: LoggedCommit): PackedRow[] {
+  const rows: PackedRow[] = []
+  let from = 0
+  let size = 0
+  events.forEach(({ line, position }, index) => {
+    const isLast = index === events.length - 1
+    size += line.length + 1
+    const next = isLast ? 0 : (events[index + 1] as LoggedEvent).line.length
+    if (!isLast && size + next <= mostCharacters) return
+    const part = events.slice(from, index + 1)
+    const lines = part.map((event) => event.line).join('\n')
+    rows.push({ end: position, n: part.length, author: sqlText(author), chain: isLast ? chain : null, lines })
+    from = index + 1
+    size = 0
+  })
+  return rows
+}
+
+/** The commits in rows that follow each other. What is left of one that has no end yet is left out. */
+export function* unpacked(rows: Iterable<PackedRow>): Generator<LoggedCommit, void> {
+  let events: LoggedEvent[] = []
+  for (const { author, chain, lines } of rows) {
+    for (const line of lines.split('\n')) events.push(eventIn(line))
+    if (chain === null) continue
+    yield { author: plainText(author), events, chain }
+    events = []
+  }
+}
+
+/** What the server wrote is JSON, with all that is known about the event. */
+export function eventIn(line: string): LoggedEvent {
+  const { position, id, stream, type, version } = JSON.parse(line) as LoggedEvent
+  return { position, id, stream, type, version, line }
+}
+
+/** The events of a row that have one of these ids. */
+export function eventsIn({ lines }: PackedRow, ids: ReadonlySet<string>): LoggedEvent[] {
+  const found: LoggedEvent[] = []
+  const texts = [...ids].map((id) => JSON.stringify(id))
+  for (const line of lines.split('\n')) {
+    // Most lines have none of them, and need not be parsed.
+    if (texts.length < 16 && !texts.some((text) => line.includes(text))) continue
+    const event = eventIn(line)
+    if (ids.has(event.id)) found.push(event)
+  }
+  return found
+}
+
+/**
+ * A name as SQLite keeps it: U+0000 and halves of characters, which become something else there, are escaped as in JSON.
+ * Different names stay different.
+ */
+export const sqlText = (text: string): string => JSON.stringify(text).slice(1, -1)
+
+/** The name that {@link sqlText} was made of. */
+const plainText = (text: string): string => JSON.parse(`"${text}"`) as string
+
+/** The most commits that are found by their millisecond. Those that follow are found by each of their ids. */
+export const mostShared = 16
+
+/** The key that a new id shares with those of its millisecond, so that a commit needs one row for all of its ids. */
+export const sharedKey = (id: string): string | undefined => (isUuidV7(id) ? id.slice(0, 13).toLowerCase() : undefined)
+
+/** The key that an id has for itself: no shared one begins like this. */
+export const ownKey = (id: string): string => `=${sqlText(id)}`
+
+/** JSON arrays of texts that are short enough for one value of a statement. */
+export function jsonLists(values: Iterable<unknown>): string[] {
+  const lists: string[] = []
+  let list = ''
+  for (const value of values) {
+    const text = JSON.stringify(value)
+    if (list.length + text.length > mostCharacters) {
+      lists.push(`[${list}]`)
+      list = ''
+    }
+    list += list === '' ? text : `,${text}`
+  }
+  if (list !== '') lists.push(`[${list}]`)
+  return lists
+}

@@ -1,0 +1,287 @@
+/** A log in the SQLite of a Durable Object: its tables, and everything that is asked of them. Nothing here waits. */
+import { StorageFailedError, UnsupportedFormatError } from '../errors.js'
+import { randomId } from '../events/identifier.js'
+import { say } from '../messages.js'
+import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
+import { chainStart, type FinalVerdict } from '../wire/protocol.js'
+import type { DurableSql, DurableStorage } from './durable-types.js'
+import {
+  eventIn,
+  eventsIn,
+  jsonLists,
+  mostShared,
+  ownKey,
+  packed,
+  sharedKey,
+  sqlText,
+  unpacked,
+  type PackedRow,
+} from './packed-rows.js'
+
+/** What a decision adds. */
+export interface Added {
+  readonly commits: readonly LoggedCommit[]
+  readonly kept: readonly KeptVerdicts[]
+}
+
+/** A final verdict, and what it is kept under. */
+export interface KeptVerdicts {
+  readonly author: string
+  readonly ids: readonly string[]
+  readonly verdict: FinalVerdict
+}
+
+/** Log and epoch. */
+export interface LogIdentity {
+  readonly log: string
+  readonly epoch: string
+}
+
+const format = 1
+
+// Names of their own, since the app may have tables in the same object. Without row ids, so that a key is no second row.
+const tables = [
+  `create table if not exists tidemark_meta (name text primary key, value) without rowid`,
+  // By the position of the last event. Without a chain it is a part, and the next row belongs to the same commit.
+  `create table if not exists tidemark_commits ("end" integer primary key, n integer not null, author text not null, chain text, lines text not null)`,
+  `create table if not exists tidemark_ids (key text not null, "end" integer not null, primary key (key, "end")) without rowid`,
+  `create table if not exists tidemark_streams (stream text primary key, position integer not null) without rowid`,
+  `create table if not exists tidemark_refusals (author text not null, id text not null, verdict text not null, time integer not null, primary key (author, id)) without rowid`,
+]
+
+/** What a decision looks through is read in pages of this many events. */
+const pageEvents = 500
+/** A page has no more characters than these, but one commit. */
+const pageCharacters = 1_048_576
+
+export class SqlLog {
+  readonly #storage: DurableStorage
+  readonly #sql: DurableSql
+  readonly #given: string | undefined
+  #identity: LogIdentity | undefined
+
+  /** @param log the id of a log that begins here */
+  constructor(storage: DurableStorage, log: string | undefined) {
+    this.#storage = storage
+    this.#sql = storage.sql
+    this.#given = log
+  }
+
+  /** Makes the tables where there are none, but not before something is asked: the object of a refused request stays empty. */
+  identity(): LogIdentity {
+    return (this.#identity ??= this.#storage.transactionSync(() => this.#open()))
+  }
+
+  #open(): LogIdentity {
+    for (const table of tables) this.#sql.exec(table)
+    const meta = new Map(
+      this.#sql
+        .exec('select name, value from tidemark_meta')
+        .toArray()
+        .map(({ name, value }) => [name as string, value]),
+    )
+    if (meta.size === 0) {
+      const identity = { log: this.#given ?? randomId(), epoch: randomId() }
+      for (const [name, value] of Object.entries({ format, ...identity })) this.#write(name, value)
+      return identity
+    }
+    const written = meta.get('format')
+    if (written !== format)
+      throw new UnsupportedFormatError(say`The log has the format ${written}, and this version knows ${format}.`)
+    return { log: meta.get('log') as string, epoch: meta.get('epoch') as string }
+  }
+
+  renewEpoch(): void {
+    const { log } = this.identity()
+    const epoch = randomId()
+    this.#write('epoch', epoch)
+    this.#identity = { log, epoch }
+  }
+
+  #write(name: string, value: unknown): void {
+    this.#sql.exec('insert or replace into tidemark_meta (name, value) values (?, ?)', name, value)
+  }
+
+  end(): { readonly head: number; readonly chain: string } {
+    this.identity()
+    const [last] = this.#sql.exec('select "end", chain from tidemark_commits order by "end" desc limit 1').toArray()
+    return last === undefined
+      ? { head: 0, chain: chainStart }
+      : { head: last['end'] as number, chain: last['chain'] as string }
+  }
+
+  chainAt(position: number): string | undefined {
+    this.identity()
+    if (position === 0) return chainStart
+    const [row] = this.#sql.exec('select chain from tidemark_commits where "end" = ?', position).toArray()
+    return (row?.['chain'] as string | null | undefined) ?? undefined
+  }
+
+  read(after: number, limit: number): LoggedCommit[] {
+    if (this.chainAt(after) === undefined) return []
+    const found: LoggedCommit[] = []
+    let [events, characters] = [0, 0]
+    for (const commit of unpacked(this.#rows(`where "end" > ? order by "end"`, after))) {
+      events += commit.events.length
+      for (const { line } of commit.events) characters += line.length
+      if (found.length > 0 && (events > limit || characters > pageCharacters)) break
+      found.push(commit)
+    }
+    return found
+  }
+
+  /** Row by row, as they are asked for. */
+  *#rows(which: string, ...bindings: readonly unknown[]): Generator<PackedRow, void> {
+    const query = `select "end", n, author, chain, lines from tidemark_commits ${which}`
+    for (const row of this.#sql.exec(query, ...bindings)) yield row as unknown as PackedRow
+  }
+
+  /** Page by page, as the caller asks. */
+  *after(position: number): Generator<LoggedEvent, void> {
+    for (let at = position, page = this.#behind(at); page.length > 0; page = this.#behind(at)) {
+      for (const event of page) yield event
+      at = (page.at(-1) as LoggedEvent).position
+    }
+  }
+
+  /** From a row on that may begin before the position. */
+  #behind(position: number): LoggedEvent[] {
+    const events: LoggedEvent[] = []
+    let characters = 0
+    for (const { lines } of this.#rows(`where "end" > ? order by "end"`, position)) {
+      for (const line of lines.split('\n')) {
+        const event = eventIn(line)
+        if (event.position > position) events.push(event)
+      }
+      characters += lines.length
+      if (events.length >= pageEvents || characters > pageCharacters) break
+    }
+    return events
+  }
+
+  find(ids: readonly string[]): Map<string, LoggedEvent> {
+    const found = new Map<string, LoggedEvent>()
+    const wanted = new Set(ids)
+    const keys = new Set<string>()
+    for (const id of wanted) {
+      const shared = sharedKey(id)
+      if (shared !== undefined) keys.add(shared)
+      keys.add(ownKey(id))
+    }
+    const ends = new Set<number>()
+    for (const list of jsonLists(keys)) {
+      const query = 'select "end" from tidemark_ids where key in (select value from json_each(?))'
+      for (const { end } of this.#sql.exec(query, list)) ends.add(end as number)
+    }
+    for (const end of [...ends].sort((a, b) => a - b)) {
+      for (const row of this.#rows('where "end" = ?', end))
+        for (const event of eventsIn(row, wanted)) found.set(event.id, event)
+    }
+    return found
+  }
+
+  last(streams: readonly string[]): Map<string, LoggedEvent> {
+    const positions: number[] = []
+    for (const list of jsonLists(new Set(streams.map(sqlText)))) {
+      const query = 'select position from tidemark_streams where stream in (select value from json_each(?))'
+      for (const { position } of this.#sql.exec(query, list)) positions.push(position as number)
+    }
+    const found = new Map<string, LoggedEvent>()
+    let row: { readonly first: number; readonly lines: readonly string[] } | undefined
+    for (const position of positions.sort((a, b) => a - b)) {
+      if (row === undefined || position >= row.first + row.lines.length) {
+        const [next] = this.#rows(`where "end" >= ? order by "end" limit 1`, position)
+        const { end, n, lines } = next as PackedRow
+        row = { first: end - n + 1, lines: lines.split('\n') }
+      }
+      const event = eventIn(row.lines[position - row.first] as string)
+      found.set(event.stream, event)
+    }
+    return found
+  }
+
+  verdicts(author: string, ids: readonly string[]): Map<string, FinalVerdict> {
+    const names = new Map(ids.map((id) => [sqlText(id), id]))
+    const found = new Map<string, FinalVerdict>()
+    for (const list of jsonLists(names.keys())) {
+      const query =
+        'select id, verdict from tidemark_refusals where author = ? and id in (select value from json_each(?))'
+      for (const { id, verdict } of this.#sql.exec(query, sqlText(author), list))
+        found.set(names.get(id as string) as string, JSON.parse(verdict as string) as FinalVerdict)
+    }
+    return found
+  }
+
+  /** Stores all of it or, if this throws, nothing. */
+  store({ commits, kept }: Added, time: number): void {
+    this.#storage.transactionSync(() => {
+      const first = commits[0]?.events[0]?.position
+      // Decisions wait for each other. Should one not, its commits must not come to lie among those of another.
+      if (first !== undefined && first !== this.end().head + 1)
+        throw new StorageFailedError(say`The log moved while something was decided.`, { outcome: 'not-written' })
+      const rows = commits.map((commit) => ({ commit, parts: packed(commit) }))
+      for (const { end, n, author, chain, lines } of rows.flatMap(({ parts }) => parts)) {
+        const query = 'insert into tidemark_commits ("end", n, author, chain, lines) values (?, ?, ?, ?, ?)'
+        this.#sql.exec(query, end, n, author, chain, lines)
+      }
+      this.#storeIds(rows)
+      const last = new Map(
+        commits.flatMap(({ events }) => events.map(({ stream, position }) => [stream, position] as const)),
+      )
+      for (const list of jsonLists([...last].map(([stream, position]) => [sqlText(stream), position])))
+        this.#sql.exec(
+          `insert into tidemark_streams (stream, position) select value ->> 0, value ->> 1 from json_each(?)
+           where true on conflict (stream) do update set position = excluded.position`,
+          list,
+        )
+      for (const { author, ids, verdict } of kept)
+        for (const list of jsonLists(ids.map(sqlText)))
+          this.#sql.exec(
+            `insert or replace into tidemark_refusals (author, id, verdict, time) select ?, value, ?, ? from json_each(?)`,
+            sqlText(author),
+            JSON.stringify(verdict),
+            time,
+            list,
+          )
+    })
+  }
+
+  /** A row for the ids of a commit that were made in the same millisecond, as long as that is not asked too much. */
+  #storeIds(rows: readonly { readonly commit: LoggedCommit; readonly parts: readonly PackedRow[] }[]): void {
+    const shared = new Set(rows.flatMap(({ commit }) => commit.events.flatMap(({ id }) => sharedKey(id) ?? [])))
+    const counts = new Map<string, number>()
+    for (const list of jsonLists(shared)) {
+      const query =
+        'select key, count(*) as n from tidemark_ids where key in (select value from json_each(?)) group by key'
+      for (const { key, n } of this.#sql.exec(query, list)) counts.set(key as string, n as number)
+    }
+    const keys: [string, number][] = []
+    for (const { commit, parts } of rows) {
+      for (const { end, n } of parts) {
+        const first = (commit.events[0] as LoggedEvent).position
+        const own = new Set<string>()
+        for (const { id } of commit.events.slice(end - n + 1 - first, end + 1 - first)) {
+          const key = sharedKey(id)
+          own.add(key === undefined || (counts.get(key) ?? 0) >= mostShared ? ownKey(id) : key)
+        }
+        for (const key of own) {
+          keys.push([key, end])
+          counts.set(key, (counts.get(key) ?? 0) + 1)
+        }
+      }
+    }
+    for (const list of jsonLists(keys))
+      this.#sql.exec(
+        'insert into tidemark_ids (key, "end") select value ->> 0, value ->> 1 from json_each(?) where true',
+        list,
+      )
+  }
+
+  /** Drops verdicts that are older than a time. Returns the time of the oldest that is left. */
+  forget(before: number): number | undefined {
+    this.identity()
+    this.#sql.exec('delete from tidemark_refusals where time < ?', before)
+    const [{ oldest } = {}] = this.#sql.exec('select min(time) as oldest from tidemark_refusals').toArray()
+    return (oldest as number | null | undefined) ?? undefined
+  }
+}

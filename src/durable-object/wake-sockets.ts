@@ -1,0 +1,92 @@
+/** Hints that a log has grown, to WebSockets that outlast their object. */
+import type { Clock } from '../platform/clock.js'
+import { feature } from '../platform/features.js'
+import { ticketSeconds, Tickets } from './tickets.js'
+import type { DurableContext, DurableGlobals, DurableSocket } from './durable-types.js'
+
+/** The least time between two rounds, ms: at most 20 a second. */
+const betweenHints = 50
+/** At least this for each socket, ms: telling one takes a tenth of that. */
+const perSocket = 1
+
+/** What a device sends at intervals, and what the runtime returns without waking the object. */
+const [ping, pong] = ['ping', 'pong']
+
+export class WakeSockets {
+  readonly #ctx: DurableContext
+  readonly #clock: Clock
+  readonly #tickets: Tickets
+  #waiting: number | undefined
+  #isPausing = false
+
+  constructor(ctx: DurableContext, clock: Clock) {
+    this.#ctx = ctx
+    this.#clock = clock
+    this.#tickets = new Tickets(clock)
+    const Pair = feature((here) => (here as DurableGlobals).WebSocketRequestResponsePair)
+    if (Pair !== undefined) ctx.setWebSocketAutoResponse(new Pair(ping, pong))
+  }
+
+  /** What `POST /ticket` returns. */
+  issue(): { readonly ticket: string; readonly seconds: number } {
+    return { ticket: this.#tickets.issue(), seconds: ticketSeconds }
+  }
+
+  /**
+   * The response to a request for a socket.
+   *
+   * @param head asked only for who has a ticket
+   */
+  async accept(ticket: string, head: () => Promise<number>): Promise<Response | undefined> {
+    const Pair = feature((here) => (here as DurableGlobals).WebSocketPair)
+    if (Pair === undefined || !this.#tickets.take(ticket)) return undefined
+    const now = await head()
+    const { 0: client, 1: own } = new Pair()
+    this.#ctx.acceptWebSocket(own)
+    own.send(hint(now))
+    return new Response(null, { status: 101, webSocket: client } as ResponseInit)
+  }
+
+  /** Tells all of them where the log is: now, or together with what comes in the next moment. */
+  tell(head: number): void {
+    this.#waiting = head
+    if (!this.#isPausing) this.#round()
+  }
+
+  #round(): void {
+    if (this.#waiting === undefined) return
+    const text = hint(this.#waiting)
+    this.#waiting = undefined
+    const sockets = this.#ctx.getWebSockets()
+    if (sockets.length === 0) return
+    for (const socket of sockets) {
+      try {
+        socket.send(text)
+      } catch {
+        // It is closing.
+      }
+    }
+    this.#isPausing = true
+    this.#clock.schedule(Math.max(betweenHints, sockets.length * perSocket), () => {
+      this.#isPausing = false
+      this.#round()
+    })
+  }
+
+  /** Devices have nothing to say but `ping`, to which the runtime responds. */
+  heard(socket: DurableSocket, message: unknown): void {
+    if (message === ping) socket.send(pong)
+    else socket.close(1008, 'unexpected')
+  }
+}
+
+const hint = (head: number): string => JSON.stringify({ head })
+
+/** Ends a socket that its device has closed. */
+export function closed(socket: DurableSocket): void {
+  try {
+    socket.close(1000)
+  } catch {
+    // It is closed already.
+  }
+}

@@ -1,0 +1,274 @@
+/** The rows of one log: every statement that reads or adds them. */
+import { sha256 } from '../server/sha-256.js'
+import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
+import { chainStart, type FinalVerdict } from '../wire/protocol.js'
+import { pack, unpack } from './packed.js'
+import type { Sql } from './sql-database.js'
+import type { SqlRow } from './sql-client.js'
+import { fromSqlText, quoted, toSqlText } from './sql-text.js'
+
+/** The row of a log. */
+export interface LogRow {
+  readonly id: number
+  /** What devices know it by. */
+  readonly log: string
+  readonly epoch: string
+  readonly head: number
+  readonly chain: string
+  /** Whether the server was started again since the epoch began, or the tables come from a dump. */
+  readonly isOther: boolean
+}
+
+/** What a decision asks about, and learns. */
+export interface Question {
+  readonly ids: readonly string[]
+  readonly streams: readonly string[]
+  /** As {@link verdictKeys} makes them. */
+  readonly verdicts: readonly VerdictKey[]
+}
+
+/** `<key of the author>/<key of the id>` */
+export type VerdictKey = `${string}/${string}`
+
+export interface Reply {
+  readonly events: ReadonlyMap<string, LoggedEvent>
+  readonly last: ReadonlyMap<string, LoggedEvent>
+  readonly verdicts: ReadonlyMap<VerdictKey, FinalVerdict>
+}
+
+/** What is added to a log in one statement. */
+export interface Additions {
+  readonly commits: readonly LoggedCommit[]
+  readonly verdicts: ReadonlyMap<VerdictKey, KeptRow>
+}
+
+export interface KeptRow {
+  readonly author: string
+  readonly id: string
+  readonly verdict: FinalVerdict
+}
+
+/**
+ * An id as a UUID: itself if it is one, else a hash. Hashes have a version that no UUID has, and ids of that version are
+ * hashed too, so no device can make an id that collides with that of another.
+ */
+export function idKey(id: string): string {
+  return /^[\da-f]{8}-[\da-f]{4}-[0-9a-e][\da-f]{3}-[\da-f]{4}-[\da-f]{12}$/.test(id) ? id : hashKey(id)
+}
+
+/** Makes the keys of the verdicts of one author. */
+export function verdictKeys(author: string): (id: string) => VerdictKey {
+  const key = hashKey(author)
+  return (id) => `${key}/${idKey(id)}`
+}
+
+function hashKey(text: string): string {
+  // Halves of surrogate pairs are different texts, and the same bytes.
+  const hash = sha256(toSqlText(text))
+  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-f${hash.slice(12, 15)}-${hash.slice(15, 19)}-${hash.slice(19, 31)}`
+}
+
+/** Which start of which server this is, and which table: it differs after a restart, a promotion, a restore. */
+const originOf = (own: string) =>
+  `extract(epoch from pg_postmaster_start_time())::text || '/' || '${own}.logs'::regclass::oid::text`
+
+export class LogTables {
+  readonly #own: string
+  readonly #name: string
+
+  /** @param name checked: it is part of statements */
+  constructor(schema: string, name: string) {
+    this.#own = quoted(schema)
+    this.#name = name
+  }
+
+  /** Locks the log until the transaction ends, and reads its row. It has no values, so that it can be sent with a `begin`. */
+  get lockText(): string {
+    return `${this.#rowText} for update`
+  }
+
+  get #rowText(): string {
+    return `select id, identity, epoch, head, chain, origin <> ${originOf(this.#own)} as other from ${this.#own}.logs where name = '${this.#name}'`
+  }
+
+  get #idText(): string {
+    return `(select id from ${this.#own}.logs where name = '${this.#name}')`
+  }
+
+  /** Nothing if there is no such log. */
+  async row(sql: Sql): Promise<LogRow | undefined> {
+    return logRow(await sql.query(this.#rowText))
+  }
+
+  /** Begins the log, unless it is there. */
+  async create(sql: Sql, log: string, epoch: string): Promise<void> {
+    await sql.query(
+      `insert into ${this.#own}.logs (name, identity, epoch, origin, head, chain)
+       values ($1, $2, $3, ${originOf(this.#own)}, 0, $4) on conflict (name) do nothing`,
+      [this.#name, log, epoch, chainStart],
+    )
+  }
+
+  /** Begins another epoch. Of several that notice a restart, one does. */
+  async renew(sql: Sql, before: string, epoch: string): Promise<void> {
+    await sql.query(
+      `update ${this.#own}.logs set epoch = $3, origin = ${originOf(this.#own)} where name = $1 and epoch = $2`,
+      [this.#name, before, epoch],
+    )
+  }
+
+  /** All that a decision wants to know, by one statement. */
+  async look(sql: Sql, { id }: LogRow, { ids, streams, verdicts }: Question): Promise<Reply> {
+    const own = this.#own
+    const rows = await sql.query(
+      `with hit as (
+         select 1 as kind, null::text as stream, at from ${own}.ids where log = $1 and id = any($2::uuid[])
+         union all
+         select 2, asked.stream, found.at from unnest($3::text[]) as asked(stream)
+         cross join lateral (select at from ${own}.heads h where h.log = $1 and h.stream = asked.stream
+                             order by h.version desc limit 1) as found
+       )
+       select kind, stream as key, at, null as text from hit where kind = 2
+       union all
+       select 3, null, at, events from ${own}.commits where log = $1 and at in (select at from hit)
+       union all
+       select 4, author_key || '/' || id_key, null, verdict from unnest($4::uuid[], $5::uuid[]) as asked(author, id)
+       join ${own}.refusals on log = $1 and author_key = asked.author and id_key = asked.id`,
+      [
+        id,
+        unique(ids.map(idKey)),
+        unique(streams).map(toSqlText),
+        unique(verdicts).map((key) => key.slice(0, 36)),
+        unique(verdicts).map((key) => key.slice(37)),
+      ],
+    )
+    return replyOf(rows, ids, streams)
+  }
+
+  /** Adds it, and moves the head; false if that is not where it was. */
+  async store(sql: Sql, before: LogRow, { commits, verdicts }: Additions): Promise<boolean> {
+    const end = commits.at(-1)
+    const heads = commits.flatMap((commit) => headsOf(commit))
+    const events = commits.flatMap((commit) => commit.events.map((event) => ({ id: event.id, at: startOf(commit) })))
+    const kept = [...verdicts]
+    const own = this.#own
+    const rows = await sql.query(
+      `with moved as (
+         update ${own}.logs set head = $3, chain = $4 where id = $1 and head = $2 returning id
+       ), added as (
+         insert into ${own}.commits (log, at, n, chain, author, events)
+         select moved.id, t.* from moved, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[]) as t
+       ), known as (
+         insert into ${own}.ids (log, id, at) select moved.id, t.* from moved, unnest($10::uuid[], $11::bigint[]) as t
+       ), ends as (
+         insert into ${own}.heads (log, stream, version, at)
+         select moved.id, t.* from moved, unnest($12::text[], $13::int[], $14::bigint[]) as t
+       ), refused as (
+         insert into ${own}.refusals (log, author_key, id_key, author, id, verdict)
+         select moved.id, t.* from moved, unnest($15::uuid[], $16::uuid[], $17::text[], $18::text[], $19::text[]) as t
+         on conflict (log, id_key, author_key) do update set verdict = excluded.verdict, kept = excluded.kept
+       )
+       select id from moved`,
+      [
+        before.id,
+        before.head,
+        end === undefined ? before.head : endOf(end),
+        end === undefined ? before.chain : end.chain,
+        commits.map(startOf),
+        commits.map((commit) => commit.events.length),
+        commits.map(({ chain }) => chain),
+        commits.map(({ author }) => toSqlText(author)),
+        commits.map(pack),
+        events.map(({ id }) => idKey(id)),
+        events.map(({ at }) => at),
+        heads.map(({ stream }) => toSqlText(stream)),
+        heads.map(({ version }) => version),
+        heads.map(({ at }) => at),
+        kept.map(([key]) => key.slice(0, 36)),
+        kept.map(([key]) => key.slice(37)),
+        kept.map(([, { author }]) => toSqlText(author)),
+        kept.map(([, { id }]) => toSqlText(id)),
+        kept.map(([, { verdict }]) => JSON.stringify(verdict)),
+      ],
+    )
+    return rows.length === 1
+  }
+
+  /** Whole commits behind a position: one at least, and else no more events than the limit. */
+  async read(sql: Sql, after: number, limit: number): Promise<LoggedCommit[]> {
+    // Positions have no holes, so the last position that fits says which commits do.
+    const rows = await sql.query(
+      `select at, author, chain, events from ${this.#own}.commits
+       where log = ${this.#idText} and at > $1 and at <= $2 and (at + n - 1 <= $2 or at = $1 + 1) order by at`,
+      [after, after + limit],
+    )
+    return rows.map((row) => ({
+      author: fromSqlText(row['author'] as string),
+      events: unpack(row['events'] as string, Number(row['at'])),
+      chain: row['chain'] as string,
+    }))
+  }
+
+  /** The commit that holds a position, and those behind it as far as the limit. */
+  async readFrom(sql: Sql, position: number, limit: number): Promise<LoggedCommit[]> {
+    const [row] = await sql.query(
+      `select max(at) as at from ${this.#own}.commits where log = ${this.#idText} and at <= $1`,
+      [position],
+    )
+    return row?.['at'] == null ? [] : this.read(sql, Number(row['at']) - 1, limit)
+  }
+
+  /** The chain behind a position other than 0, if a commit ends there. */
+  async chainAt(sql: Sql, position: number): Promise<string | undefined> {
+    const [row] = await sql.query(
+      `select chain from (select at + n - 1 as "end", chain from ${this.#own}.commits
+       where log = ${this.#idText} and at <= $1 order by at desc limit 1) as last where "end" = $1`,
+      [position],
+    )
+    return row?.['chain'] as string | undefined
+  }
+}
+
+const unique = <T extends string>(texts: readonly T[]): T[] => [...new Set(texts)]
+
+const startOf = ({ events }: LoggedCommit): number => (events[0] as LoggedEvent).position
+
+const endOf = ({ events }: LoggedCommit): number => (events.at(-1) as LoggedEvent).position
+
+/** The last event of each stream of a commit. */
+function headsOf(commit: LoggedCommit): { stream: string; version: number; at: number }[] {
+  const versions = new Map(commit.events.map(({ stream, version }) => [stream, version]))
+  return Array.from(versions, ([stream, version]) => ({ stream, version, at: startOf(commit) }))
+}
+
+/** What `LogTables.lockText` returns. */
+export function logRow([row]: readonly SqlRow[]): LogRow | undefined {
+  if (row === undefined) return undefined
+  return {
+    id: Number(row['id']),
+    log: row['identity'] as string,
+    epoch: row['epoch'] as string,
+    head: Number(row['head']),
+    chain: row['chain'] as string,
+    isOther: row['other'] === true,
+  }
+}
+
+function replyOf(rows: readonly SqlRow[], ids: readonly string[], streams: readonly string[]): Reply {
+  const commits = new Map<number, readonly LoggedEvent[]>()
+  for (const { kind, at, text } of rows) if (kind === 3) commits.set(Number(at), unpack(text as string, Number(at)))
+  const events = new Map<string, LoggedEvent>()
+  const asked = new Set(ids)
+  for (const event of [...commits.values()].flat()) if (asked.has(event.id)) events.set(event.id, event)
+  const last = new Map<string, LoggedEvent>()
+  const wanted = new Map(streams.map((stream) => [toSqlText(stream), stream]))
+  const verdicts = new Map<VerdictKey, FinalVerdict>()
+  for (const { kind, key, at, text } of rows) {
+    if (kind === 4) verdicts.set(key as VerdictKey, JSON.parse(text as string) as FinalVerdict)
+    if (kind !== 2) continue
+    const stream = wanted.get(key as string)
+    const event = commits.get(Number(at))?.findLast((each) => each.stream === stream)
+    if (stream !== undefined && event !== undefined) last.set(stream, event)
+  }
+  return { events, last, verdicts }
+}

@@ -1,0 +1,278 @@
+/** A pool or PGlite as the rest of this folder uses it: one way to ask, to run a transaction, and to listen. */
+import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
+import { isObject } from '../platform/objects.js'
+import { failedQuery, isConnectionLost } from './postgres-errors.js'
+import { isEmbedded, isPool, type PgClient, type SqlPool, type SqlQueries, type SqlRow } from './sql-client.js'
+
+/** Statements of one transaction, or of none. Errors are those of tidemark. */
+export interface Sql {
+  query(text: string, values?: readonly unknown[]): Promise<readonly SqlRow[]>
+}
+
+/** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
+const longestQuery = 45_000
+
+/** What the server does by itself if this process or the network between them hangs. In ms. */
+const limits =
+  'set local lock_timeout = 10000; set local statement_timeout = 30000; set local idle_in_transaction_session_timeout = 30000'
+
+export class Database implements Sql {
+  readonly #pool: SqlPool
+
+  /** @throws InvalidArgumentError for anything that is no pool */
+  constructor(pool: SqlPool) {
+    if (!isObject(pool) || !(isEmbedded(pool) || isPool(pool)))
+      throw new InvalidArgumentError('pool', say`must be a Pool of 'pg', or PGlite.`)
+    this.#pool = pool
+  }
+
+  /** Whether PostgreSQL runs within this process, with one connection and no other process. */
+  get isEmbedded(): boolean {
+    return isEmbedded(this.#pool)
+  }
+
+  /** One statement, which is a transaction of its own. */
+  async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    // Not through the query of the pool: what does not return has to be given up, with its connection.
+    const pool = this.#pool
+    if (isEmbedded(pool)) return asked(pool, text, values)
+    const client = await connected(pool)
+    let error: unknown
+    try {
+      return await asked(client, text, values)
+    } catch (reason) {
+      error = reason
+      throw reason
+    } finally {
+      giveBack(client, error)
+    }
+  }
+
+  /** All of it is stored, or none. Reads only what was committed before each statement (`read committed`). */
+  async transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    const pool = this.#pool
+    if (isEmbedded(pool)) {
+      let thrown: { readonly error: unknown } | undefined
+      try {
+        return await pool.transaction(async (client) => {
+          try {
+            return await work({ query: (text, values = []) => asked(client, text, values) })
+          } catch (error) {
+            thrown = { error }
+            throw error
+          }
+        })
+      } catch (error) {
+        throw thrown === undefined ? failedQuery(error, 'unknown') : thrown.error
+      }
+    }
+    const transaction = await this.begin()
+    let result: T
+    try {
+      result = await work(transaction)
+    } catch (error) {
+      await transaction.rollback()
+      throw error
+    }
+    await transaction.commit()
+    return result
+  }
+
+  /**
+   * Begins a transaction on a connection of its own; not for PGlite, where it would keep all others waiting.
+   *
+   * @param first a statement without values that is sent together with the begin
+   */
+  async begin(first = ''): Promise<Transaction> {
+    const client = await connected(this.#pool)
+    try {
+      const results = await within(client.query(`begin; ${limits}; ${first}`))
+      const last = (results as unknown as readonly { readonly rows: readonly SqlRow[] }[]).at(-1)
+      return new Transaction(client, first === '' ? [] : (last?.rows ?? []))
+    } catch (error) {
+      giveBack(client, error, true)
+      throw failedQuery(error, 'not-written')
+    }
+  }
+
+  /** A connection for its own: it listens, or holds locks. The caller ends it. */
+  async session(): Promise<Session> {
+    const client = await connected(this.#pool)
+    return new Session(client)
+  }
+
+  /** Calls back with what comes over a channel. `onLost` is called once if nothing will come any more. */
+  async listen(
+    channel: string,
+    onMessage: (payload: string) => void,
+    onLost: () => void,
+  ): Promise<() => Promise<void>> {
+    const pool = this.#pool
+    if (isEmbedded(pool)) return pool.listen(channel, onMessage)
+    const session = await this.session()
+    session.onLost(onLost)
+    session.onNotification((payload) => onMessage(payload))
+    try {
+      await session.query(`listen "${channel}"`)
+    } catch (error) {
+      session.end()
+      throw error
+    }
+    return async () => session.end()
+  }
+}
+
+/** A transaction on a connection of its own, which is given back when it ends. */
+export class Transaction implements Sql {
+  readonly #client: PgClient
+  #lost: unknown
+  #isOver = false
+
+  constructor(
+    client: PgClient,
+    /** What the statement that came with the begin returned. */
+    readonly first: readonly SqlRow[],
+  ) {
+    this.#client = client
+    client.on('error', this.#onError)
+  }
+
+  async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
+    try {
+      return await asked(this.#client, text, values, 'not-written')
+    } catch (error) {
+      if (isConnectionLost(error)) this.#lost = error
+      throw error
+    }
+  }
+
+  /** @throws StorageFailedError with `outcome: 'unknown'` if the connection is lost meanwhile */
+  async commit(): Promise<void> {
+    if (this.#lost !== undefined) {
+      await this.rollback()
+      throw failedQuery(this.#lost, 'not-written')
+    }
+    try {
+      const result = (await within(this.#client.query('commit'))) as { readonly command?: string }
+      // What the server makes of a commit after a statement that failed.
+      if (result.command === 'ROLLBACK') throw failedQuery(new Error(say`It was rolled back.`), 'not-written')
+    } catch (error) {
+      this.#end(error)
+      throw failedQuery(error, 'unknown')
+    }
+    this.#end(undefined)
+  }
+
+  /** Never rejects: a transaction whose connection is closed is rolled back by the server. */
+  async rollback(): Promise<void> {
+    if (this.#isOver) return
+    let error = this.#lost
+    if (error === undefined) await within(this.#client.query('rollback')).catch((reason: unknown) => (error = reason))
+    this.#end(error)
+  }
+
+  readonly #onError = (error: unknown): void => {
+    this.#lost ??= error ?? new Error(say`The connection was closed.`)
+  }
+
+  #end(error: unknown): void {
+    this.#isOver = true
+    this.#client.removeListener('error', this.#onError)
+    giveBack(this.#client, error, true)
+  }
+}
+
+/** A connection that is taken out of the pool for as long as it is needed. */
+export class Session implements Sql {
+  readonly #client: PgClient
+  readonly #lost: (() => void)[] = []
+  #isOver = false
+
+  constructor(client: PgClient) {
+    this.#client = client
+    client.on('error', this.#onEnd)
+    client.on('end', this.#onEnd)
+  }
+
+  query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    return asked(this.#client, text, values)
+  }
+
+  /** As `query`, for as long as it takes: for what waits for a lock. */
+  async waitFor(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    try {
+      return (await this.#client.query(text, [...values])).rows
+    } catch (error) {
+      throw failedQuery(error, 'unknown')
+    }
+  }
+
+  onNotification(listener: (payload: string) => void): void {
+    this.#client.on('notification', (message) => listener((message as { readonly payload?: string }).payload ?? ''))
+  }
+
+  /** Called once if the connection ends before `end` is called. */
+  onLost(listener: () => void): void {
+    this.#lost.push(listener)
+  }
+
+  /** Closes the connection: what it listened to and held is of no use to others. */
+  end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#client.release(true)
+    // `ignored` stays: a connection that is being closed may fail as well.
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#isOver) return
+    this.end()
+    for (const listener of this.#lost) listener()
+  }
+}
+
+async function connected(pool: SqlPool): Promise<PgClient> {
+  if (!isPool(pool)) throw new InvalidArgumentError('pool', say`must be a Pool of 'pg' for this.`)
+  try {
+    const client = await pool.connect()
+    client.on('error', ignored)
+    return client
+  } catch (error) {
+    throw failedQuery(error, 'not-written')
+  }
+}
+
+/** Of a client that is out of its pool: the query that it runs rejects with it, and without a listener the process would end. */
+const ignored = (): void => {}
+
+async function asked(
+  client: SqlQueries,
+  text: string,
+  values: readonly unknown[],
+  outcome: 'not-written' | 'unknown' = 'unknown',
+): Promise<readonly SqlRow[]> {
+  try {
+    return (await within(client.query(text, [...values]))).rows
+  } catch (error) {
+    throw failedQuery(error, outcome)
+  }
+}
+
+/** A connection on which a statement failed in an unknown way, or did not return, is closed. */
+function giveBack(client: PgClient, error: unknown, wasInTransaction = false): void {
+  client.removeListener('error', ignored)
+  client.release(error !== undefined && (wasInTransaction || isConnectionLost(error)))
+}
+
+/** @throws Error if it takes so long that the server must have given up, or cannot be reached */
+function within<T>(promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(say`The database did not respond within ${longestQuery} ms.`)),
+      longestQuery,
+    )
+    promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}

@@ -1,0 +1,149 @@
+/** What the limits of a Durable Object must not change: 100 parameters a statement, 2 MB a row. Run inside workerd. */
+import { durableLogStore, type DurableContext } from 'tidemark/durable-object'
+import type { LogStore, LoggedCommit } from 'tidemark/server'
+import type { ContractCase } from 'tidemark/testing'
+
+type Given = readonly { readonly id: string; readonly stream?: string; readonly data?: unknown }[]
+
+function commitAt(head: number, given: Given): LoggedCommit {
+  const events = given.map(({ id, stream = 's', data = null }, index) => {
+    const position = head + index + 1
+    const line = JSON.stringify({ position, commit: head + 1, stream, version: 1, type: 'A', id, time: 1, data })
+    return { position, id, stream, type: 'A', version: 1, line }
+  })
+  return { author: 'anna', events, chain: `${head + given.length}`.padStart(32, 'c') }
+}
+
+const add = (store: LogStore, given: Given) => store.decide((log) => log.add(commitAt(log.head, given)))
+
+function equal(actual: unknown, expected: unknown): void {
+  const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)]
+  if (a !== b) throw new Error(`Expected ${b?.slice(0, 500)}, not ${a?.slice(0, 500)}`)
+}
+
+const range = (n: number) => Array.from({ length: n }, (_, index) => index)
+
+/** A UUIDv7 of a ms. */
+const idOf = (ms: number, n: number) =>
+  `${ms
+    .toString(16)
+    .padStart(12, '0')
+    .replace(/(.{8})/, '$1-')}-7${n.toString(16).padStart(3, '0')}-8000-000000000000`
+
+export function limitCases(ctx: DurableContext): ContractCase[] {
+  const cases: Record<string, (store: LogStore) => Promise<void>> = {
+    'N87: a thousand ids, streams and verdicts are asked for at once'(store) {
+      return ask(store, 1000)
+    },
+    'N87: a commit of several rows is one commit'(store) {
+      return longCommits(store)
+    },
+    async 'N88: three rows are written for a commit of five events in one stream'(store) {
+      await add(store, [{ id: idOf(1, 0) }])
+      const before = written(ctx)
+      await add(
+        store,
+        range(5).map((n) => ({ id: idOf(2, n) })),
+      )
+      equal(written(ctx) - before, 3)
+    },
+    async 'N88: ids of one millisecond are found, however many commits have them'(store) {
+      const ids = range(100).map((n) => idOf(7, n))
+      for (const id of ids) await add(store, [{ id }])
+      await add(
+        store,
+        range(5).map((n) => ({ id: idOf(7, 200 + n) })),
+      )
+      const shared = ctx.storage.sql.exec(`select count(*) as n from tidemark_ids where key = ?`, ids[0]?.slice(0, 13))
+      equal(shared.toArray(), [{ n: 16 }])
+      const found = await store.decide((log) => log.find([...ids, idOf(7, 204), idOf(7, 205)]))
+      equal(
+        [...ids, idOf(7, 204), idOf(7, 205)].map((id) => found.get(id)?.position),
+        [...range(100).map((n) => n + 1), 105, undefined],
+      )
+    },
+    async 'N87: a line that no row can have is refused, and nothing of its decision is stored'(store) {
+      await add(store, [{ id: 'a' }])
+      const outcome = await add(store, [{ id: 'b' }, { id: 'c', data: '\u20ac'.repeat(700_000) }]).then(
+        () => 'stored',
+        () => 'refused',
+      )
+      equal([outcome, await store.head()], ['refused', 1])
+    },
+    async 'N86: a decision that another one overtook stores nothing'(store) {
+      // As a second object of the same log would, if there could be one.
+      const outcome = await store
+        .decide(async (log) => {
+          await log.add(commitAt(0, [{ id: 'mine' }]))
+          ctx.storage.sql.exec(
+            `insert into tidemark_commits ("end", n, author, chain, lines) values (2, 2, 'x', 'y', ?)`,
+            commitAt(0, [{ id: 'p' }, { id: 'q' }])
+              .events.map(({ line }) => line)
+              .join('\n'),
+          )
+        })
+        .then(
+          () => 'stored',
+          () => 'refused',
+        )
+      equal([outcome, await store.head()], ['refused', 2])
+    },
+  }
+  return Object.entries(cases).map(([name, check]) => ({ name, run: () => check(durableLogStore(ctx)) }))
+}
+
+async function ask(store: LogStore, n: number): Promise<void> {
+  const given = range(n).map((index) => ({ id: `id-${index}`, stream: `s-${index}` }))
+  await add(store, given)
+  const names = given.map(({ id }) => id)
+  await store.decide((log) => log.keep('anna', names, { blocked: 'x' }))
+  const found = await store.decide(async (log) => [
+    (await log.find(names)).size,
+    (await log.last(given.map(({ stream }) => stream))).size,
+    (await log.verdicts('anna', names)).size,
+  ])
+  equal(found, [n, n, n])
+}
+
+async function longCommits(store: LogStore): Promise<void> {
+  // The largest events that the protocol has, and the largest commit, in characters of three bytes.
+  const large = '\u20ac'.repeat(262_000)
+  const commits = [
+    range(5).map((n) => ({ id: `a${n}`, stream: `s${n}`, data: large })),
+    [{ id: 'b', stream: 's0', data: large }],
+    range(1000).map((n) => ({ id: `c${n}`, stream: `t${n}`, data: '\u20ac'.repeat(1000) })),
+  ]
+  for (const given of commits) await add(store, given)
+  equal(await store.head(), 1006)
+  const read = []
+  for (let after = 0; after < 1006; after = read.at(-1)?.events.at(-1)?.position ?? Infinity)
+    read.push(...(await store.read(after, 500)))
+  equal(
+    read.map(({ events }) => events.map(({ id }) => id)),
+    commits.map((given) => given.map(({ id }) => id)),
+  )
+  if (read[0]?.events[3]?.line !== commitAt(0, commits[0] ?? []).events[3]?.line) throw new Error('Another line')
+  equal(
+    await Promise.all([0, 1, 5, 6, 500, 1006].map((at) => store.chainAt(at))),
+    [0, undefined, 5, 6, undefined, 1006]
+      .map((at) => at && `${at}`.padStart(32, 'c'))
+      .map((x) => x || undefined)
+      .with(0, '0'.repeat(32)),
+  )
+  const found = await store.decide(async (log) => {
+    const after = []
+    for await (const { position } of log.after(3)) after.push(position)
+    return [
+      (await log.find(['a3', 'c0', 'c999'])).get('c999')?.position,
+      (await log.last(['s0', 't998'])).get('t998')?.position,
+      after.length,
+      after[0],
+    ]
+  })
+  equal(found, [1006, 1005, 1003, 4])
+}
+
+/** All rows that were ever written here, as SQLite counts changes. */
+function written(ctx: DurableContext): number {
+  return ctx.storage.sql.exec('select total_changes() as n').toArray()[0]?.['n'] as number
+}

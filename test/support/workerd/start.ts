@@ -1,0 +1,130 @@
+/** Starts workerd with the worker of the tests, its logs in a folder. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'vite'
+import { readAs } from '../../../scripts/builds.mjs'
+import { alias } from '../../../vite.config.js'
+
+const cloudflare = fileURLToPath(new URL('../../../node_modules/@cloudflare', import.meta.url))
+
+/** The program, which comes for some processors only. */
+export const workerd = (existsSync(cloudflare) ? readdirSync(cloudflare) : [])
+  .map((name) => join(cloudflare, name, 'bin', process.platform === 'win32' ? 'workerd.exe' : 'workerd'))
+  .find((path) => existsSync(path))
+
+/** A worker in a folder of its own, and its disk. */
+export class Workerd {
+  readonly folder: string
+  #child: ChildProcess | undefined
+  #port = 0
+  #printed = ''
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  /** Bundles the worker, and starts it. */
+  static async start(kind: 'development' | 'production' = 'development'): Promise<Workerd> {
+    const running = new Workerd(await mkdtemp(join(tmpdir(), 'tidemark-workerd-')))
+    await build({
+      configFile: false,
+      logLevel: 'silent',
+      resolve: { alias },
+      plugins: [readAs(kind)],
+      build: {
+        outDir: running.folder,
+        minify: false,
+        target: 'es2022',
+        lib: {
+          entry: fileURLToPath(new URL('./worker.ts', import.meta.url)),
+          formats: ['es'],
+          fileName: () => 'worker.mjs',
+        },
+      },
+    })
+    await running.startAgain()
+    return running
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`
+  }
+
+  get disk(): string {
+    return join(this.folder, 'disk')
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  /** What it printed. */
+  get printed(): string {
+    return this.#printed
+  }
+
+  /** On the same port, with what is on the disk. */
+  async startAgain(): Promise<void> {
+    await mkdir(this.disk, { recursive: true })
+    await writeFile(join(this.folder, 'config.capnp'), config(this.disk, this.#port))
+    const child = spawn(workerd ?? '', ['serve', 'config.capnp', '--control-fd=1'], {
+      cwd: this.folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child = child
+    await new Promise<void>((resolve, reject) => {
+      let said = ''
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text
+        const [, port] = /"port":\s*(\d+)/.exec(said) ?? []
+        if (port === undefined) return
+        this.#port = Number(port)
+        resolve()
+      })
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#printed += text))
+      child.once('exit', (code) => reject(new Error(`workerd ended with ${code}: ${said}${this.#printed}`)))
+    })
+  }
+
+  /** As a power cut would, for the process. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  async end(): Promise<void> {
+    await this.kill()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+const config = (disk: string, port: number) => `
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .log),
+    (name = "disk", disk = (path = ${JSON.stringify(disk)}, writable = true)),
+  ],
+  sockets = [ (name = "http", address = "127.0.0.1:${port}", http = (), service = "main") ],
+);
+const log :Workerd.Worker = (
+  modules = [ (name = "worker.mjs", esModule = embed "worker.mjs") ],
+  compatibilityDate = "2026-06-01",
+  durableObjectNamespaces = [
+    (className = "Log", uniqueKey = "tidemark-log", enableSql = true),
+    (className = "Cases", uniqueKey = "tidemark-cases", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "disk"),
+  bindings = [
+    (name = "LOG", durableObjectNamespace = "Log"),
+    (name = "CASES", durableObjectNamespace = "Cases"),
+  ],
+);
+`

@@ -1,0 +1,186 @@
+/**
+ * What the tests of Durable Objects run inside workerd: logs behind a Worker that knows its users by a header, and objects
+ * that run the cases of `logStoreContract`.
+ */
+import { durableLog, durableLogStore, isTicketed, type DurableContext } from 'tidemark/durable-object'
+import { logStoreContract } from 'tidemark/testing'
+import { limitCases } from './limit-cases.js'
+
+interface Namespace {
+  idFromName(name: string): unknown
+  get(id: unknown): { fetch(request: Request): Promise<Response> }
+}
+
+interface Env {
+  readonly LOG: Namespace
+  readonly CASES: Namespace
+}
+
+export class Log {
+  readonly #ctx: DurableContext
+  readonly #log: ReturnType<typeof durableLog>
+  /** When this object was made. */
+  readonly #since = Date.now()
+  #skipped = 0
+  #alarms = 0
+  #rows = 0
+
+  constructor(ctx: DurableContext) {
+    this.#ctx = ctx
+    this.#log = durableLog(this.#counting(ctx), {
+      session(request) {
+        const user = request.headers.get('X-User')
+        if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
+        return { author: decodeURIComponent(user) }
+      },
+      accept: ({ events }) =>
+        events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,
+      origins: ['https://app.example'],
+      clock: {
+        now: () => Date.now() + this.#skipped,
+        monotonic: () => performance.now(),
+        random: () => Math.random(),
+        schedule(ms, callback) {
+          const timer = setTimeout(callback, ms)
+          return () => clearTimeout(timer)
+        },
+      },
+    })
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    const url = new URL(request.url)
+    const control = url.pathname.split('/')[3]
+    if (control === 'control') return Response.json(await this.#control(url.searchParams))
+    return await this.#log.fetch(request)
+  }
+
+  /** The same object, and the rows that are written in it are counted as they are billed. */
+  #counting(ctx: DurableContext): DurableContext {
+    const { storage } = ctx
+    const sql = {
+      exec: (query: string, ...bindings: unknown[]) => {
+        const cursor = storage.sql.exec(query, ...bindings)
+        this.#rows += cursor.rowsWritten
+        return cursor
+      },
+      get databaseSize() {
+        return storage.sql.databaseSize
+      },
+    }
+    return {
+      storage: {
+        sql,
+        transactionSync: (work) => storage.transactionSync(work),
+        getAlarm: () => storage.getAlarm(),
+        setAlarm: (time) => storage.setAlarm(time),
+        getBookmarkForTime: (time) => storage.getBookmarkForTime(time),
+        onNextSessionRestoreBookmark: (bookmark) => storage.onNextSessionRestoreBookmark(bookmark),
+      },
+      acceptWebSocket: (socket) => ctx.acceptWebSocket(socket),
+      getWebSockets: () => ctx.getWebSockets(),
+      setWebSocketAutoResponse: (pair) => ctx.setWebSocketAutoResponse(pair),
+      abort: (reason) => ctx.abort(reason),
+    }
+  }
+
+  async #control(asked: URLSearchParams): Promise<unknown> {
+    const { storage } = this.#ctx
+    switch (asked.get('do')) {
+      case 'abort':
+        this.#ctx.abort('by the test')
+        return {}
+      case 'renew-epoch':
+        return await this.#log.renewEpoch()
+      case 'skip':
+        this.#skipped = Number(asked.get('ms'))
+        return {}
+      case 'alarm':
+        return { at: await storage.getAlarm() }
+      case 'alarm-at':
+        await storage.setAlarm(Number(asked.get('at')))
+        return {}
+      case 'restore':
+        return await this.#log.restore(asked.get('to') ?? '')
+      case 'tables':
+        return {
+          tables: storage.sql
+            .exec("select count(*) as n from sqlite_master where name like 'tidemark%'")
+            .toArray()[0]?.['n'],
+        }
+      case 'stats':
+        return {
+          ...(await this.#log.stats()),
+          since: this.#since,
+          alarms: this.#alarms,
+          rows: this.#rows,
+          refusals: storage.sql.exec('select count(*) as n from tidemark_refusals').toArray()[0]?.['n'],
+        }
+      default:
+        throw new Error('Unknown')
+    }
+  }
+
+  webSocketMessage(socket: WebSocket, message: unknown): void {
+    this.#log.webSocketMessage(socket, message)
+  }
+
+  webSocketClose(socket: WebSocket): void {
+    this.#log.webSocketClose(socket)
+  }
+
+  async alarm(): Promise<void> {
+    this.#alarms += 1
+    await this.#log.alarm()
+  }
+}
+
+/** One case in an object of its own. */
+export class Cases {
+  readonly #ctx: DurableContext
+
+  constructor(ctx: DurableContext) {
+    this.#ctx = ctx
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    const name = new URL(request.url).searchParams.get('case')
+    const all = allCases(this.#ctx)
+    if (name === null) return Response.json(all.map((each) => each.name))
+    try {
+      await all.find((each) => each.name === name)?.run()
+      return Response.json({})
+    } catch (error) {
+      return Response.json({ error: String(error) })
+    }
+  }
+}
+
+function allCases(ctx: DurableContext) {
+  const open = async () => {
+    const store = durableLogStore(ctx)
+    let current = store
+    return {
+      store,
+      another: async () => durableLogStore(ctx),
+      async reopen() {
+        await current.close()
+        current = durableLogStore(ctx)
+        return current
+      },
+      dispose: () => current.close(),
+    }
+  }
+  return [...logStoreContract(open), ...limitCases(ctx)]
+}
+
+export default {
+  async fetch(request: Request, { LOG, CASES }: Env): Promise<Response> {
+    const url = new URL(request.url)
+    const [, kind, name = ''] = url.pathname.split('/')
+    if (kind === 'cases') return await CASES.get(CASES.idFromName(url.search)).fetch(request)
+    if (isTicketed(request) || request.headers.has('X-User') || kind === 'logs')
+      return await LOG.get(LOG.idFromName(name)).fetch(request)
+    return new Response(null, { status: 404 })
+  },
+}

@@ -1,0 +1,91 @@
+// What stands between an append and its row on another device: counted, as times depend on the machine.
+import 'fake-indexeddb/auto'
+import { afterEach, expect, test, vi } from 'vitest'
+import { defineEvents, defineProjection, openReadModel, startProjection, table } from 'tidemark'
+import { openSyncedStore, startSync } from 'tidemark/sync'
+import { testSyncServer } from 'tidemark/testing'
+
+const events = defineEvents<{ type: 'Added'; data: { key: string } }>()
+const counts = defineProjection(events, {
+  name: 'counts',
+  tables: { rows: table<{ key: string; times: number }>({ key: 'key' }) },
+  fold: {
+    rows: {
+      key: ({ data }) => data.key,
+      evolve: (row, { data }) => ({ key: data.key, times: (row?.times ?? 0) + 1 }),
+    },
+  },
+})
+
+const begin = IDBDatabase.prototype.transaction
+afterEach(() => {
+  IDBDatabase.prototype.transaction = begin
+})
+
+/** The transactions from now on, by database and mode. */
+function counted(): string[] {
+  const all: string[] = []
+  IDBDatabase.prototype.transaction = function (...given: Parameters<typeof begin>) {
+    all.push(`${this.name} ${String(given[0])} ${given[1]} ${given[2]?.durability}`)
+    return begin.apply(this, given)
+  }
+  return all
+}
+
+const ofOutbox = (each: string) => each.includes(' sync,outbox')
+
+let made = 0
+
+test('a device in contact sends what is appended with no transaction in between, and keeps no verdict from the disk', async () => {
+  const server = testSyncServer()
+  const name = `waits-${(made += 1)}`
+  let all: string[] = []
+  let atPush: readonly string[] | undefined
+  const fetch: typeof globalThis.fetch = (url, init) => {
+    if (String(url).endsWith('/push')) atPush = [...all]
+    return server.fetch(url, init)
+  }
+  const store = await openSyncedStore({ name, events, url: server.url, fetch })
+  const sync = startSync(store)
+  await sync.now()
+  await vi.waitUntil(() => sync.status.getSnapshot().status === 'idle', { interval: 1 })
+  all = counted()
+  await store.append('s', events.Added({ key: 'a' }))
+  await vi.waitUntil(() => sync.status.getSnapshot().cursor === 1, { interval: 1 })
+  expect(atPush?.filter(ofOutbox)).toHaveLength(1)
+  expect(all.filter((each) => each.endsWith('strict'))).toHaveLength(1)
+  await store.close()
+})
+
+test('a device that is told of news asks for them with no transaction in between, and looks at its outbox once between storing them and their rows', async () => {
+  const server = testSyncServer()
+  const name = `waits-${(made += 1)}`
+  let all: string[] = []
+  let atHint: readonly string[] | undefined
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (String(url).includes('/pull')) atHint ??= all.filter(ofOutbox)
+    return server.fetch(url, init)
+  }
+  const store = await openSyncedStore({ name, events, url: server.url, fetch })
+  const running = startProjection(store, counts)
+  const view = await openReadModel(store, counts)
+  const live = view.rows.liveRow('a')
+  const unsubscribe = live.subscribe(() => {})
+  await live.ready()
+  const sync = startSync(store)
+  await vi.waitUntil(() => sync.status.getSnapshot().status === 'idle', { interval: 1 })
+  await running.caughtUp(0)
+  all = counted()
+  atHint = undefined
+  await server.append([{ stream: 's', type: 'Added', data: { key: 'a' } }], 'bert')
+  await vi.waitUntil(() => live.getSnapshot().data?.times === 1, { interval: 1 })
+  expect(atHint).toEqual([])
+  const rowsStored = all.findIndex((each) => each.startsWith(`tidemark:${name}:`) && each.includes('readwrite'))
+  expect(rowsStored).toBeGreaterThan(0)
+  expect(all.slice(0, rowsStored).filter((each) => ofOutbox(each))).toHaveLength(2)
+  unsubscribe()
+  await view.close()
+  await sync.stop()
+  await running.stop()
+  await store.close()
+})
