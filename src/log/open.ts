@@ -99,8 +99,6 @@ export type StoreInternals = CommonInternals &
       }
     | {
         readonly medium: 'server'
-        /** What no other log has: two stores of one log are one place. */
-        readonly place: string
         /** The log, for looking at. Used by `maintenance/`. */
         readonly inspection: object
         readonly readModels: object
@@ -345,10 +343,7 @@ export interface ServerParts {
   readonly log: Log
   readonly signals: Signals
   readonly ports: StorePorts
-  readonly internals: Pick<
-    StoreInternals & { readonly medium: 'server' },
-    'place' | 'inspection' | 'readModels' | 'logId'
-  >
+  readonly internals: Pick<StoreInternals & { readonly medium: 'server' }, 'inspection' | 'readModels' | 'logId'>
   dispose(): void
 }
 

@@ -97,7 +97,6 @@ function serverParts(
     signals,
     ports: { checkpoints: postgresCheckpoints(place, saving), coordinator },
     internals: {
-      place: logId,
       inspection: postgresInspection(commits, () => storedCheckpoints(place)),
       readModels: new PostgresReadModels(new ReadModelSql(database, place.schema, place.log)),
       logId: async () => logId,

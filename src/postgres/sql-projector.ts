@@ -7,9 +7,9 @@ import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { isObject } from '../platform/objects.js'
 import type { SaveOptions } from '../ports.js'
-import { inTransactions, type TransactionalProjector } from '../projection/plain.js'
+import { ownTarget, PlainTarget, type OwnTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
-import type { FailureContext, FailureStrategy } from '../projection/target.js'
+import type { FailureContext, FailureStrategy, ProjectionState } from '../projection/target.js'
 import {
   removeDeadLetter,
   saveCheckpoint,
@@ -77,22 +77,48 @@ export function sqlProjector<E extends EventShape>(
   const name = projectionName(specification.name)
   const runs = new SqlRun<E>(database, place, name, (event, sql) => specification.apply(event, sql))
   const { filter, onFailure } = specification
-  const projector: Projector<E> & TransactionalProjector = {
+  const projector: Projector<E> & OwnTarget<E> = {
     name,
     ...(filter !== undefined && { filter }),
     apply: (event) => runs.apply(event),
     ...(onFailure !== undefined && { onFailure: (failure) => onFailure.call(specification, failure) }),
-    [inTransactions]: {
-      began(position) {
+    [ownTarget]: class extends SqlTarget<E> {
+      constructor(...given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
+        super(runs, given)
         saving.set(name, runs)
-        runs.began(position)
-      },
-      replay: (event) => runs.replay(event as unknown as RecordedEvent<E>),
-      dropped: () => runs.drop(),
-      isStorageFailure: (error) => runs.isStorageFailure(error),
+      }
     },
   }
   return projector
+}
+
+/** A run of it: as of any plain projector, but for what belongs to its transactions. */
+class SqlTarget<E extends EventShape> extends PlainTarget<E, unknown> {
+  readonly #runs: SqlRun<E>
+
+  constructor(runs: SqlRun<E>, given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
+    super(...given)
+    this.#runs = runs
+  }
+
+  override async begin(): Promise<ProjectionState> {
+    const state = await super.begin()
+    this.#runs.began(state.position)
+    return state
+  }
+
+  override reset(): void {
+    super.reset()
+    this.#runs.drop()
+  }
+
+  override isStorageFailure(error: unknown): boolean {
+    return super.isStorageFailure(error) || this.#runs.isStorageFailure(error)
+  }
+
+  protected override replayed(event: RecordedEvent<E>): Promise<void> {
+    return this.#runs.replay(event)
+  }
 }
 
 /** A transaction that is open, and what was applied in it. */

@@ -26,20 +26,19 @@ import {
 } from './target.js'
 import { isObject } from '../platform/objects.js'
 
-/** How a projector of this package says that it works in transactions of its own. */
-export const inTransactions = Symbol('transactions')
+type Given<E extends EventShape, C> = ConstructorParameters<typeof PlainTarget<E, C>>
 
-export interface TransactionalProjector {
-  readonly [inTransactions]: {
-    /** A run begins behind a position. */
-    began(position: number): void
-    /** What was applied since the last save does not count. */
-    dropped(): void
-    /** Applies the event of a dead letter and removes that, in one transaction. */
-    replay(event: RecordedEvent<never>): Promise<void>
-    /** The error is not the event's. */
-    isStorageFailure(error: unknown): boolean
-  }
+/** Where a projector has the class of its target, if that is another one. */
+export const ownTarget = Symbol()
+
+export interface OwnTarget<E extends EventShape> {
+  readonly [ownTarget]?: new (...given: Given<E, unknown>) => PlainTarget<E, unknown>
+}
+
+/** The target of a plain projector. */
+export function plainTarget<E extends EventShape, C>(...given: Given<E, C>): PlainTarget<E, C> {
+  const Target = ((given[0] as OwnTarget<E> | undefined)?.[ownTarget] ?? PlainTarget) as typeof PlainTarget<E, C>
+  return new Target(...given)
 }
 
 /** What a plain target asks of its event store, and reports to the other contexts. */
@@ -114,7 +113,6 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     this.#saved = await this.#load()
     this.#letters = []
     this.#fault = undefined
-    this.#transactions?.began(this.#saved)
     return { position: this.#saved, epoch: 0, owner: '', paused: this.#paused, letters: 0 }
   }
 
@@ -123,7 +121,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   isStorageFailure(error: unknown): boolean {
-    return this.#saveErrors.has(error as object) || this.#transactions?.isStorageFailure(error) === true
+    return this.#saveErrors.has(error as object)
   }
 
   async recordFault(fault: StoredFault): Promise<FaultOutcome> {
@@ -145,7 +143,6 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   reset(): void {
     this.#letters = []
-    this.#transactions?.dropped()
   }
 
   async state(): Promise<ProjectionState> {
@@ -196,11 +193,13 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     const [letter] = await this.deadLetters(position - 1, 1)
     if (letter?.position !== position)
       throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
-    const event = await this.#store.event(position)
-    const transactions = this.#transactions
-    if (transactions === undefined) await this.#call(event)
-    else await transactions.replay(event as RecordedEvent<never>)
+    await this.replayed(await this.#store.event(position))
     await this.discard(position)
+  }
+
+  /** Applies the event of a dead letter. */
+  protected async replayed(event: RecordedEvent<E>): Promise<void> {
+    await this.#call(event)
   }
 
   async discard(position: number): Promise<void> {
@@ -214,10 +213,6 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   close(): void {
     this.#store?.close()
-  }
-
-  get #transactions() {
-    return (this.#projector as Partial<TransactionalProjector>)[inTransactions]
   }
 
   #call(event: RecordedEvent<E>): void | Promise<void> {

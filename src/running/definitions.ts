@@ -99,15 +99,9 @@ function definitionsOf(parts: StoreInternals): Map<string, InUse> {
   return all
 }
 
-/** What is in one place has one name. */
-const placeOf = (store: string, parts: StoreInternals, key: string): string =>
-  databaseName(parts.medium === 'server' ? parts.place : store, key)
-
 /** Whether this context runs or reads what has that key. */
 export const isUsed = (store: string, parts: StoreInternals, key: string): boolean =>
-  definitionsOf(parts)
-    .get(placeOf(store, parts, key))
-    ?.users.every(closedError) === false
+  definitionsOf(parts).get(databaseName(store, key))?.users.every(closedError) === false
 
 /**
  * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter
@@ -122,7 +116,7 @@ export function useDefinition(
 ): { readonly waiting: Listeners<[]>; release(): void } {
   const key = isDefinition(definition) ? projectionKey(definition) : definition.name
   const all = definitionsOf(parts)
-  const id = placeOf(store, parts, key)
+  const id = databaseName(store, key)
   let used = all.get(id)
   // What was left open over a store that was closed makes no rows any more.
   if (used === undefined || used.users.every(closedError))
