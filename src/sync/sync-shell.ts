@@ -35,7 +35,7 @@ const longestUntried = 60_000
 const longWay = 1_000
 
 export interface ShellOptions {
-  readonly wake: 'events' | 'poll'
+  readonly wake: 'events' | 'websocket' | 'poll'
   /** Names this context to others. */
   readonly owner: string
   readonly lifecycle: PageLifecycle | undefined
@@ -332,9 +332,10 @@ export class SyncShell {
     }
     const onConflict = () => nudges.raise('conflict')
     const { clock } = this.#parts
+    const bySocket = this.#options.wake === 'websocket'
     void optional(
       followWake(
-        { transport: this.#transport, clock, as: remote, onOpen, onHead, onConflict, onEnd },
+        { transport: this.#transport, clock, as: remote, bySocket, onOpen, onHead, onConflict, onEnd },
         controller.signal,
       ),
     )
