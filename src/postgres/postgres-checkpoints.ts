@@ -28,12 +28,24 @@ export async function saveCheckpoint(
   { expected, deadLetters = [], dropDeadLetters = false }: SaveOptions,
 ): Promise<void> {
   const [row] = await sql.query(
-    `select ${schema}.checkpoint_save($1, $2, $3::bigint, $4::bigint, $5::text::json, $6)::float8 as stored`,
-    [log, toSqlText(name), position, expected ?? null, JSON.stringify(deadLetters), dropDeadLetters],
+    `select ${schema}.checkpoint_save($1, $2, $3::bigint, $4::bigint, $5::text::json, $6::text::json, $7)::float8 as stored`,
+    [
+      log,
+      toSqlText(name),
+      position,
+      expected ?? null,
+      placesOf(deadLetters),
+      JSON.stringify(deadLetters),
+      dropDeadLetters,
+    ],
   )
   const stored = row?.['stored'] as number | null | undefined
   if (typeof stored === 'number') assertExpected(name, stored, expected)
 }
+
+/** The positions of dead letters: taken out of them in SQL, they would fail where a text holds U+0000. */
+export const placesOf = (letters: readonly DeadLetterRecord[]): string =>
+  JSON.stringify(letters.map(({ position }) => position))
 
 /** The stored position, if there is one. `locks`: until the transaction ends. */
 export async function storedCheckpoint(

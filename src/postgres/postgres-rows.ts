@@ -31,10 +31,15 @@ import type { Answers, Moved, ReadModelStorage } from '../read-model/storage.js'
 import { keyHex } from './key-bytes.js'
 import { blobsIn, isPlainRow, rowsFrom, rowText, type BlobBytes } from './row-json.js'
 import { RowQueries, TableNumbers } from './row-queries.js'
-import type { ReadModelSql } from './read-model-sql.js'
+import type { ReadModelSql, StoredRows } from './read-model-sql.js'
 
 /** The most bytes of a key: PostgreSQL keeps no more than 2,704 of an index entry, and one has two keys. */
 const longestKey = 1300
+
+/** What bytes begin with, in JSON, … */
+const inJson = String.raw`\\x`
+/** … and there within the text of a list of them. */
+const inList = String.raw`\\\\x`
 
 /** How often a change is tried that others come before. */
 const maxTries = 1000
@@ -42,8 +47,7 @@ const maxTries = 1000
 /** What a transition stores in addition to the state. */
 interface Beside {
   readonly slot?: Slot
-  /** As the function of the database takes them. */
-  readonly changes?: string | undefined
+  readonly changes?: StoredRows | undefined
   readonly letters?: readonly DeadLetterRecord[]
   readonly goneLetter?: number
 }
@@ -54,7 +58,7 @@ export class PostgresRows implements ReadModelStorage {
   readonly #definition: Projection
   readonly #key: string
   readonly #numbers: TableNumbers
-  /** It was looked at once that the rows are of this definition. */
+  /** The rows are known to be of this definition. */
   #isOfDefinition = false
   #closed = false
 
@@ -218,7 +222,7 @@ export class PostgresRows implements ReadModelStorage {
         slot: beside?.slot ?? 0,
         changes: beside?.changes,
         indexed: this.#numbers.hasIndexes,
-        letters: beside?.letters?.length ? JSON.stringify(beside.letters) : undefined,
+        letters: beside?.letters ?? [],
         goneLetter: beside?.goneLetter,
         clear: transition.clear ?? [],
       })
@@ -231,25 +235,29 @@ export class PostgresRows implements ReadModelStorage {
     }
   }
 
-  async #changes(rows: RowChanges): Promise<string | undefined> {
+  async #changes(rows: RowChanges): Promise<StoredRows | undefined> {
+    const tabs: number[] = []
+    const keys: string[] = []
     const texts: string[] = []
+    const entries: string[] = []
     for (const [table, changes] of rows) {
       const tab = this.#numbers.table(table)
       const { indexes = {} } = this.#definition.tables[table] as { readonly indexes?: IndexPaths }
       const declared = Object.entries(indexes).map(([index, one]) => [this.#numbers.index(table, index), one] as const)
       for (const { key, row } of changes.values()) {
-        const at = `{"tab":${tab},"key":"\\\\x${keyHex(key)}"`
-        if (row === null) texts.push(`${at}}`)
-        else {
-          const entries = declared.flatMap(([first, one]) =>
-            keysIn(one, row).map((under) => `"\\\\x${first}${keyHex(under)}"`),
-          )
-          const text = rowText(row as object, table, await blobBytes(row))
-          texts.push(`${at},"row":${text}${entries.length === 0 ? '' : `,"entries":[${entries.join()}]`}}`)
-        }
+        tabs.push(tab)
+        keys.push(`"${inJson}${keyHex(key)}"`)
+        texts.push(row === null ? 'null' : rowText(row as object, table, await blobBytes(row)))
+        const own =
+          row === null
+            ? []
+            : declared.flatMap(([first, one]) => keysIn(one, row).map((under) => `${inList}${first}${keyHex(under)}`))
+        entries.push(`"{${own.join()}}"`)
       }
     }
-    return texts.length === 0 ? undefined : `[${texts.join()}]`
+    if (tabs.length === 0) return undefined
+    const list = (parts: readonly unknown[]) => `[${parts.join()}]`
+    return { tabs: list(tabs), keys: list(keys), rows: list(texts), entries: list(entries) }
   }
 
   /** What is asked and the state, of one moment; last the dead letters up to a position, if that is given. */

@@ -8,7 +8,7 @@ export const projectorTables = (schema: string): readonly string[] => [
     log int, name text collate "C", position bigint, dead_letter json not null, primary key (log, name, position))`,
   // Returns nothing if it was saved; else the stored position, which is not the expected one.
   `create function ${schema}.checkpoint_save(
-    p_log int, p_name text, p_position bigint, expected bigint, p_letters json, drops boolean
+    p_log int, p_name text, p_position bigint, expected bigint, p_places json, p_dead json, drops boolean
   ) returns bigint language plpgsql as $body$
 declare
   stored bigint;
@@ -28,7 +28,8 @@ begin
   update ${schema}.checkpoints set position = p_position where log = p_log and name = p_name;
   if drops then delete from ${schema}.dead_letters where log = p_log and name = p_name; end if;
   insert into ${schema}.dead_letters
-    select p_log, p_name, (l ->> 'position')::bigint, l from json_array_elements(p_letters) as l
+    select p_log, p_name, l.at::bigint, l.one
+      from rows from (json_array_elements_text(p_places), json_array_elements(p_dead)) as l(at, one)
     on conflict (log, name, position) do update set dead_letter = excluded.dead_letter;
   return null;
 end $body$`,

@@ -1,8 +1,20 @@
 /** The statements over the tables of read models: each is one round trip, and atomic. */
 import { impossibleIn } from '../read-model/possible-state.js'
 import type { Slot, StateRow } from '../read-model/state.js'
+import type { DeadLetterRecord } from '../ports.js'
+import { placesOf } from './postgres-checkpoints.js'
 import type { Sql } from './sql-database.js'
 import { fromSqlText, toSqlText } from './sql-text.js'
+
+/** Rows to be stored: four lists of one length, each as JSON. */
+export interface StoredRows {
+  readonly tabs: string
+  readonly keys: string
+  /** `null` for one that is deleted. */
+  readonly rows: string
+  /** For each row the entries of indexes, as the text of a `bytea[]`. */
+  readonly entries: string
+}
 
 /** What one change stores, as text: see the function `read_model_commit`. */
 export interface StoredChange {
@@ -11,9 +23,9 @@ export interface StoredChange {
   readonly becomes: string
   readonly shown: Slot
   readonly slot: Slot
-  readonly changes: string | undefined
+  readonly changes: StoredRows | undefined
   readonly indexed: boolean
-  readonly letters: string | undefined
+  readonly letters: readonly DeadLetterRecord[]
   readonly goneLetter: number | undefined
   readonly clear: readonly Slot[]
 }
@@ -54,7 +66,8 @@ export class ReadModelSql {
     const { name, was, becomes, shown, slot, changes, indexed, letters, goneLetter, clear } = change
     const rows = await this.#rows<{ other: string | null }>(
       `select ${this.#schema}.read_model_commit(
-        $1, $2, $3, $4, $5::smallint, $6::smallint, $7::text::json, $8, $9::text::json, $10::bigint, $11::text::smallint[]
+        $1, $2, $3, $4, $5::smallint, $6::smallint, $7::text::json, $8::text::json, $9::text::json, $10::text::json, $11,
+        $12::text::json, $13::text::json, $14::bigint, $15::text::smallint[]
       ) as other`,
       [
         this.#log,
@@ -63,9 +76,13 @@ export class ReadModelSql {
         becomes,
         shown,
         slot,
-        changes ?? null,
+        changes?.tabs ?? null,
+        changes?.keys ?? null,
+        changes?.rows ?? null,
+        changes?.entries ?? null,
         indexed,
-        letters ?? null,
+        placesOf(letters),
+        letters.length === 0 ? null : JSON.stringify(letters),
         goneLetter ?? null,
         `{${clear.join()}}`,
       ],

@@ -40,8 +40,13 @@ export function readModelTables(schema: string): readonly string[] {
 const commitFunction = (schema: string): string => `
 create function ${schema}.read_model_commit(
   p_log int, p_name text, was text, becomes text, p_shown smallint, p_slot smallint,
-  p_changes json, indexed boolean, p_dead json, p_gone bigint, p_slots smallint[]
-) returns text language plpgsql as $body$
+  p_tabs json, p_keys json, p_rows json, p_entries json, indexed boolean,
+  p_places json, p_dead json, p_gone bigint, p_slots smallint[]
+) returns text language plpgsql
+-- While tables are new nothing is known of their sizes, and plans are kept: each row is looked up by its key.
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_material = off set join_collapse_limit = 1 set from_collapse_limit = 1
+as $body$
 declare
   stored text; p0 int; p1 int; p int; changes ${schema}.read_model_change[];
 begin
@@ -50,18 +55,25 @@ begin
   if not found then return ''; end if;
   if stored <> was then return stored; end if;
   p := case p_slot when 0 then p0 else p1 end;
-  if p_changes is not null then
-    changes := array(select c from json_populate_recordset(null::${schema}.read_model_change, p_changes) as c);
+  if p_rows is not null then
+    -- What takes a list of rows apart must not look into texts, which may hold U+0000.
+    changes := array(
+      select row(c.tab::smallint, c.key::bytea, case c.row::text when 'null' then null else c.row end, c.entries::bytea[]
+        )::${schema}.read_model_change
+      from rows from (json_array_elements_text(p_tabs), json_array_elements_text(p_keys), json_array_elements(p_rows),
+        json_array_elements_text(p_entries)) as c(tab, key, row, entries));
     if indexed then
-      delete from ${schema}.read_model_entries e using (
-        select c.key, o.entry from unnest(changes) as c
+      delete from ${schema}.read_model_entries where ctid = any (array(
+        select e.ctid from unnest(changes) as c
           join ${schema}.read_model_rows r on r.part = p and r.tab = c.tab and r.key = c.key
           cross join unnest(r.entries) as o(entry)
-          where o.entry <> all (coalesce(c.entries, '{}'))) d
-        where e.part = p and e.entry = d.entry and e.key = d.key;
+          join ${schema}.read_model_entries e on e.part = p and e.entry = o.entry and e.key = c.key
+          where o.entry <> all (coalesce(c.entries, '{}'))));
     end if;
-    delete from ${schema}.read_model_rows r using unnest(changes) as c
-      where c.row is null and r.part = p and r.tab = c.tab and r.key = c.key;
+    delete from ${schema}.read_model_rows where ctid = any (array(
+      select r.ctid from unnest(changes) as c
+        join ${schema}.read_model_rows r on r.part = p and r.tab = c.tab and r.key = c.key
+        where c.row is null));
     insert into ${schema}.read_model_rows (part, tab, key, row, entries)
       select p, c.tab, c.key, c.row, coalesce(c.entries, '{}') from unnest(changes) as c where c.row is not null
       on conflict (part, tab, key) do update set row = excluded.row, entries = excluded.entries;
@@ -74,7 +86,8 @@ begin
   end if;
   if p_dead is not null then
     insert into ${schema}.read_model_dead_letters (part, position, dead_letter)
-      select p, (l ->> 'position')::bigint, l from json_array_elements(p_dead) as l
+      select p, l.at::bigint, l.one
+      from rows from (json_array_elements_text(p_places), json_array_elements(p_dead)) as l(at, one)
       on conflict (part, position) do update set dead_letter = excluded.dead_letter;
   end if;
   if p_gone is not null then

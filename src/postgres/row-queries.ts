@@ -101,9 +101,8 @@ export class RowQueries {
   many(table: string, keys: readonly unknown[]): string {
     if (keys.length === 0) return `select '[]'`
     const list = keys.map((key) => bytea(keyHex(key))).join()
-    return `select json_agg(r.row order by k.at)::text
-      from unnest(array[${list}]) with ordinality as k(key, at)
-      left join ${this.#rows} r on ${this.#inTable(table)} and r.key = k.key`
+    return `select json_agg((${this.#one(table, 'k.key')}) order by k.at)::text
+      from unnest(array[${list}]) with ordinality as k(key, at)`
   }
 
   /** The rows of a table, or nothing if there are more than `most`. */
@@ -115,6 +114,11 @@ export class RowQueries {
 
   get #rows(): string {
     return `${this.#schema}.read_model_rows`
+  }
+
+  /** The row of a key: looked up for each by itself, since a plan for all may be made before a table is known. */
+  #one(table: string, key: string): string {
+    return `select r.row from ${this.#rows} r where ${this.#inTable(table)} and r.key = ${key}`
   }
 
   #inTable(table: string): string {
@@ -166,8 +170,7 @@ export class RowQueries {
               ${after === undefined ? '' : `and ${comesAfter('e.entry')}`} ${order}${limited}`,
           (all) => `select entry, key from (${all}) s ${order}${most}`,
         )
-    return `select r.row from (${found}) f join ${this.#rows} r on ${this.#inTable(table)} and r.key = f.key
-      order by f.entry${down}, f.key${down}`
+    return `select (${this.#one(table, 'f.key')}) as row from (${found}) f order by f.entry${down}, f.key${down}`
   }
 
   /** What is found in spans, each looked up by itself. */
