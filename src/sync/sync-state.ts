@@ -35,6 +35,8 @@ export interface SyncState {
   readonly left: readonly { readonly identity: string; readonly upTo: number }[]
   /** By `pause()`, in any context: nothing is asked of the server. */
   readonly paused?: true
+  /** The names of the last commits that wanted no events when they were decided again: confirmed, and in no log. */
+  readonly nothing?: readonly string[]
   /** Local logs that are adopted, and how far that has come. Those that are complete stay: nothing is adopted twice. */
   readonly adopting?: readonly { readonly log: string; readonly upTo: number }[]
 }
