@@ -42,7 +42,9 @@ export class MemorySyncStorage implements DeviceStorage {
 
   async append(row: OutboxRow, from: SyncState): Promise<'stored' | 'moved'> {
     if (this.#state.turn !== from.turn || row.n <= Math.max(this.#largestN, this.#state.largestN)) return 'moved'
+    const known = this.#known
     this.#put(structuredClone(row))
+    if (known !== undefined) this.#known = { ...known, outbox: [...known.outbox, structuredClone(row)] }
     return 'stored'
   }
 
