@@ -67,7 +67,7 @@ export const budgets = [
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(36.1),
+    budget: kib(36.9),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -84,14 +84,15 @@ export const budgets = [
     title: 'everything of tidemark/server',
     entry: 'tidemark/server',
     names: '*',
-    budget: kib(8),
+    budget: kib(8.15),
+    aim: kib(8),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
   {
     title: 'everything of tidemark/durable-object',
     entry: 'tidemark/durable-object',
     names: '*',
-    budget: kib(11),
+    budget: kib(11.2),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(76.5) },
@@ -126,12 +127,12 @@ export const budgets = [
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(32.4), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(36), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(36.1), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.3), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
   { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(6.5), without: commands },
-  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(25.4), without: commands },
+  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(25.6), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
@@ -174,7 +175,7 @@ export const budgets = [
     budget: kib(7),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(59.6), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(59.7), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -198,12 +199,12 @@ export const budgets = [
 export const appLayer = {
   names: 'tidemark',
   over: `${core}, runProjection, execute`,
-  budget: kib(3.4),
+  budget: kib(3.45),
   aim: kib(3),
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(29.4), aim: kib(12) }
+export const syncLayer = { budget: kib(31), aim: kib(12) }
 
 /** How much larger a bundle of the core becomes by sync. */
 export async function measureSyncLayer() {

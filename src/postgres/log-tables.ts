@@ -50,7 +50,7 @@ export interface KeptRow {
 
 /**
  * An id as a UUID: itself if it is one, else a hash. Hashes have a version that no UUID has, and ids of that version are
- * hashed too, so nobody can make an id that collides with that of another.
+ * hashed too, so no device can make an id that collides with that of another.
  */
 export function idKey(id: string): string {
   return /^[\da-f]{8}-[\da-f]{4}-[0-9a-e][\da-f]{3}-[\da-f]{4}-[\da-f]{12}$/.test(id) ? id : hashKey(id)

@@ -96,7 +96,7 @@ export class Database implements Sql {
     }
   }
 
-  /** A connection for its own: it listens, or holds locks. Whoever took it calls `end`. */
+  /** A connection for its own: it listens, or holds locks. The caller ends it. */
   async session(): Promise<Session> {
     const client = await connected(this.#pool)
     return new Session(client)
@@ -127,6 +127,7 @@ export class Database implements Sql {
 export class Transaction implements Sql {
   readonly #client: PgClient
   #lost: unknown
+  #isOver = false
 
   constructor(
     client: PgClient,
@@ -166,6 +167,7 @@ export class Transaction implements Sql {
 
   /** Never rejects: a transaction whose connection is closed is rolled back by the server. */
   async rollback(): Promise<void> {
+    if (this.#isOver) return
     let error = this.#lost
     if (error === undefined) await within(this.#client.query('rollback')).catch((reason: unknown) => (error = reason))
     this.#end(error)
@@ -176,6 +178,7 @@ export class Transaction implements Sql {
   }
 
   #end(error: unknown): void {
+    this.#isOver = true
     this.#client.removeListener('error', this.#onError)
     giveBack(this.#client, error, true)
   }

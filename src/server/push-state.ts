@@ -3,10 +3,10 @@ import type { FinalVerdict, Verdict, CommitAnswer } from '../wire/protocol.js'
 import { conditionReach } from '../wire/protocol.js'
 import { say } from '../messages.js'
 import { chainBehind } from './chain.js'
-import type { CheckedCommit, CheckedEvent, CheckedPush } from './check-push.js'
+import type { CheckedCommit, CheckedEvent, CheckedPush, Refusal } from './check-push.js'
 import type { LogDecision, LoggedEvent } from './log-store.js'
 import { RequestRefusedError } from './request-refused.js'
-import { judge, judgeCancel, type Known, type OwnersReply } from './rules.js'
+import { judge, judgeCancel, type Known } from './rules.js'
 
 export class PushState implements Known {
   readonly waiting = new Map<string, string>()
@@ -41,9 +41,9 @@ export class PushState implements Known {
         ...expect.map(([stream]) => stream),
       ]),
     )
-    const events = new Map(await log.find(ids))
-    const last = new Map(await log.last(streams))
-    const verdicts = new Map(await log.verdicts(author, ids))
+    // In one turn, so that a backend may ask for all of it at the same time.
+    const known = await Promise.all([log.find(ids), log.last(streams), log.verdicts(author, ids)])
+    const [events, last, verdicts] = [new Map(known[0]), new Map(known[1]), new Map(known[2])]
     return new PushState(log, author, events, last, verdicts, await recentOf(log, commits, events))
   }
 
@@ -52,9 +52,9 @@ export class PushState implements Known {
    *
    * @param at where the log must end before the first event that is added
    */
-  async settle(commit: CheckedCommit, reply: OwnersReply, at: number | undefined): Promise<CommitAnswer> {
+  async settle(commit: CheckedCommit, no: Refusal | undefined, at: number | undefined): Promise<CommitAnswer> {
     this.work += this.recent.length * (commit.condition?.cost ?? 0)
-    const verdict = judge(commit, this, reply)
+    const verdict = judge(commit, this, no)
     if (verdict !== undefined) {
       if ('behind' in verdict)
         for (const { stream } of commit.events) if (!this.waiting.has(stream)) this.waiting.set(stream, commit.id)

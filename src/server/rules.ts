@@ -37,15 +37,15 @@ export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { r
   return undefined
 }
 
-/** What the owner's rules say about a commit; `'unknown'`: they failed. */
-export type OwnersReply = Refusal | 'unknown' | undefined
+/** In the place of what `accept` has against a commit, where it failed. */
+export const unknown: Refusal = { code: '', message: '' }
 
-/** What becomes of a commit; nothing if it is to be stored. */
-export function judge(commit: CheckedCommit, known: Known, reply: OwnersReply): Verdict | undefined {
+/** What becomes of a commit; nothing if it is to be stored. `no`: what `accept` has against it. */
+export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefined): Verdict | undefined {
   const before = settled(commit, known)
   if (before !== undefined) return before
-  const flaw = commit.flaw ?? (reply === 'unknown' ? undefined : reply)
-  if (flaw !== undefined) return refused(flaw.code, flaw.message)
+  const flaw = commit.flaw ?? no
+  if (flaw?.code) return refused(flaw.code, flaw.message)
   for (const { stream } of commit.events) {
     const first = known.waiting.get(stream)
     if (first !== undefined) return { behind: first }
@@ -61,7 +61,7 @@ export function judge(commit: CheckedCommit, known: Known, reply: OwnersReply): 
   }
   const match = commit.condition && matching(commit, commit.condition, known)
   // Waits alone, until the rules can be asked about it.
-  return match ?? (reply === 'unknown' ? { behind: commit.id } : undefined)
+  return match ?? (no && { behind: commit.id })
 }
 
 function matching(

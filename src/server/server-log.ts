@@ -8,7 +8,7 @@ import type { LogStore } from './log-store.js'
 import { PushState } from './push-state.js'
 import { pagesOf } from './pull-page.js'
 import { RequestRefusedError } from './request-refused.js'
-import { settled, type OwnersReply } from './rules.js'
+import { settled, unknown } from './rules.js'
 
 /** Who pushes, and what may be pushed. */
 export interface PushSession {
@@ -92,8 +92,8 @@ export function serverLog(store: LogStore): ServerLog {
 
 async function push(store: LogStore, body: unknown, session: PushSession): Promise<PushAnswer> {
   const asked = checkPush(body)
-  const { accept, onError = () => {} } = session
-  const replies = new Map<CheckedCommit, OwnersReply>()
+  const { accept, onError } = session
+  const replies = new Map<CheckedCommit, Refusal | undefined>()
   for (;;) {
     // A restore in between may have taken back a verdict that was there: then `accept` is asked after all.
     const outcome = await store.decide(async (log) => {
@@ -108,26 +108,21 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
       return unasked.length > 0 ? unasked : await settle(state, asked, replies)
     })
     if ('head' in outcome) return outcome
-    const failed = new Map<CheckedCommit, unknown>()
-    for (const commit of outcome)
-      try {
-        replies.set(commit, refusalOf(await accept?.(commit.given)))
-      } catch (error) {
-        failed.set(commit, error)
-      }
-    // Where none could be asked about, it is the server that fails. A first fill is stored in one piece, or not at all.
-    if (failed.size === outcome.length || (failed.size > 0 && asked.at !== undefined)) throw [...failed.values()][0]
-    for (const [commit, error] of failed) {
-      replies.set(commit, 'unknown')
-      onError(error)
+    const failed: unknown[] = []
+    for (const commit of outcome) {
+      const reply = (async () => refusalOf(await accept?.(commit.given)))()
+      replies.set(commit, await reply.catch((error: unknown) => (failed.push(error), unknown)))
     }
+    // Where it fails for all, it is the server that fails.
+    if (failed.length === outcome.length) throw failed[0]
+    for (const error of failed) onError?.(error)
   }
 }
 
 async function settle(
   state: PushState,
   { commits, at, cancel }: CheckedPush,
-  replies: ReadonlyMap<CheckedCommit, OwnersReply>,
+  replies: ReadonlyMap<CheckedCommit, Refusal | undefined>,
 ): Promise<PushAnswer> {
   const answers = []
   // What is left is sent again: no push makes others wait for long.
@@ -144,7 +139,7 @@ async function settle(
 function refusalOf(reply: unknown): Refusal | undefined {
   if (reply === undefined) return undefined
   const { code, message } = Object(reply) as Partial<Refusal>
-  if (typeof code !== 'string' || typeof message !== 'string')
+  if (!code || typeof code !== 'string' || typeof message !== 'string')
     throw new InvalidArgumentError('accept', say`must return nothing or { code, message }.`)
   return { code, message }
 }

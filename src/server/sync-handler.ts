@@ -99,12 +99,12 @@ export function syncHandlerWith<C>(
 ): (request: Request) => Promise<Response> {
   onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'clock'])
   if (typeof options?.open !== 'function') throw new InvalidArgumentError('open', say`must be a function.`)
-  const { origins = [], onError = reportError } = options
+  const { origins = [], onError = (error: unknown) => console.error(error) } = options
   return async (request) => {
     if (request.method === 'OPTIONS') return preflight(request, origins)
     const seen: Record<string, string> = { [headers.version]: `${protocolVersion}`, ...corsHeaders(request, origins) }
     try {
-      return await respond(request, options, seen, issue)
+      return await respond(request, { ...options, onError }, seen, issue)
     } catch (error) {
       if (error instanceof RequestRefusedError) return problem(error, seen)
       onError(error)
@@ -115,8 +115,6 @@ export function syncHandlerWith<C>(
     }
   }
 }
-
-const reportError = (error: unknown) => console.error(error)
 
 const methods: Readonly<Record<string, string>> = {
   info: 'GET',
@@ -129,7 +127,7 @@ const methods: Readonly<Record<string, string>> = {
 /** @param seen headers of every response to this request; it gets those of the log once that is known */
 async function respond<C>(
   request: Request,
-  options: SyncHandlerOptions<C>,
+  options: SyncHandlerOptions<C> & { readonly onError: (error: unknown) => void },
   seen: Record<string, string>,
   issue: (() => TicketReply) | undefined,
 ): Promise<Response> {
@@ -159,7 +157,7 @@ async function respond<C>(
         author,
         epoch: info.epoch,
         ...(accept && { accept: (commit: WireCommit) => accept(commit, { author, claims: claims as C }) }),
-        onError: options.onError ?? reportError,
+        onError: options.onError,
       }),
       seen,
     )

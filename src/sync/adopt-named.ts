@@ -4,22 +4,29 @@ import { storeName } from '../events/names.js'
 import { internalsOf, openOnDevice, storeInternals, type StoreLayer, type TidemarkStore } from '../log/open.js'
 import type { IndexedDbLog } from '../log/indexeddb/indexeddb-log.js'
 import { systemClock } from '../platform/clock.js'
-import { adoptStore } from './adopt-store.js'
+import { adopt } from './adopt-store.js'
 import { adoptedLog } from './adopted-log.js'
 import type { SyncedStore } from './synced-store.js'
 
 /**
  * Resolves when it is adopted; also if there is no such store, which is not created, and if another synced store adopts
  * it, that of another user for example.
+ *
+ * @param impatience something waits for it: the server is not waited for any longer
  */
-export async function adoptNamed(name: string, synced: SyncedStore, signal: AbortSignal): Promise<void> {
+export async function adoptNamed(
+  name: string,
+  synced: SyncedStore,
+  signal: AbortSignal,
+  impatience: AbortSignal,
+): Promise<void> {
   // What is in memory is not found by its name.
   if (internalsOf(synced)?.medium === 'memory') return
   const local = await openIfThere(name)
   if (local === undefined) return
   try {
     const { adopter } = await adoptedLog(local.name, storeInternals(local)).mark()
-    if (adopter === undefined || adopter === synced.name) await adoptStore(local, synced, { signal })
+    if (adopter === undefined || adopter === synced.name) await adopt(local, synced, { signal }, impatience)
   } finally {
     await local.close()
   }

@@ -9,36 +9,44 @@ import { weightOf } from '../log/record/record-text.js'
 import { inspectionOf } from '../maintenance/inspection.js'
 import type { LogInspection } from '../maintenance/log-inspection.js'
 import { say } from '../messages.js'
+import { maxEntries } from '../wire/protocol.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { nextTask } from '../platform/tasks.js'
+import { AdoptingAsIs } from './adopt-as-is.js'
 import { adoptedLog } from './adopted-log.js'
 import type { AdoptedLog } from './adoption-mark.js'
 import type { ConfirmedFacts } from './device-storage.js'
 import { localCommits, twiceUsed } from './local-commits.js'
-import { adopted, adoptedUpTo, type LocalCommit } from './rules/adopted.js'
+import type { OutboxCopy } from './outbox-copy.js'
+import { adopted, adoptedUpTo, foundAsIs, type LocalCommit, type LocalLog } from './rules/adopted.js'
 import { isSameRecordAt } from './rules/same-event.js'
 import { isSynced, syncPartsOf, type SyncParts } from './sync-parts.js'
 import type { SyncedStore } from './synced-store.js'
 
 /** What `adoptStore` did, in commits of the local store. */
 export interface AdoptResult {
-  /** They were in the log of the synced store already. */
+  /** They are in the log of the synced store: the server has them. */
   readonly confirmed: number
   /** They are in its outbox, and are sent to the server. */
   readonly pending: number
 }
 
-/** One transaction stores at most this many commits … */
-const mostCommits = 500
+/** One transaction, and one request, has at most this many commits … */
+const mostCommits = maxEntries
 /** … of about this many events … */
-const mostEvents = 1000
+const mostEvents = 2000
 /** … and characters. */
 const mostCharacters = 512 * 1024
+/** After as many tries to close a local log that another tab appends to, it is closed wherever it ends. */
+const mostTries = 3
 
 /**
  * Takes a local store over into a synced one, for an app that began without an account: every commit of the local store
- * becomes a pending commit of the synced store, in its order, with its ids, times, schema versions and `meta`. Data is
- * taken as it is stored, so both stores need the same `codec`.
+ * becomes a commit of the synced store, in its order, with its ids, times, schema versions and `meta`. Data is taken as it
+ * is stored, so both stores need the same `codec`.
+ *
+ * If the log of the server is empty, it becomes what the local log is, at the same positions, and so does the log of the
+ * synced store. If it is not, or the server cannot be reached, commits become pending ones, which are sent like others.
  *
  * What a browser stored so far is never stored twice: after a crash, or an error, call it again. At the end the local
  * store is closed for writing, in every tab: an append to it then rejects with `UnsupportedFormatError`. It can be read,
@@ -68,6 +76,16 @@ export async function adoptStore<E extends EventShape = EventShape>(
   synced: SyncedStore<E>,
   options: ReadOptions = {},
 ): Promise<AdoptResult> {
+  return adopt(local, synced, options)
+}
+
+/** @param impatience the server is not waited for any longer */
+export async function adopt(
+  local: Pick<TidemarkStore, 'name' | 'head'>,
+  synced: object,
+  options: ReadOptions,
+  impatience?: AbortSignal,
+): Promise<AdoptResult> {
   const from = localPartsOf(local)
   const to = syncPartsOf(synced)
   onlyKnown(options, ['signal'])
@@ -84,7 +102,7 @@ export async function adoptStore<E extends EventShape = EventShape>(
     to.assertOpen()
   }
   check()
-  return new Adoption(local, from, to, check).run()
+  return new Adoption(local, from, to, check, new AdoptingAsIs(to, [signal, impatience, to.closed])).run()
 }
 
 function localPartsOf(local: object): StoreInternals {
@@ -103,14 +121,16 @@ class Adoption {
   readonly #check: () => void
   readonly #inspection: LogInspection
   readonly #marks: AdoptedLog
+  readonly #asIs: AdoptingAsIs
   #log = ''
   readonly #result = { confirmed: 0, pending: 0 }
 
-  constructor(local: LocalStore, from: StoreInternals, to: SyncParts, check: () => void) {
+  constructor(local: LocalStore, from: StoreInternals, to: SyncParts, check: () => void, asIs: AdoptingAsIs) {
     this.#local = local
     this.#from = from
     this.#to = to
     this.#check = check
+    this.#asIs = asIs
     this.#inspection = inspectionOf(local.name, from)
     this.#marks = adoptedLog(local.name, from)
   }
@@ -125,14 +145,16 @@ class Adoption {
     // All of it is looked at before anything is stored.
     for await (const _ of localCommits(this.#inspection, upTo, head)) this.#check()
     this.#assertMine(await this.#marks.claim(this.#to.name))
-    for (;;) {
+    for (let tries = 1; ; tries += 1) {
       await this.#take(upTo, head)
       this.#check()
-      if (await this.#marks.closeAt(head, this.#to.name)) return this.#result
+      // What another tab appended is too much for an append to wait for, and too little to be closed at last.
+      const end = await this.#marks.closeAt(head, this.#to.name, tries > mostTries)
+      if (end === head) return this.#result
       // Another tab appended meanwhile, or is about to.
       await nextTask()
       upTo = await this.#upTo()
-      head = await this.#local.head()
+      head = end ?? (await this.#local.head())
     }
   }
 
@@ -150,19 +172,20 @@ class Adoption {
 
   /** Takes over what is behind a position, in transactions of many commits. */
   async #take(after: number, head: number): Promise<void> {
+    const local = { log: this.#log, head }
     let commits: LocalCommit[] = []
     let [events, characters] = [0, 0]
     let end = after
     const store = async () => {
       this.#check()
-      await this.#store(commits, end)
+      await this.#store(local, commits, end)
       commits = []
       events = characters = 0
     }
     for await (const commit of localCommits(this.#inspection, after, head)) {
       commits.push(commit)
       events += commit.events.length
-      end = commit.at + commit.events.length - 1
+      end = endOf(commit)
       for (const event of commit.events) characters += weightOf(event)
       if (commits.length >= mostCommits || events >= mostEvents || characters >= mostCharacters) await store()
     }
@@ -170,27 +193,64 @@ class Adoption {
   }
 
   /** One transaction, again if something else was stored meanwhile. */
-  async #store(all: readonly LocalCommit[], upTo: number): Promise<void> {
+  async #store(local: LocalLog, all: readonly LocalCommit[], upTo: number): Promise<void> {
     const { outbox } = this.#to
     for (;;) {
+      this.#check()
       const snapshot = await outbox.fresh()
-      const there = adoptedUpTo(snapshot.state, this.#log)
+      const there = adoptedUpTo(snapshot.state, local.log)
       // Another context adopts as well.
       const commits = all.filter(({ at }) => at > there)
       if (commits.length === 0) return
+      const { at: cursor } = snapshot.state.cursor
+      if (!this.#asIs.isOver && cursor <= there) {
+        const taken = await this.#asIs.take(snapshot, local, commits, upTo)
+        if (taken === 'taken') this.#result.confirmed += commits.length
+        if (taken === 'taken') return
+        continue
+      }
       const facts = await outbox.facts(lookedUp(commits))
       if (facts.turn !== snapshot.state.turn) continue
-      const { ids } = outbox.indexOf(snapshot)
-      const unconfirmed = commits.filter((commit) => !isConfirmed(commit, facts))
-      const fresh = unconfirmed.filter((commit) => !isWaiting(commit, ids))
-      const changed = await outbox.change(snapshot, (now) => adopted(now, this.#log, fresh, upTo), true)
-      if (changed.kind !== 'stored') continue
-      this.#result.confirmed += commits.length - unconfirmed.length
-      this.#result.pending += unconfirmed.length
-      return
+      const found = this.#asIs.isOver ? [] : sameIn(commits, facts, cursor)
+      if (found.length > 0) await this.#found(snapshot, local, found)
+      else {
+        this.#asIs.isOver = true
+        if (await this.#wait(snapshot, local, commits, facts, upTo)) return
+      }
     }
   }
+
+  /** They are in the log, at their positions. */
+  async #found(snapshot: OutboxCopy, local: LocalLog, commits: readonly LocalCommit[]): Promise<void> {
+    const { outbox, storage } = this.#to
+    const end = endOf(commits.at(-1) as LocalCommit)
+    const { own, state } = await storage.loadOwn((commits[0] as LocalCommit).at - 1)
+    if (state.turn !== snapshot.state.turn) return
+    const changed = await outbox.change(snapshot, (now) => foundAsIs(now, local, end, own.length === 0))
+    if (changed.kind === 'stored') this.#result.confirmed += commits.length
+  }
+
+  /** They wait in the outbox. Returns false if something else was stored meanwhile. */
+  async #wait(
+    snapshot: OutboxCopy,
+    local: LocalLog,
+    commits: readonly LocalCommit[],
+    facts: ConfirmedFacts,
+    upTo: number,
+  ): Promise<boolean> {
+    const { outbox } = this.#to
+    const { ids } = outbox.indexOf(snapshot)
+    const unconfirmed = commits.filter((commit) => !isConfirmed(commit, facts))
+    const fresh = unconfirmed.filter((commit) => !isWaiting(commit, ids))
+    const changed = await outbox.change(snapshot, (now) => adopted(now, local, fresh, upTo), true)
+    if (changed.kind !== 'stored') return false
+    this.#result.confirmed += commits.length - unconfirmed.length
+    this.#result.pending += unconfirmed.length
+    return true
+  }
 }
+
+const endOf = ({ at, events }: LocalCommit): number => at + events.length - 1
 
 /** The commits as an append whose ids are looked up. */
 function lookedUp(commits: readonly LocalCommit[]): PreparedAppend {
@@ -204,6 +264,16 @@ function lookedUp(commits: readonly LocalCommit[]): PreparedAppend {
 
 const isConfirmed = ({ events }: LocalCommit, { known }: ConfirmedFacts): boolean =>
   events.every((event) => isSameRecordAt(known.get(event.id), event))
+
+/** The commits up to the cursor, if all of them are in the log where they are in the local one. */
+function sameIn(commits: readonly LocalCommit[], facts: ConfirmedFacts, cursor: number): LocalCommit[] {
+  const begun = commits.filter(({ at }) => at <= cursor)
+  const isSame = (commit: LocalCommit) =>
+    endOf(commit) <= cursor &&
+    isConfirmed(commit, facts) &&
+    commit.events.every(({ id }, index) => facts.known.get(id)?.position === commit.at + index)
+  return begun.every(isSame) ? begun : []
+}
 
 /** @throws InvalidEventError if only a part of it is there */
 function isWaiting({ at, events }: LocalCommit, ids: { has(id: string): boolean }): boolean {

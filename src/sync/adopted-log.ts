@@ -9,6 +9,6 @@ export function adoptedLog(name: string, parts: StoreInternals): AdoptedLog {
   return {
     mark: async () => ({ adopter: log.adopter, isClosed: log.isClosed }),
     claim: async (adopter) => (log.adopter ??= adopter),
-    closeAt: async (head) => log.closeAt(head),
+    closeAt: async (head, _, always) => log.closeAt(head, always),
   }
 }

@@ -11,6 +11,9 @@ export interface AdoptedLog {
   mark(): Promise<AdoptionMark>
   /** Marks it, unless it is marked. Returns who adopts it. */
   claim(adopter: string): Promise<string>
-  /** Closes it for writing, in every context, if it ends there. */
-  closeAt(head: number, adopter: string): Promise<boolean>
+  /**
+   * Closes it for writing, in every context, if it ends there; wherever it ends, if `always`. Returns where it ends if
+   * it is closed.
+   */
+  closeAt(head: number, adopter: string, always: boolean): Promise<number | undefined>
 }

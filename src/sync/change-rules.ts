@@ -46,6 +46,17 @@ export function isNext(pulled: PulledEvents, head: number, versionOf: (stream: s
   return at === head + 1
 }
 
+/** Numbers as spans of neighbours: what was appended together mostly leaves together, by one request. */
+export function spansOf(numbers: readonly number[]): (readonly [from: number, to: number])[] {
+  const spans: [number, number][] = []
+  for (const n of [...numbers].sort((one, other) => one - other)) {
+    const last = spans.at(-1)
+    if (last !== undefined && n === last[1] + 1) last[1] = n
+    else spans.push([n, n])
+  }
+  return spans
+}
+
 /** The positions that a row is about. */
 const endOfOwn = ({ at, n }: OwnRow): number => at + n - 1
 

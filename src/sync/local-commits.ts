@@ -35,7 +35,7 @@ export async function* localCommits(
   const slices = new Slices()
   let next = after + 1
   let at = next
-  let events: EventText[] = []
+  let [events, versions]: [EventText[], number[]] = [[], []]
   for (let size = 16; next <= head;) {
     const records = await inspection.recordsFrom(next, size)
     slices.began()
@@ -49,11 +49,12 @@ export async function* localCommits(
       for (const event of decoded.events) {
         if (event.position < next || event.position > head) continue
         if (starts.has(event.position) && events.length > 0) {
-          yield fitting({ at, events })
+          yield fitting({ at, events, versions })
           at = event.position
-          events = []
+          ;[events, versions] = [[], []]
         }
         events.push(textOf(event))
+        versions.push(event.version)
         next = event.position + 1
       }
       await slices.turn()
@@ -65,7 +66,7 @@ export async function* localCommits(
       )
     size = nextPageSize(size, records)
   }
-  if (events.length > 0) yield fitting({ at, events })
+  if (events.length > 0) yield fitting({ at, events, versions })
 }
 
 /** @throws InvalidEventError */

@@ -12,6 +12,7 @@ import { syncMachine } from './machine/sync-machine.js'
 import { Nudges } from './nudges.js'
 import { Puller } from './puller.js'
 import { Rounds } from './rounds.js'
+import { adoptionIn } from './rules/adopted.js'
 import { refetched, withPause } from './rules/control.js'
 import { openSyncChannel, type SyncChannel, type SyncHint } from './sync-channel.js'
 import type { AnsweredBy, SyncEffect, Woken } from './sync-effects.js'
@@ -34,7 +35,7 @@ const longestUntried = 60_000
 const longWay = 1_000
 
 export interface ShellOptions {
-  readonly wake: 'events' | 'poll'
+  readonly wake: 'events' | 'websocket' | 'poll'
   /** Names this context to others. */
   readonly owner: string
   readonly lifecycle: PageLifecycle | undefined
@@ -59,6 +60,7 @@ export class SyncShell {
   #cursor = 0
   #turn = -1
   #isFarBehind = false
+  #isAdopting = false
   #lastContact: number | undefined
   /** When a round last began that tries all that is pending. */
   #tried = -Infinity
@@ -126,7 +128,10 @@ export class SyncShell {
     const snapshot = this.#parts.current?.()
     if (snapshot === undefined) return
     const { pending, behind, refused } = countsOf(snapshot)
-    this.#show({ pending, behind, refused })
+    const progress = adoptionIn(snapshot.state)
+    const wasAdopting = this.#isAdopting
+    this.#isAdopting = progress !== undefined
+    this.#show({ pending, behind, refused, ...((wasAdopting || this.#isAdopting) && { progress }) })
   }
 
   async stop(): Promise<void> {
@@ -299,7 +304,7 @@ export class SyncShell {
     this.#turn = state.turn
     this.#cursor = cursor
     this.#isFarBehind = head > cursor && (this.#isFarBehind || head - cursor > longWay)
-    const progress = this.#isFarBehind ? { done: cursor, total: head } : undefined
+    const progress = adoptionIn(state) ?? (this.#isFarBehind ? { done: cursor, total: head } : undefined)
     this.#show({ ...counts, status, reason, message, progress, lastContact: this.#lastContact, nextTry: undefined })
     if (status === 'paused' || status === 'stopped') this.#endWake()
     else if (state.isFresh) this.#followWake(snapshot, signal)
@@ -329,9 +334,10 @@ export class SyncShell {
     }
     const onConflict = () => nudges.raise('conflict')
     const { clock } = this.#parts
+    const bySocket = this.#options.wake === 'websocket'
     void optional(
       followWake(
-        { transport: this.#transport, clock, as: remote, onOpen, onHead, onConflict, onEnd },
+        { transport: this.#transport, clock, as: remote, bySocket, onOpen, onHead, onConflict, onEnd },
         controller.signal,
       ),
     )

@@ -37,8 +37,11 @@ export interface SyncState {
   readonly paused?: true
   /** The names of the last commits that wanted no events when they were decided again: confirmed, and in no log. */
   readonly nothing?: readonly string[]
-  /** Local logs that are adopted, and how far that has come. Those that are complete stay: nothing is adopted twice. */
-  readonly adopting?: readonly { readonly log: string; readonly upTo: number }[]
+  /**
+   * Local logs that are adopted, how far that has come, and where they ended then. Those that are complete stay: nothing
+   * is adopted twice.
+   */
+  readonly adopting?: readonly { readonly log: string; readonly upTo: number; readonly head?: number }[]
 }
 
 /** What an append's condition was decided on. */

@@ -87,7 +87,7 @@ export interface SyncStatus {
   readonly behind: number
   /** Own commits that were refused, and that the app has neither retried nor discarded. */
   readonly refused: number
-  /** How far the log was fetched while there is much to fetch: positions. */
+  /** How far the log was fetched while there is much to fetch, or a local store while it is adopted: positions. */
   readonly progress?: { readonly done: number; readonly total: number }
   /**
    * The stream on which the server hints that its log has grown. While it is `'closed'`, what others do is found within a

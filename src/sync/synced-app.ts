@@ -23,6 +23,9 @@ import type { SyncStatus } from './sync-status.js'
 import type { AppSync, AppSyncOptions, SyncedAppOptions, SyncedUntilOptions } from './synced-app-types.js'
 import type { AppendedCommit, OwnCommit, SyncedStore } from './synced-store.js'
 
+/** An append waits for the server while a local store is adopted, but no longer than this, ms. */
+const patience = 1_000
+
 type Open = NonNullable<SyncedAppOptions<EventShape>['open']>
 
 /** @param sync checked */
@@ -51,12 +54,17 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
         try {
           const { closed, holdAppends } = syncPartsOf(store)
           if (local !== undefined) {
+            const impatience = new AbortController()
             const adopted = adopting(
-              () => adoptNamed(local, store, closed),
+              () => adoptNamed(local, store, closed, impatience.signal),
               (error) => tellOf(error),
             )
             adoptions.set(store, adopted)
-            holdAppends(adopted)
+            holdAppends(() => {
+              // An append waits for what is on this device, and not for what a network does.
+              clock.schedule(patience, () => impatience.abort())
+              return adopted()
+            })
           }
         } catch (error) {
           await store.close()

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { defineEvents, defineProjection, deleteEventStore, table, verifyEventStore, type TidemarkStore } from 'tidemark'
 import { adoptStore, openReadModel, startSync, syncOnce, type SyncedStore } from 'tidemark/sync'
 import { openReadModel as openLocalReadModel, runProjection, exportEvents } from 'tidemark'
-import { testSyncServer } from 'tidemark/testing'
+import { testSyncServer, type TestSyncServer } from 'tidemark/testing'
 
 type Event = { type: 'Added'; data: { n: number } }
 const events = defineEvents<Event>()
@@ -41,8 +41,19 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
     return store
   }
   const localStore = async (name = `local-${crypto.randomUUID()}`) => kept(await openLocal(name))
-  const syncedStore = async (server = testSyncServer(), name = `synced-${crypto.randomUUID()}`) =>
-    kept(await openSynced({ name, events, url: server.url, fetch: server.fetch }))
+  const syncedStore = async (server = testSyncServer(), name = `synced-${crypto.randomUUID()}`, fetch = server.fetch) =>
+    kept(await openSynced({ name, events, url: server.url, fetch }))
+  /** What was sent passes `seen`, which may lose the response by throwing. */
+  const watching = (
+    server: TestSyncServer,
+    seen: (push: { at?: number; commits: unknown[] }) => void,
+  ): typeof fetch => {
+    return async (input, init) => {
+      const response = await server.fetch(input, init)
+      if (typeof init?.body === 'string') seen(JSON.parse(init.body) as { commits: unknown[] })
+      return response
+    }
+  }
   const added = (n: number) => events.Added({ n })
   /** Commits of one to three events in a few streams. */
   const fill = async (store: TidemarkStore<Event>, commits: number, from = 0) => {
@@ -51,6 +62,12 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
         stream: `s-${n % 3}`,
         events: Array.from({ length: 1 + (n % 3) }, (_, index) => added(n * 10 + index)),
       })
+  }
+  /** Commits of which three fill a request. */
+  const heavy = async (store: TidemarkStore<Event>, commits: number) => {
+    const meta = { text: 'x'.repeat(200_000) }
+    for (let n = 0; n < commits; n += 1)
+      await store.append({ stream: `s-${n % 2}`, events: [{ ...added(n), meta }] }, { durability: 'relaxed' })
   }
   /** The log as `exportEvents` writes it, without what differs between logs. */
   const lines = async (store: TidemarkStore<Event> | SyncedStore<Event>) => {
@@ -67,20 +84,99 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
   }
 
   describe(`${backend}: adopting a local store`, () => {
-    test('an empty server log: the log is the same afterwards, commits, times and versions included', async () => {
+    test('N95: an empty server log becomes the local one: commits, positions, times and versions, and nothing waits', async () => {
       const server = testSyncServer()
-      const [local, synced] = [await localStore(), await syncedStore(server)]
+      const pushes: { at?: number | undefined; commits: number }[] = []
+      const fetch = watching(server, ({ at, commits }) => pushes.push({ at, commits: commits.length }))
+      const [local, synced] = [await localStore(), await syncedStore(server, undefined, fetch)]
       await local.append({ stream: 'with-meta', events: [{ ...added(1), meta: { by: 'anna' } }] })
       await fill(local, 40)
       const before = await lines(local)
-      expect(await adoptStore(local, synced)).toEqual({ confirmed: 0, pending: 41 })
-      expect((await pendingIds(synced)).flat()).toEqual(await idsOf(local))
-      await syncOnce(synced)
+      expect(await adoptStore(local, synced)).toEqual({ confirmed: 41, pending: 0 })
       expect(await lines(synced)).toEqual(before)
       expect(await synced.outbox()).toEqual([])
+      expect(pushes).toEqual([{ at: 0, commits: 41 }])
       const other = await syncedStore(server)
       await syncOnce(other)
       expect(await lines(other)).toEqual(before)
+      // The chain is that of the server: nothing is compared, and what is appended next goes behind it.
+      await synced.append('s-0', added(1))
+      expect(await syncOnce(synced)).toMatchObject({ status: 'idle', pending: 0, cursor: before.length + 1 })
+      expect(server.requests.filter(({ status }) => status !== 200)).toEqual([])
+    })
+
+    test('without a connection its commits wait in the outbox, and become the same log later', async () => {
+      const server = testSyncServer()
+      server.partition('both')
+      const [local, synced] = [await localStore(), await syncedStore(server)]
+      await fill(local, 40)
+      const before = await lines(local)
+      expect(await adoptStore(local, synced)).toEqual({ confirmed: 0, pending: 40 })
+      expect((await pendingIds(synced)).flat()).toEqual(await idsOf(local))
+      server.partition()
+      await syncOnce(synced)
+      expect(await lines(synced)).toEqual(before)
+      expect(await synced.outbox()).toEqual([])
+    })
+
+    test.each([0, 1, 2])(
+      'N95: a crash after push %i, whose response is lost: the next call goes on from there',
+      async (nth) => {
+        const server = testSyncServer()
+        const leaving = new AbortController()
+        let count = 0
+        const fetch = watching(server, () => {
+          if (count++ !== nth) return
+          leaving.abort(new Error('left'))
+          throw new TypeError('Failed to fetch')
+        })
+        const [local, synced] = [await localStore(), await syncedStore(server, undefined, fetch)]
+        await heavy(local, 8)
+        const before = await lines(local)
+        await expect(adoptStore(local, synced, { signal: leaving.signal })).rejects.toThrow('left')
+        expect(await synced.outbox()).toEqual([])
+        // Of a page that fetches what it sent, and of one that does not.
+        if (nth === 1) await syncOnce(synced)
+        const result = await adoptStore(local, synced)
+        expect(result.pending).toBe(0)
+        expect(await lines(synced)).toEqual(before)
+        expect((await server.log()).length).toBe(before.length)
+        // All of it is known as this device's own: a restored server gets it back.
+        server.restore({ commits: [], refusals: [] })
+        await syncOnce(synced)
+        expect((await server.log()).map(({ id }) => id)).toEqual(await idsOf(local))
+      },
+    )
+
+    test('N95: another device begins in the middle: the rest waits in the outbox, and nothing is there twice', async () => {
+      const server = testSyncServer()
+      let begun: Promise<unknown> | undefined
+      const fetch = watching(server, () => {
+        begun ??= server.append([{ stream: 's-0', type: 'Added', data: { n: 7 }, id: 'of-another' }])
+      })
+      const [local, synced] = [await localStore(), await syncedStore(server, undefined, fetch)]
+      await heavy(local, 8)
+      expect(await adoptStore(local, synced)).toEqual({ confirmed: 3, pending: 5 })
+      await syncOnce(synced)
+      const ids: string[] = []
+      for await (const { id } of synced.read()) ids.push(id)
+      expect(ids.indexOf('of-another')).toBe(3)
+      expect(ids.filter((id) => id !== 'of-another')).toEqual(await idsOf(local))
+      expect((await server.log()).map(({ id }) => id)).toEqual(ids)
+      expect(await synced.outbox()).toEqual([])
+    })
+
+    test('a server that refuses commits of it: they are refused, and the others are there', async () => {
+      const server = testSyncServer()
+      server.refuse(({ events: [event] }) => event?.stream === 's-1' && { code: 'no', message: 'No.' })
+      const [local, synced] = [await localStore(), await syncedStore(server)]
+      await fill(local, 9)
+      expect(await adoptStore(local, synced)).toEqual({ confirmed: 0, pending: 9 })
+      await syncOnce(synced)
+      expect((await synced.outbox()).map(({ status, refusal }) => [status, refusal?.code])).toEqual(
+        Array.from({ length: 3 }, () => ['refused', 'no']),
+      )
+      expect(await synced.head()).toBe((await server.log()).length)
     })
 
     test('a server log that is not empty: its events come first, then the adopted ones, in their order', async () => {
@@ -101,9 +197,11 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
 
     test('nothing is stored twice: called again, after it was sent, and by a store that lost its outbox', async () => {
       const server = testSyncServer()
+      server.partition('both')
       const [local, synced] = [await localStore(), await syncedStore(server)]
       await fill(local, 10)
       await adoptStore(local, synced)
+      server.partition()
       expect(await adoptStore(local, synced)).toEqual({ confirmed: 0, pending: 0 })
       expect(await synced.outbox()).toHaveLength(10)
       await syncOnce(synced)
@@ -119,8 +217,21 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       expect(await again.outbox()).toEqual([])
     })
 
+    test('two calls at once send each commit once to the log', async () => {
+      const server = testSyncServer()
+      const [local, synced] = [await localStore(), await syncedStore(server)]
+      await fill(local, 30)
+      const results = await Promise.all([adoptStore(local, synced), adoptStore(local, synced)])
+      expect(results[0].confirmed + results[1].confirmed).toBe(30)
+      expect(await synced.outbox()).toEqual([])
+      expect((await server.log()).map(({ id }) => id)).toEqual(await idsOf(local))
+      expect(await lines(synced)).toEqual(await lines(local))
+    })
+
     test('two calls at once put each commit into the outbox once', async () => {
-      const [local, synced] = [await localStore(), await syncedStore()]
+      const server = testSyncServer()
+      server.partition('both')
+      const [local, synced] = [await localStore(), await syncedStore(server)]
       await fill(local, 30)
       const results = await Promise.all([adoptStore(local, synced), adoptStore(local, synced)])
       expect(results[0].pending + results[1].pending).toBe(30)
@@ -150,7 +261,29 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       const taken: number[] = []
       for await (const { data } of synced.readStream('tab')) taken.push(data.n)
       expect(taken).toEqual(acknowledged)
-      expect((await pendingIds(synced)).flat()).toEqual(await idsOf(local))
+      const adopted: string[] = []
+      for await (const { id } of synced.read()) adopted.push(id)
+      expect([...adopted, ...(await pendingIds(synced)).flat()]).toEqual(await idsOf(local))
+    })
+
+    test('N96: a tab that appends without a pause does not keep it from its end', async () => {
+      const [local, synced] = [await localStore(), await syncedStore()]
+      const tab = onDevice ? await localStore(local.name) : local
+      await fill(local, 20)
+      let acknowledged = 0
+      const appending = (async () => {
+        // Several wait in the queue at all times.
+        for (;;) {
+          await Promise.all([1, 2, 3, 4].map(async () => (await tab.append('tab', added(1)), (acknowledged += 1))))
+          // What is in memory would never let anything else run.
+          if (!onDevice) await new Promise((resolve) => setTimeout(resolve))
+        }
+      })().catch((error: unknown) => error)
+      await adoptStore(local, synced)
+      expect(await appending).toMatchObject({ code: 'unsupported-format' })
+      let taken = 0
+      for await (const _ of synced.readStream('tab')) taken += 1
+      expect(taken).toBe(acknowledged)
     })
 
     test('then nothing is appended to the local store, also by a writer that does not look first; it can be read', async () => {
@@ -219,7 +352,7 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       await fill(local, 6)
       const reason = new Error('left')
       await expect(adoptStore(local, synced, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
-      expect(await adoptStore(local, synced)).toEqual({ confirmed: 0, pending: 6 })
+      expect(await adoptStore(local, synced)).toEqual({ confirmed: 6, pending: 0 })
     })
 
     test('bad arguments', async () => {
@@ -243,6 +376,7 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
 
     test('rows are those of the local store, before the server has anything and after it', async () => {
       const server = testSyncServer()
+      server.partition('both')
       const [local, synced] = [await localStore(), await syncedStore(server)]
       await fill(local, 60)
       await runProjection(local, sums)
@@ -252,12 +386,13 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       await adoptStore(local, synced)
       const view = kept(await openReadModel(synced, sums))
       expect(await view.sums.getAll()).toEqual(before)
+      server.partition()
       await syncOnce(synced)
       await runProjection(synced as unknown as TidemarkStore<Event>, sums)
       expect(await view.sums.getAll()).toEqual(before)
     })
 
-    test('5,000 events in commits of several, while it syncs', async () => {
+    test('5,000 events in commits of several, while it syncs, and says how far it is', async () => {
       const server = testSyncServer()
       const [local, synced] = [await localStore(), await syncedStore(server)]
       for (let n = 0; n < 1000; n += 1)
@@ -266,12 +401,16 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
           { durability: 'relaxed' },
         )
       const sync = startSync(synced)
+      const told: unknown[] = []
+      const stop = sync.status.subscribe(() => told.push(sync.status.getSnapshot().progress))
       try {
-        expect(await adoptStore(local, synced)).toEqual({ confirmed: 0, pending: 1000 })
-        for (const commit of await synced.outbox())
-          expect(await commit.settled()).toMatchObject({ status: 'confirmed' })
+        expect(await adoptStore(local, synced)).toEqual({ confirmed: 1000, pending: 0 })
+        expect(told).toContainEqual({ done: 2000, total: 5000 })
+        expect(sync.status.getSnapshot()).not.toHaveProperty('progress')
         expect(await lines(synced)).toEqual(await lines(local))
+        expect(await sync.now()).toMatchObject({ status: 'idle', cursor: 5000, pending: 0 })
       } finally {
+        stop()
         await sync.stop()
       }
     }, 60_000)

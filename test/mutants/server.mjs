@@ -8,15 +8,15 @@ export default [
   {
     id: 'server-owner-fails',
     file: 'src/server/server-log.ts',
-    find: 'if (failed.size === outcome.length || (failed.size > 0',
-    replace: 'if (failed.size > 0 || (failed.size > 0',
+    find: 'if (failed.length === outcome.length) throw failed[0]',
+    replace: 'if (failed.length > 0) throw failed[0]',
     tests: [handler],
     breaks: 'a rule that throws for one commit holds up all others',
   },
   {
     id: 'server-owner-unknown',
     file: 'src/server/rules.ts',
-    find: "return match ?? (reply === 'unknown' ? { behind: commit.id } : undefined)",
+    find: 'return match ?? (no && { behind: commit.id })',
     replace: 'return match',
     tests: [handler],
     breaks: 'a commit that no rule has seen is stored',

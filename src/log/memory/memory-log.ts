@@ -97,11 +97,15 @@ export class MemoryLog {
     return this.#isClosed
   }
 
-  /** From here on nothing is appended. Returns false, and changes nothing, if it does not end there. */
-  closeAt(head: number): boolean {
-    if (this.#appending > 0 || head !== this.#events.length) return false
-    this.#isClosed = true
-    return true
+  /**
+   * From here on no append begins, if it ends there; or wherever it ends, if `always`. Returns where it ends: nothing if
+   * that is elsewhere, or not known yet, as an append is under way.
+   */
+  closeAt(head: number, always: boolean): number | undefined {
+    const { length } = this.#events
+    const isStill = this.#appending === 0
+    this.#isClosed ||= always || (isStill && head === length)
+    return this.#isClosed && isStill ? length : undefined
   }
 
   /** Adds events of another log as they are recorded there, synchronously and unchecked. */

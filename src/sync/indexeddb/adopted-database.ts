@@ -33,7 +33,7 @@ export function adoptedDatabase(connection: Connection, name: string): AdoptedLo
         }
         return meta.adopter
       }),
-    closeAt: (head, adopter) =>
+    closeAt: (head, adopter, always) =>
       connection.transact(
         { stores: ['meta', 'commits'], mode: 'readwrite', durability: 'strict', what },
         async (transaction) => {
@@ -43,16 +43,16 @@ export function adoptedDatabase(connection: Connection, name: string): AdoptedLo
             headOf(commits, 'not-written'),
             lastRecord(commits) as Promise<CommitRecord | undefined>,
           ])
-          if (end !== head) return false
-          if (meta.minWriter === noWriter) return true
+          if (meta.minWriter === noWriter) return end
+          if (end !== head && !always) return undefined
           const writes: IDBRequest[] = []
           // Takes the next position in the unique index: a writer that adds its record without a look is refused, and
           // then looks (docs/decisions/0002).
-          if (last !== undefined) writes.push(commits.put({ ...last, commits: [...last.commits, head + 1] }))
+          if (last !== undefined) writes.push(commits.put({ ...last, commits: [...last.commits, end + 1] }))
           const closed: LogMeta = { ...meta, minWriter: noWriter, adopter }
           writes.push(transaction.objectStore('meta').put(closed))
           await commitWritten(transaction, writes)
-          return true
+          return end
         },
       ),
   }

@@ -12,7 +12,8 @@ import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested, requestedAll } from '../../platform/indexeddb.js'
-import { completed, isBehind, isNext, joinedOwn, snapshotAfter } from '../change-rules.js'
+import { Slices } from '../../platform/slices.js'
+import { completed, isBehind, isNext, joinedOwn, snapshotAfter, spansOf } from '../change-rules.js'
 import { areSoundOwn, isSoundRow, isSoundState, isWhole } from '../sound-rows.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
@@ -246,11 +247,17 @@ const lastOwn = (transaction: IDBTransaction, position: number): Promise<OwnRow 
     (cursor) => cursor?.value as OwnRow | undefined,
   )
 
-/** Writes the rows of a change, and ends the transaction. */
+/** Writes the rows of a change, and ends the transaction. Between many of them it waits, so that the page can respond. */
 async function store(transaction: IDBTransaction, { state, put = [], remove = [], own = [] }: SyncChange) {
   const outbox = transaction.objectStore('outbox')
-  for (const n of remove) outbox.delete(n)
-  for (const row of put) outbox.put(row)
+  const slices = new Slices()
+  for (const [from, to] of spansOf(remove)) outbox.delete(IDBKeyRange.bound(from, to))
+  for (const row of put) {
+    const request = outbox.put(row)
+    if (!slices.isOver) continue
+    await requested(request)
+    slices.began()
+  }
   if (own.length > 0) {
     const rows = transaction.objectStore('own')
     for (const row of joinedOwn(await lastOwn(transaction, Infinity), own)) rows.put(row)

@@ -1,19 +1,49 @@
-/** Commits of a local store become pending commits of a synced one. */
+/** Commits of a local store become those of a synced one: pending, or confirmed where the server has them. */
 import type { EventText } from '../../log/record/record-text.js'
 import { largestNOf } from '../change-rules.js'
+import type { PulledPage } from '../sync-effects.js'
 import type { OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
 import { changedState } from './outbox-draft.js'
+import { pulled } from './pulled.js'
 
 /** A commit of a local log. */
 export interface LocalCommit {
   /** Position of its first event there. */
   readonly at: number
   readonly events: readonly EventText[]
+  /** The version of each there. */
+  readonly versions: readonly number[]
+}
+
+/** A local log, and how much of it there is. */
+export interface LocalLog {
+  readonly log: string
+  readonly head: number
 }
 
 /** Up to which position a local log is adopted. */
 export const adoptedUpTo = ({ adopting = [] }: SyncState, log: string): number =>
   adopting.find((each) => each.log === log)?.upTo ?? 0
+
+/** How far the local logs have come that are adopted at the moment; nothing if none is. */
+export function adoptionIn({
+  adopting = [],
+}: SyncState): { readonly done: number; readonly total: number } | undefined {
+  let [done, total] = [0, 0]
+  for (const { upTo, head = upTo } of adopting) if (upTo < head) [done, total] = [done + upTo, total + head]
+  return total === 0 ? undefined : { done, total }
+}
+
+const adoptingOf = ({ adopting = [] }: SyncState, { log, head }: LocalLog, upTo: number) => [
+  ...adopting.filter((each) => each.log !== log),
+  { log, upTo, head },
+]
+
+/** The commit as it is sent, and waits in the outbox. */
+export function rowOf({ events }: LocalCommit, n: number): OutboxRow {
+  const [{ id, time }] = events as readonly [EventText]
+  return { n, name: id, time, events, expect: [] }
+}
 
 /**
  * Adds commits behind all others, and stores in the same transaction how far the local log has come.
@@ -23,16 +53,54 @@ export const adoptedUpTo = ({ adopting = [] }: SyncState, log: string): number =
  */
 export function adopted(
   snapshot: SyncSnapshot,
-  log: string,
+  local: LocalLog,
   commits: readonly LocalCommit[],
   upTo: number,
 ): SyncChange {
   const { state } = snapshot
-  let largestN = largestNOf(snapshot)
-  const put = commits.map(({ events }): OutboxRow => {
-    const [{ id, time }] = events as readonly [EventText]
-    return { n: (largestN += 1), name: id, time, events, expect: [] }
-  })
-  const adopting = [...(state.adopting ?? []).filter((each) => each.log !== log), { log, upTo }]
-  return { state: changedState(state, { largestN, adopting }), put }
+  const before = largestNOf(snapshot)
+  const put = commits.map((commit, index) => rowOf(commit, before + 1 + index))
+  return {
+    state: changedState(state, { largestN: before + put.length, adopting: adoptingOf(state, local, upTo) }),
+    put,
+  }
+}
+
+/**
+ * The server has stored commits at the positions that they have in the local log, behind all that was adopted: they are
+ * confirmed, as commits of this device.
+ *
+ * @param identity of this device's log when they were sent
+ * @param page what was sent, as if it had been pulled
+ */
+export function adoptedAsIs(
+  snapshot: SyncSnapshot,
+  local: LocalLog,
+  identity: string,
+  page: PulledPage,
+): SyncChange | undefined {
+  const { state } = snapshot
+  const { at, events } = page.events
+  const isNext = state.identity === identity && adoptedUpTo(state, local.log) === at - 1
+  const change = isNext ? pulled(snapshot, page) : undefined
+  if (change === undefined) return undefined
+  return {
+    ...change,
+    state: { ...change.state, adopting: adoptingOf(state, local, page.cursor.at) },
+    own: [{ at, n: events.length }],
+  }
+}
+
+/**
+ * Commits are in the log already, at the positions that they have in the local log: they were sent, and no response came.
+ *
+ * @param isOwn whether they are noted as commits of this device: not if anything behind is
+ */
+export function foundAsIs(snapshot: SyncSnapshot, local: LocalLog, upTo: number, isOwn: boolean): SyncChange {
+  const { state } = snapshot
+  const at = adoptedUpTo(state, local.log) + 1
+  return {
+    state: changedState(state, { adopting: adoptingOf(state, local, upTo) }),
+    ...(isOwn && { own: [{ at, n: upTo + 1 - at }] }),
+  }
 }

@@ -60,19 +60,25 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   const waiting: OutboxRow[] = []
   const cancel: OutboxRow[] = []
   const streams = new Set<string>()
-  /** Of waiting commits, and of those that are not sent before something else is known. */
-  const ids = { waiting: new Set<string>(), held: new Set<string>() }
+  /** Of waiting commits, of those that are not sent before something else is known, and of those that are decided again first. */
+  const ids = { waiting: new Set<string>(), held: new Set<string>(), undecided: new Set<string>() }
   const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
   const loose = looseIds(outbox)
-  /** Streams of which something is expected by a commit that is not sent yet: what comes later in them stays behind it. */
+  /** Streams of commits that are not sent yet, and of which these expect something: what comes later in them stays behind them. */
   const heldStreams = new Set<string>()
   for (const row of outbox) {
     if (row.refused !== undefined || isAccepted(row, state)) continue
     const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
     const needs = needsOf(row)
-    if (isUnwanted) cancel.push(row)
-    if (isUnwanted || row.undecided !== undefined || needs.some((id) => ids.held.has(id))) add(row, ids.held)
-    else if (looseStreams(row, loose).length > 0 || row.events.some(({ stream }) => heldStreams.has(stream))) {
+    if (isUnwanted) {
+      cancel.push(row)
+      add(row, ids.held)
+    } else if (row.undecided !== undefined || needs.some((id) => ids.undecided.has(id))) add(row, ids.undecided)
+    else if (
+      looseStreams(row, loose).length > 0 ||
+      row.events.some(({ stream }) => heldStreams.has(stream)) ||
+      needs.some((id) => ids.held.has(id))
+    ) {
       for (const [stream] of row.expect) heldStreams.add(stream)
       for (const { stream } of row.events) heldStreams.add(stream)
       add(row, ids.held)

@@ -15,6 +15,7 @@ import { nextTask } from '../../../src/platform/tasks.js'
 import { stampOf } from '../../../src/read-model/state.js'
 import { openStorage } from '../../../src/running/shared-storage.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { heldClock } from '../../support/held-clock.js'
 import { Tab, type TestEvent } from './overlay-device.js'
 import type { OverlayBackend } from './overlay-model.js'
 
@@ -308,12 +309,15 @@ export function overlayViews(backend: OverlayBackend): void {
 
     test('N74: a write is visible at once, whatever the projection does', async () => {
       const { tab, view } = await opened()
+      // No time passes, so that no wait ends because it took too long.
+      const clock = heldClock()
       const app = tidemark({
         name: tab.store.name,
         events,
         models: { sums: model },
         open: async () => tab.store as never,
         run: false,
+        clock,
       })
       const row = app.sums.sums.liveRow('a')
       followed(row)
@@ -321,6 +325,7 @@ export function overlayViews(backend: OverlayBackend): void {
       const { visible } = await app.append('a', events.Added({ key: 'a', by: 4 }), { until: 'visible', timeout: 10 })
       expect(visible).toBe(true)
       expect(row.getSnapshot()).toMatchObject({ data: { sum: 4 }, pending: true })
+      clock.release()
       await app.close()
       await view.close()
     })

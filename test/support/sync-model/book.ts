@@ -7,6 +7,8 @@ export interface Made {
   readonly device: Device
   /** The app does not want it any more, or its command wants nothing. */
   isEnded: boolean
+  /** The app, or its device for a new version, took it back once: a late cancel may reach a server that lost it. */
+  wasUnwanted: boolean
   /** The device forgot it, or another one has it too: it was cleared, restored, or copied. */
   isFree: boolean
 }
@@ -15,17 +17,24 @@ export interface Made {
 export interface Version {
   readonly name: string
   readonly row: OutboxRow
+  /** What was in the events that it was decided on, as far as the device had them. */
+  readonly seen: ReadonlyMap<string, unknown>
 }
 
 export class Book {
   readonly made = new Map<string, Made>()
   /** By the id of the first event. */
   readonly versions = new Map<string, Version>()
-  /** Versions that the app was told are not in the log. */
-  readonly no = new Set<string>()
+  /** Versions that the app was told are not in the log: under which of the epochs it was told so last. */
+  readonly no = new Map<string, number>()
+  /** The epochs of the server, in order. */
+  readonly epochs: string[] = []
+  /** Versions that came back with a backup: the last epoch that began with them. */
+  readonly #returned = new Map<string, number>()
   /** Versions that were given back to a restored server: history, which expects nothing. */
   readonly healed = new Set<string>()
   readonly counts: Record<string, number> = {}
+  readonly #seen = new Map<string, ReadonlyMap<string, unknown>>()
   readonly #fail: (what: string) => never
 
   constructor(fail: (what: string) => never) {
@@ -36,10 +45,27 @@ export class Book {
     this.counts[what] = (this.counts[what] ?? 0) + by
   }
 
-  appended(device: Device, row: OutboxRow): void {
-    this.made.set(row.name, { device, isEnded: false, isFree: false })
-    this.versions.set(first(row), { name: row.name, row })
+  appended(device: Device, row: OutboxRow, seen: ReadonlyMap<string, unknown>): void {
+    this.made.set(row.name, { device, isEnded: false, wasUnwanted: false, isFree: false })
+    this.versions.set(first(row), { name: row.name, row, seen })
     this.count('commits')
+  }
+
+  /** What a command saw that made a version, which may not be stored. */
+  sees(row: OutboxRow, seen: ReadonlyMap<string, unknown>): void {
+    this.#seen.set(first(row), seen)
+  }
+
+  /** The server began an epoch, with these events. */
+  epoch(epoch: string, ids: Iterable<string>): void {
+    if (this.epochs.at(-1) !== epoch) this.epochs.push(epoch)
+    for (const id of ids) this.#returned.set(id, this.epochs.length - 1)
+  }
+
+  /** Whether the app was told that a version is not in the log. If it came back with a backup after that was said, the log wins. */
+  wasDenied(id: string): boolean {
+    const told = this.no.get(id)
+    return told !== undefined && !((this.#returned.get(id) ?? -1) > told)
   }
 
   free(device: Device): void {
@@ -51,11 +77,12 @@ export class Book {
     if (changed.kind !== 'stored') return
     const { change } = changed
     const before = new Map(outbox.map((row) => [row.n, row]))
-    for (const row of change.put ?? []) this.#changed(row, before.get(row.n))
+    const epoch = this.epochs.indexOf(change.state.remote?.epoch ?? '')
+    for (const row of change.put ?? []) this.#changed(row, before.get(row.n), epoch)
     for (const ended of change.ended ?? []) {
       const row = outbox.find(({ name }) => name === ended.name)
       if (ended.status === 'discarded' && row !== undefined) {
-        this.no.add(first(row))
+        this.no.set(first(row), epoch)
         this.#made(row.name).isEnded = true
         this.count('discarded')
       } else if (ended.position === undefined) {
@@ -69,28 +96,38 @@ export class Book {
     }
   }
 
-  #changed(row: OutboxRow, old: OutboxRow | undefined): void {
+  #changed(row: OutboxRow, old: OutboxRow | undefined, epoch: number): void {
     const id = first(row)
+    if (row.cancel === true || row.renew !== undefined) this.#made(row.name).wasUnwanted = true
     if (row.healed === true) this.healed.add(id)
     if (!this.versions.has(id)) {
-      this.versions.set(id, { name: row.name, row })
+      this.versions.set(id, { name: row.name, row, seen: this.#seen.get(id) ?? new Map() })
       this.count('decided again')
     }
-    if (old !== undefined && first(old) !== id) this.no.add(first(old))
+    if (old !== undefined && first(old) !== id) this.no.set(first(old), epoch)
     if (row.refused !== undefined || row.undecided !== undefined) {
-      this.no.add(id)
-      const code = row.refused?.code ?? row.undecided?.code
+      const code = codeOf(row)
+      // Stored once more, it is not said once more.
+      if (old === undefined || first(old) !== id || codeOf(old) !== code) this.no.set(id, epoch)
       if (row.refused !== old?.refused) this.count(`no: ${code}`)
-      const wasUnwanted = old?.cancel === true || old?.renew !== undefined
-      if (code === 'cancelled' && !wasUnwanted && !this.#made(row.name).isFree)
-        this.#fail(`squatted: ${id} was cancelled by another`)
+      const { wasUnwanted, isFree } = this.#made(row.name)
+      if (code === 'cancelled' && !wasUnwanted && !isFree) this.#fail(`squatted: ${id} was cancelled by another`)
     }
     if (row.behind !== undefined && old?.behind === undefined) this.count('behind')
+  }
+
+  /** Whether an event is of a device that made this commit, too, and has it still. */
+  isOwn(name: string, id: string): boolean {
+    const found = [...this.versions.values()].find(({ row }) => row.events.some((event) => event.id === id))
+    const made = found && this.made.get(found.name)
+    return made !== undefined && !made.isFree && made.device === this.#made(name).device
   }
 
   #made(name: string): Made {
     return this.made.get(name) as Made
   }
 }
+
+const codeOf = ({ refused, undecided }: OutboxRow): string | undefined => refused?.code ?? undecided?.code
 
 export const first = (row: OutboxRow): string => (row.events[0] as { id: string }).id

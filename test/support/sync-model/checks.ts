@@ -9,9 +9,13 @@ import type { Device, Seen } from './device.js'
 import type { Running } from './run.js'
 import type { Logged } from './service.js'
 
+/** How often each event is shown: what another user stored under an id is another event. */
 const counted = (events: readonly Seen[] = []): Map<string, number> => {
   const counts = new Map<string, number>()
-  for (const { id } of events) counts.set(id, (counts.get(id) ?? 0) + 1)
+  for (const { id, data } of events) {
+    const key = data === 'evil' ? `evil ${id}` : id
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+  }
   return counts
 }
 
@@ -103,6 +107,28 @@ export async function checkEnd(running: Running): Promise<void> {
     if (count === 0 && !made.isEnded) fail(`heals: ${name} of ${made.device.name} is nowhere`)
     if (!running.isUnnoticed) for (const version of there) checkVersion(running, version, places)
   }
+  if (!running.isUnnoticed) checkOrder(running, places)
+}
+
+/** Commits of a device are in each stream in the order in which it made them, unless they were changed since. */
+function checkOrder({ book, devices, fail, service }: Running, places: ReadonlyMap<string, number>): void {
+  const changed = new Set<string>()
+  const names = new Set<string>()
+  for (const { name } of book.versions.values()) (names.has(name) ? changed : names).add(name)
+  for (const device of devices) {
+    const last = new Map<string, string>()
+    for (const { name, row } of book.versions.values()) {
+      const made = book.made.get(name)
+      if (made?.device !== device || made.isFree || made.isEnded || changed.has(name)) continue
+      if (!isAsWritten(service.events, places, row)) continue
+      for (const stream of new Set(row.events.map((event) => event.stream))) {
+        const before = last.get(stream)
+        if (before !== undefined && (places.get(before) as number) > (places.get(first(row)) as number))
+          fail(`same order: ${first(row)} was made behind ${before}, and is before it in ${stream}`)
+        last.set(stream, first(row))
+      }
+    }
+  }
 }
 
 async function checkReplica(
@@ -138,14 +164,21 @@ async function checkReplica(
 const isAsWritten = (log: readonly Logged[], places: ReadonlyMap<string, number>, row: OutboxRow): boolean =>
   log[(places.get(first(row)) ?? 0) - 1]?.data === JSON.parse((row.events[0] as EventText).data)
 
-function checkVersion({ book, fail, service }: Running, { row }: Version, places: ReadonlyMap<string, number>): void {
+function checkVersion(
+  { book, fail, service }: Running,
+  { row, seen }: Version,
+  places: ReadonlyMap<string, number>,
+): void {
   const id = first(row)
   const at = places.get(id) as number
-  if (book.no.has(id)) fail(`no means no: ${id} was refused, and is in the log`)
+  if (book.wasDenied(id)) fail(`no means no: ${id} was refused, and is in the log`)
   for (const need of needsOf(row)) {
     const place = places.get(need)
     if (place === undefined || place >= at)
       fail(`causes first: ${id} was decided on ${need}, which is ${place === undefined ? 'nowhere' : 'behind it'}`)
+    const isOwn = book.isOwn(row.name, need)
+    if (isOwn && seen.has(need) && service.events[(place ?? 0) - 1]?.data !== seen.get(need))
+      fail(`causes first: ${id} was decided on another ${need} than the one in the log`)
   }
   if (book.healed.has(id)) return
   const log = service.events

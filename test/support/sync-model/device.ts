@@ -2,10 +2,16 @@
 import { anyEvents } from '../../../src/events/catalogue.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import type { EventText, StoredEvent } from '../../../src/log/record/record-text.js'
-import { largestNOf } from '../../../src/sync/change-rules.js'
+import { compileFilter } from '../../../src/log/filter.js'
+import type { ExpectedVersion } from '../../../src/errors.js'
+import type { PreparedAppend } from '../../../src/log/prepared-append.js'
+import { decideOwn } from '../../../src/sync/decide-own.js'
 import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
 import type { OutboxCopy } from '../../../src/sync/outbox-copy.js'
-import { ownEvents, sameUpTo, type RowsAt } from '../../../src/sync/overlay/in-rows.js'
+import { OutboxIndex } from '../../../src/sync/outbox-index.js'
+import { isShown, ownEvents, sameUpTo, type RowsAt } from '../../../src/sync/overlay/in-rows.js'
+import { refetched } from '../../../src/sync/rules/control.js'
+import { needsOf } from '../../../src/sync/rules/outbox-draft.js'
 import { discarded, retried } from '../../../src/sync/rules/retried.js'
 import type { DecisionReply } from '../../../src/sync/sync-effects.js'
 import type { OutboxRow, OwnRow, SyncRule, SyncSnapshot } from '../../../src/sync/sync-state.js'
@@ -126,85 +132,110 @@ export class Device {
     const { chance, book } = this.#options
     const name = `${this.name}${(this.#serial += 1)}`
     let from: SyncSnapshot = chance.hits(0.3) ? (chance.one(this.#known) ?? (await this.copy())) : await this.copy()
-    const count = 1 + chance.pick(3)
-    const streams = Array.from({ length: count }, () => `s${chance.pick(streamCount)}`)
+    const streams = Array.from({ length: 1 + chance.pick(3) }, () => `s${chance.pick(streamCount)}`)
     const readOnly = chance.hits(0.5) ? [`s${chance.pick(streamCount)}`] : []
-    const traits = {
-      isStrict: chance.hits(0.5),
-      isBad: chance.hits(0.05),
-      hasCommand: chance.hits(0.5),
-      hasCondition: chance.hits(0.2),
-    }
-    const type = traits.isBad ? unwanted : `T${chance.pick(6)}`
+    const isStrict = chance.hits(0.5)
+    const type = chance.hits(0.05) ? unwanted : `T${chance.pick(6)}`
+    const [hasCommand, hasCondition] = [chance.hits(0.5), chance.hits(0.2)]
+    const events = streams.map((stream, index) => text(`${name}.${index}`, stream, type))
     for (;;) {
-      const row = await this.#row(from, Infinity, name, { n: largestNOf(from) + 1, streams, readOnly, type, ...traits })
-      if ((await this.storage.append(row, from.state)) === 'stored') return book.appended(this, row)
+      const log = await this.#logOf(from)
+      const index = new OutboxIndex(from.outbox)
+      const ends = new Map(log.map((event) => [event.stream, event]))
+      const versionOf = (stream: string) => (ends.get(stream)?.version ?? 0) + (index.streams.get(stream)?.count ?? 0)
+      // What is only read may have to exist, or be as it was.
+      const expected = new Map<string, ExpectedVersion>(
+        readOnly.map((stream) => [stream, !isStrict && versionOf(stream) > 0 ? 'stream-exists' : 'any']),
+      )
+      for (const stream of [...streams, ...(isStrict ? readOnly : [])])
+        expected.set(stream, isStrict ? versionOf(stream) : 'any')
+      const filter = { types: [type] }
+      const seenTo = log.length + index.events
+      const prepared: PreparedAppend = {
+        events,
+        expected,
+        condition: hasCondition ? { filter: compileFilter(filter), after: seenTo } : undefined,
+        pathOf: String,
+      }
+      const facts = { head: log.length, lastId: log.at(-1)?.id ?? null, ends, known: new Map(), match: undefined }
+      const verdict = decideOwn(prepared, {
+        snapshot: from,
+        index,
+        facts,
+        isPlain: true,
+        command: hasCommand ? { name: 'again', args: '[]' } : undefined,
+        filter: hasCondition ? filter : undefined,
+        time: 1,
+      })
+      if (verdict.kind !== 'row') throw new Error(verdict.kind)
+      const { row } = verdict
+      if ((await this.storage.append(row, from.state)) === 'stored')
+        return book.appended(this, row, this.#seenBy(row, from, log))
       book.count('appends decided again')
       from = await this.storage.load()
     }
   }
 
-  async #row(
-    { state, outbox }: SyncSnapshot,
-    before: number,
-    id: string,
-    asked: {
-      n: number
-      streams: readonly string[]
-      readOnly: readonly string[]
-      type: string
-      isStrict: boolean
-      hasCommand: boolean
-      hasCondition: boolean
-    },
-  ): Promise<OutboxRow> {
-    const { n, streams, readOnly, type } = asked
-    const shown = outbox.filter((row) => row.n < before && row.cancel !== true && row.refused === undefined)
-    const log = (await this.confirmed()).slice(0, state.cursor.at)
-    const pending = shown.flatMap(({ events }) => events)
-    const lastId = (stream: string) => {
-      const found =
-        pending.findLast((event) => event.stream === stream) ?? log.findLast((event) => event.stream === stream)
-      return found?.id ?? null
-    }
-    const filter = { types: [type] }
-    return {
-      n,
-      name: `${id}.0`,
-      time: 1,
-      events: streams.map((stream, index) => text(`${id}.${index}`, stream, type)),
-      expect: asked.isStrict
-        ? [...new Set([...streams, ...readOnly])].map((stream) => [stream, lastId(stream)] as const)
-        : [],
-      ...(asked.hasCondition && {
-        condition: {
-          failIfEventsMatch: filter,
-          after: log.at(-1)?.id ?? null,
-          at: log.length,
-          except: pending.filter((event) => event.type === type).map((event) => event.id),
-        },
-      }),
-      ...(asked.hasCommand && { command: { name: 'again', args: '[]' } }),
-    }
+  /** The log as a snapshot knows it. */
+  async #logOf({ state }: SyncSnapshot): Promise<readonly StoredEvent[]> {
+    return (await this.confirmed()).slice(0, state.cursor.at)
+  }
+
+  /** What was in the events that a commit was decided on. */
+  #seenBy(row: OutboxRow, { outbox }: SyncSnapshot, log: readonly StoredEvent[]): ReadonlyMap<string, unknown> {
+    const needs = new Set(needsOf(row))
+    return new Map([
+      ...log.filter(({ id }) => needs.has(id)).map(({ id, data }) => [id, data] as const),
+      ...outbox
+        .filter(isShown)
+        .flatMap(({ events }) =>
+          events.filter(({ id }) => needs.has(id)).map(({ id, data }) => [id, JSON.parse(data)] as const),
+        ),
+    ])
   }
 
   /** What the app's command makes of a commit. */
   async decide(row: OutboxRow, from: SyncSnapshot): Promise<DecisionReply> {
-    const { chance } = this.#options
+    const { chance, book } = this.#options
     if (chance.hits(0.03)) return { kind: 'nothing' }
     if (chance.hits(0.03)) return { kind: 'refused', code: 'no', message: '' }
-    const streams = row.events.map(({ stream }) => stream)
-    const type = (row.events[0] as EventText).type
-    const next = await this.#row(from, row.n, `${row.name.slice(0, -2)}/${this.name}${(this.#serial += 1)}`, {
-      n: row.n,
-      streams,
-      readOnly: row.expect.map(([stream]) => stream),
-      type,
-      isStrict: row.expect.length > 0,
-      hasCondition: row.condition !== undefined,
-      hasCommand: true,
+    const id = `${row.name.slice(0, -2)}/${this.name}${(this.#serial += 1)}`
+    const log = await this.#logOf(from)
+    const before = from.outbox.filter((each) => each.n < row.n && isShown(each))
+    const { streams } = new OutboxIndex(before)
+    const pending = before.flatMap(({ events }) => events)
+    const expect = row.expect.map(([stream]) => {
+      const last = streams.get(stream)?.lastId ?? log.findLast((event) => event.stream === stream)?.id ?? null
+      return [stream, last] as const
     })
+    const { requires: _, condition, ...rest } = row
+    const requires = expect.flatMap(([stream]) => streams.get(stream)?.loose ?? [])
+    const matches = compileFilter(condition?.failIfEventsMatch ?? {})
+    const next = {
+      ...rest,
+      events: row.events.map(({ stream, type }, index) => text(`${id}.${index}`, stream, type)),
+      expect,
+      ...(requires.length > 0 && { requires }),
+      ...(condition !== undefined && {
+        condition: {
+          ...condition,
+          after: log.at(-1)?.id ?? null,
+          at: log.length,
+          except: pending.filter((event) => matches.matches(event as never)).map((event) => event.id),
+        },
+      }),
+    }
+    book.sees(next, this.#seenBy(next, from, log))
     return { kind: 'decided', row: next }
+  }
+
+  /** The app lets the log be fetched again from its beginning. */
+  async resync(): Promise<void> {
+    const { book } = this.#options
+    const identity = `${this.name}!${(this.#serial += 1)}`
+    if (!(await this.#change((snapshot) => refetched(snapshot, identity)))) return
+    book.free(this)
+    book.count('resyncs')
   }
 
   async discard(): Promise<void> {

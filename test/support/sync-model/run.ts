@@ -2,18 +2,20 @@
  * One run of the model: devices, a stranger and a server through random faults, then a quiet time in which everything has
  * to settle. The machine, the rules, the storage of the devices and the server are the real ones.
  */
-import { serverLog, type LogBackup } from '../../../src/server/index.js'
-import { pushText } from '../../../src/sync/push-text.js'
+import type { LogBackup } from '../../../src/server/index.js'
 import { Book } from './book.js'
 import { checkDevice, checkEnd, checkServer } from './checks.js'
 import { Device, type Saved } from './device.js'
 import type { Runner } from './runner.js'
 import { seeded, type Chance } from './seeded.js'
+import { styles, type Rare, type Style } from './styles.js'
 import { Service, type Reply, type Request } from './service.js'
 
 export interface RunOptions {
   readonly steps?: number
-  /** A server that decides first and stores later, as two processes without a lock do. */
+  /** What happens more often than else; drawn by the seed where it is not given. */
+  readonly style?: Style['name']
+  /** A server that looks first and decides later, as two processes without a lock do. */
   readonly checksThenActs?: boolean
 }
 
@@ -37,6 +39,7 @@ class Run {
   readonly isUnnoticed: boolean
   /** An app that often takes back what it did. */
   readonly #isFickle: boolean
+  readonly #style: Style
   readonly #options: RunOptions
   readonly #seed: number
   /** Requests and replies under way. */
@@ -52,6 +55,8 @@ class Run {
     this.chance = seeded(seed)
     this.isUnnoticed = this.chance.hits(0.12)
     this.#isFickle = this.chance.hits(0.25)
+    const drawn = this.chance.one(styles) as Style
+    this.#style = styles.find(({ name }) => name === options.style) ?? drawn
     this.book = new Book(this.fail)
     const machine = {
       pageSize: 1 + this.chance.pick(20),
@@ -69,6 +74,7 @@ class Run {
 
   async all(): Promise<Readonly<Record<string, number>>> {
     const { steps = 400 } = this.#options
+    this.book.epoch((await this.service.store.identity()).epoch, [])
     for (let step = 0; step < steps; step += 1) {
       const device = this.chance.one(this.devices) as Device
       await this.#act(device)
@@ -88,28 +94,29 @@ class Run {
   async #act(device: Device): Promise<void> {
     const { chance } = this
     const what = chance.next()
-    if (this.#isFickle && chance.hits(0.08)) await device.discard()
-    else if (what < 0.14) await device.append()
-    else if (what < 0.42) await this.#runSome(device)
-    else if (what < 0.83) for (let times = 1 + chance.pick(4); times > 0; times -= 1) await this.#deliver()
-    else if (what < 0.91) await device.project(chance.pick(6))
-    else if (what < 0.93) await device.look()
-    else await this.#rareAct(device, chance.next())
+    if (chance.hits(this.#style.rare)) await this.#rareAct(device, drawn(this.#style.rares, chance))
+    else if (this.#isFickle && chance.hits(0.08)) await device.discard()
+    else if (what < 0.15) await device.append()
+    else if (what < 0.45) await this.#runSome(device)
+    else if (what < 0.89) for (let times = 1 + chance.pick(4); times > 0; times -= 1) await this.#deliver()
+    else if (what < 0.98) await device.project(chance.pick(6))
+    else await device.look()
   }
 
-  async #rareAct(device: Device, what: number): Promise<void> {
+  async #rareAct(device: Device, rare: Rare): Promise<void> {
     const { chance, service } = this
-    if (what < 0.09) await this.#squat(device)
-    else if (what < 0.24) await device.discard()
-    else if (what < 0.34) await device.retry()
-    else if (what < 0.44) this.#backups.push(service.store.snapshot())
-    else if (what < 0.5) await this.#restore(chance.one(this.#backups) as LogBackup)
-    else if (what < 0.53) service.store.renewEpoch()
-    else if (what < 0.57) this.#clear(device)
-    else if (what < 0.65) this.#saved.set(device, await device.save())
-    else if (what < 0.69) await this.#rollBack(device)
-    else if (what < 0.77) this.#kill(device)
-    else if (what < 0.85) this.#wakeLate(device)
+    if (rare === 'squat') await this.#squat(device)
+    else if (rare === 'discard') await device.discard()
+    else if (rare === 'retry') await device.retry()
+    else if (rare === 'back up') this.#backups.push(service.store.snapshot())
+    else if (rare === 'restore') await this.#restore()
+    else if (rare === 'renew epoch') await this.#renewEpoch()
+    else if (rare === 'clear') this.#clear(device)
+    else if (rare === 'save') this.#saved.set(device, await device.save())
+    else if (rare === 'roll back') await this.#rollBack(device)
+    else if (rare === 'kill') this.#kill(device)
+    else if (rare === 'wake late') this.#wakeLate(device)
+    else if (rare === 'resync') await device.resync()
     else device.start({ isBounded: chance.hits(0.5), decides: chance.hits(0.5) })
   }
 
@@ -118,7 +125,9 @@ class Run {
     const { chance } = this
     const runners = device.runners.filter((each) => !each.isOver)
     const runner =
-      runners.length < 1 || (runners.length < 3 && chance.hits(0.05)) ? device.start() : chance.one(runners)
+      runners.length < 1 || (runners.length < 3 && chance.hits(this.#style.contexts))
+        ? device.start()
+        : chance.one(runners)
     if (runner === undefined) return
     if (runner.waits !== undefined)
       runner.wake(chance.one(['time', 'own-append', 'server', 'online', 'asked'] as const) ?? 'time')
@@ -130,45 +139,41 @@ class Run {
     const asked = runner.request()
     if (asked === undefined) return
     const { author } = device
+    const { request, resume } = asked
     this.#net.push(async () => {
-      const reply = await this.#serve(asked.request, author)
-      this.#net.push(() => asked.resume(reply))
+      const reply = await this.#serve(request, author)
+      if (reply === undefined) {
+        // Looked up now, decided when the message that this is arrives.
+        const found = await this.service.lookUp(request)
+        this.#net.push(async () => {
+          const late = await this.service.serve(request, author, found)
+          this.#net.push(() => resume(late))
+        })
+      } else this.#net.push(() => resume(reply))
     })
   }
 
-  async #serve(request: Request, author: string): Promise<Reply> {
+  /** Nothing: it is decided later. */
+  async #serve(request: Request, author: string): Promise<Reply | undefined> {
     const { chance, service } = this
     if (chance.hits(0.02)) return chance.hits(0.5) ? { kind: 'busy' } : offline
     if (request.kind === 'pull' && chance.hits(0.01)) return { kind: 'full' }
-    if (this.#options.checksThenActs === true && request.kind === 'push') {
-      const late = []
-      for (const row of request.commits) {
-        const body = pushText({ commits: [row], cancel: [] })
-        if (chance.hits(0.3) && (await service.wouldStore(body, request.as, author))) late.push(row)
-      }
-      if (late.length > 0) {
-        const body: unknown = JSON.parse(pushText({ commits: late, cancel: [] }))
-        this.#net.push(async () => {
-          await serverLog(service.lateStore()).push(body, { author })
-          await service.read()
-        })
-        return offline
-      }
-    }
+    if (this.#options.checksThenActs === true && request.kind === 'push' && chance.hits(0.3)) return undefined
     return service.serve(request, author)
   }
 
   async #deliver(): Promise<void> {
     const { chance } = this
-    const late = chance.hits(0.06)
+    const { late: lateness, arrives, twice } = this.#style
+    const late = chance.hits(arrives)
     const from = late ? this.#late : this.#net
     if (from.length === 0) return
     const message = from.splice(chance.pick(from.length), 1)[0] as Message
     if (chance.hits(0.08)) return this.book.count('lost messages')
-    if (chance.hits(0.15)) {
+    if (chance.hits(twice)) {
       this.book.count('messages twice')
       this.#late.push(message)
-    } else if (!late && chance.hits(0.1)) {
+    } else if (!late && chance.hits(lateness)) {
       this.book.count('late messages')
       this.#late.push(message)
       return
@@ -189,17 +194,33 @@ class Run {
     if (events === undefined) return
     this.book.count('squats')
     const ids = events.map(({ id }) => id)
-    const evil = { events: events.map(({ id, stream, type }) => ({ id, stream, type, time: 1, data: 'evil' })) }
-    const body = chance.hits(0.5) ? { commits: [evil] } : { commits: [], cancel: [ids] }
+    const body = chance.hits(0.5) ? { commits: [evilOf(events)] } : { commits: [], cancel: [ids] }
     this.#net.push(() => service.pushAs('M', body))
   }
 
-  async #restore(backup: LogBackup): Promise<void> {
-    await this.service.restore(backup, this.isUnnoticed && this.chance.hits(0.5))
-    // A backup of another past may hold what was refused since: the log wins.
-    const { book } = this
-    for (const { id } of this.service.events) book.no.delete(id)
+  async #restore(): Promise<void> {
+    const { book, chance, service } = this
+    const { newest, thefts } = this.#style
+    const backups = chance.hits(newest) ? this.#backups.slice(-2) : this.#backups
+    const before = service.store.snapshot().commits
+    const backup = chance.one(backups) as LogBackup
+    await service.restore(backup, this.isUnnoticed && chance.hits(0.5))
+    book.epoch(
+      (await service.store.identity()).epoch,
+      service.events.map(({ id }) => id),
+    )
     book.count('restores')
+    if (!chance.hits(thefts)) return
+    // A stranger is faster than the devices: other things are under the ids that were lost.
+    const kept = backup.commits.length
+    const lost = before.slice(kept, kept + 1 + chance.pick(before.length - kept + 1))
+    if (lost.length > 0) book.count('thefts')
+    for (const { events } of lost) await service.pushAs('M', { commits: [evilOf(events)] })
+  }
+
+  async #renewEpoch(): Promise<void> {
+    this.service.store.renewEpoch()
+    this.book.epoch((await this.service.store.identity()).epoch, [])
   }
 
   #clear(device: Device): void {
@@ -266,6 +287,18 @@ class Run {
     }
     return JSON.stringify(parts)
   }
+}
+
+/** Other events with the same ids. */
+const evilOf = (events: readonly { readonly id: string; readonly stream: string; readonly type: string }[]) => ({
+  events: events.map(({ id, stream, type }) => ({ id, stream, type, time: 1, data: 'evil' })),
+})
+
+function drawn(rares: Style['rares'], chance: Chance): Rare {
+  const all = Object.entries(rares) as [Rare, number][]
+  let left = chance.next() * all.reduce((sum, [, weight]) => sum + weight, 0)
+  for (const [rare, weight] of all) if ((left -= weight) < 0) return rare
+  return 'start'
 }
 
 export type Running = Pick<Run, 'book' | 'service' | 'devices' | 'fail' | 'isUnnoticed'>

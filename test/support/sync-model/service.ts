@@ -4,6 +4,7 @@ import {
   RequestRefusedError,
   serverLog,
   type LogStore,
+  type ServerLog,
   type Refusal,
 } from '../../../src/server/index.js'
 import { PulledLines } from '../../../src/sync/pulled-lines.js'
@@ -53,13 +54,18 @@ export class Service {
     return this.#events.some((event) => event.id === id)
   }
 
-  /** What the server makes of a request, when it arrives. */
-  async serve(request: Request, author: string): Promise<Reply> {
+  /**
+   * What the server makes of a request, when it arrives.
+   *
+   * @param found what it looked up before, as a server that does not look and decide in one atomic act
+   */
+  async serve(request: Request, author: string, found?: ReadonlySet<string>): Promise<Reply> {
     const as = request.kind === 'info' ? undefined : request.as
     try {
-      const reply = await this.#serve(request, author)
+      const reply = await this.#serve(request, author, found && serverLog(torn(this.store, request, found)))
       return (reply.kind === 'page' || reply.kind === 'pushed' ? unlike(as, reply.by) : undefined) ?? reply
     } catch (error) {
+      if (error instanceof TakenError) return { kind: 'busy' }
       if (!(error instanceof RequestRefusedError)) throw error
       const { status, problem } = error
       return { kind: 'refused', status, ...problem, by: await this.#by(author) }
@@ -74,59 +80,18 @@ export class Service {
     await this.read()
   }
 
-  /** Two processes of which each decides first and stores later: what the first one is about to store. */
-  lateStore(): LogStore {
-    const { store } = this
-    return {
-      ...bound(store),
-      decide: (work) =>
-        store.decide((log) =>
-          work({
-            head: log.head,
-            chain: log.chain,
-            epoch: log.epoch,
-            find: (ids) => log.find(ids),
-            last: (streams) => log.last(streams),
-            // Looked at when it decided.
-            verdicts: async () => new Map(),
-            after: (position) => log.after(position),
-            add: (commit) => log.add(commit),
-            keep: async () => {},
-          }),
-        ),
-    }
+  /** Which ids of a push are in the log now. */
+  async lookUp(request: Request): Promise<ReadonlySet<string>> {
+    const ids = request.kind === 'push' ? request.commits.flatMap(({ events }) => events.map(({ id }) => id)) : []
+    return new Set(ids.filter((id) => this.has(id)))
   }
 
-  /** Whether the server would store this commit now. Stores nothing. */
-  async wouldStore(body: string, { epoch }: AnsweredBy, author: string): Promise<boolean> {
-    let stored = false
-    const peeking: LogStore = {
-      ...bound(this.store),
-      decide: async (work) => {
-        const undone = new Error('peek')
-        try {
-          return await this.store.decide(async (log) => {
-            const { head } = log
-            await work(log)
-            stored = log.head > head
-            throw undone
-          })
-        } catch (error) {
-          if (error !== undone) throw error
-          return { head: 0, answers: [] } as never
-        }
-      },
-    }
-    await serverLog(peeking).push(JSON.parse(body), { author, epoch, accept })
-    return stored
-  }
-
-  async #serve(request: Request, author: string): Promise<Reply> {
+  async #serve(request: Request, author: string, log: ServerLog = this.#log): Promise<Reply> {
     const by = await this.#by(author)
     if (request.kind === 'info') return { kind: 'info', info: { ...(await this.#log.info()), author } }
     if (request.kind === 'push') {
       const body: unknown = JSON.parse(pushText(request))
-      const answer = await this.#log.push(body, { author, epoch: request.as.epoch, accept })
+      const answer = await log.push(body, { author, epoch: request.as.epoch, accept })
       return { ...pushedIn(JSON.stringify(answer), request), by }
     }
     const other: RequestFailure | undefined = unlike(request.as, by)
@@ -168,6 +133,35 @@ function parsed(line: string): Logged {
   const event = JSON.parse(line) as Logged
   lines.set(line, event)
   return event
+}
+
+class TakenError extends Error {}
+
+/** A store of which some ids were looked up before the rest was decided. It has an index of ids. */
+function torn(store: LogStore, request: Request, found: ReadonlySet<string>): LogStore {
+  const own = new Set(
+    request.kind === 'push' ? request.commits.flatMap(({ events }) => events.map(({ id }) => id)) : [],
+  )
+  return {
+    ...bound(store),
+    decide: (work) =>
+      store.decide((log) =>
+        work({
+          epoch: log.epoch,
+          head: log.head,
+          chain: log.chain,
+          find: async (ids) => new Map([...(await log.find(ids))].filter(([id]) => !own.has(id) || found.has(id))),
+          last: (streams) => log.last(streams),
+          verdicts: (author, ids) => log.verdicts(author, ids),
+          after: (position) => log.after(position),
+          add: async (commit) => {
+            if ((await log.find(commit.events.map(({ id }) => id))).size > 0) throw new TakenError()
+            await log.add(commit)
+          },
+          keep: (author, ids, verdict) => log.keep(author, ids, verdict),
+        }),
+      ),
+  }
 }
 
 const bound = (store: LogStore): LogStore => ({

@@ -32,13 +32,13 @@ const idOf = (ms: number, n: number) =>
 
 export function limitCases(ctx: DurableContext): ContractCase[] {
   const cases: Record<string, (store: LogStore) => Promise<void>> = {
-    'a thousand ids, streams and verdicts are asked for at once'(store) {
+    'N87: a thousand ids, streams and verdicts are asked for at once'(store) {
       return ask(store, 1000)
     },
-    'a commit of several rows is one commit'(store) {
+    'N87: a commit of several rows is one commit'(store) {
       return longCommits(store)
     },
-    async 'rows written: three for a commit of five events in one stream'(store) {
+    async 'N88: three rows are written for a commit of five events in one stream'(store) {
       await add(store, [{ id: idOf(1, 0) }])
       const before = written(ctx)
       await add(
@@ -47,7 +47,7 @@ export function limitCases(ctx: DurableContext): ContractCase[] {
       )
       equal(written(ctx) - before, 3)
     },
-    async 'ids of one millisecond are found, however many commits have them'(store) {
+    async 'N88: ids of one millisecond are found, however many commits have them'(store) {
       const ids = range(100).map((n) => idOf(7, n))
       for (const id of ids) await add(store, [{ id }])
       await add(
@@ -62,7 +62,7 @@ export function limitCases(ctx: DurableContext): ContractCase[] {
         [...range(100).map((n) => n + 1), 105, undefined],
       )
     },
-    async 'a line that no row can have is refused, and nothing of its decision is stored'(store) {
+    async 'N87: a line that no row can have is refused, and nothing of its decision is stored'(store) {
       await add(store, [{ id: 'a' }])
       const outcome = await add(store, [{ id: 'b' }, { id: 'c', data: '\u20ac'.repeat(700_000) }]).then(
         () => 'stored',
@@ -70,7 +70,7 @@ export function limitCases(ctx: DurableContext): ContractCase[] {
       )
       equal([outcome, await store.head()], ['refused', 1])
     },
-    async 'a decision that another one overtook stores nothing'(store) {
+    async 'N86: a decision that another one overtook stores nothing'(store) {
       // As a second object of the same log would, if there could be one.
       const outcome = await store
         .decide(async (log) => {

@@ -125,7 +125,7 @@ describe('accept', () => {
     ])
   })
 
-  test.each([false, true, null, 'no', {}, { code: 'no' }, { message: 'no' }, { code: 1, message: 'no' }])(
+  test.each([false, true, null, 'no', {}, { code: 'no' }, { message: 'no' }, { code: 1, message: 'no' }, { code: '', message: 'no' }])(
     'that returns %j is a mistake, and stores nothing',
     async (reply) => {
       const onError = vi.fn()

@@ -3,6 +3,7 @@ import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openEventStore } from 'tidemark'
 import { adoptStore, openSyncedStore } from 'tidemark/sync'
+import { testSyncServer } from 'tidemark/testing'
 import { inject, type Fault, type Injection } from '../log/inject-faults.js'
 
 const url = 'http://127.0.0.1:9/'
@@ -29,9 +30,9 @@ const faults: readonly ((at: number) => Fault)[] = [
 ]
 
 /** What is left of the page after a crash: nothing but what is stored. */
-async function adopt(name: string) {
+async function adopt(name: string, remote: { url: string; fetch?: typeof fetch }) {
   const local = await openEventStore({ name: `${name}-local` })
-  const synced = await openSyncedStore({ name, url })
+  const synced = await openSyncedStore({ name, ...remote })
   try {
     return await adoptStore(local, synced)
   } finally {
@@ -43,30 +44,40 @@ async function adopt(name: string) {
 describe.each(['abort instead of commit', 'commit reported as abort'])('%s', (kind) => {
   const faultAt = faults.find((make) => make(1).kind === kind) as (at: number) => Fault
 
-  test('at every transaction, then again', { timeout: 120_000 }, async () => {
-    let failures = 0
-    for (let at = 1; ; at += 1) {
-      const { name, ids } = await stores()
-      const armed = (injection = inject([faultAt(at)]))
-      const failed = await adopt(name).then(
-        () => false,
-        () => true,
-      )
-      armed.stop()
-      if (failed) failures += 1
-      await adopt(name)
-      const synced = await openSyncedStore({ name, url })
-      const pending = (await synced.outbox()).flatMap(({ events }) => events.map(({ id }) => id))
-      expect(pending, `fault at ${at}`).toEqual(ids)
-      await synced.close()
-      const local = await openEventStore({ name: `${name}-local` })
-      await expect(local.append({ stream: 's', events: [{ type: 'A', data: 0 }] })).rejects.toMatchObject({
-        code: 'unsupported-format',
-      })
-      await local.close()
-      if (!armed.fired) break
-    }
-    // Claiming, three transactions of the outbox, and closing at least.
-    expect(failures).toBeGreaterThanOrEqual(5)
-  })
+  test.each(['no server', 'an empty server'])(
+    'N95: at every transaction, then again: %s',
+    { timeout: 120_000 },
+    async (way) => {
+      let failures = 0
+      for (let at = 1; ; at += 1) {
+        const { name, ids } = await stores()
+        const server = way === 'no server' ? undefined : testSyncServer()
+        const remote = server === undefined ? { url } : { url: server.url, fetch: server.fetch }
+        const armed = (injection = inject([faultAt(at)]))
+        const failed = await adopt(name, remote).then(
+          () => false,
+          () => true,
+        )
+        armed.stop()
+        if (failed) failures += 1
+        await adopt(name, remote)
+        const synced = await openSyncedStore({ name, ...remote })
+        const there: string[] = []
+        for await (const { id } of synced.read()) there.push(id)
+        const pending = (await synced.outbox()).flatMap(({ events }) => events.map(({ id }) => id))
+        expect(server === undefined ? pending : there, `fault at ${at}`).toEqual(ids)
+        expect(there.length + pending.length, `fault at ${at}`).toBe(ids.length)
+        if (server !== undefined) expect((await server.log()).map(({ id }) => id)).toEqual(ids)
+        await synced.close()
+        const local = await openEventStore({ name: `${name}-local` })
+        await expect(local.append({ stream: 's', events: [{ type: 'A', data: 0 }] })).rejects.toMatchObject({
+          code: 'unsupported-format',
+        })
+        await local.close()
+        if (!armed.fired) break
+      }
+      // Claiming, three transactions of the outbox or of the log, and closing at least.
+      expect(failures).toBeGreaterThanOrEqual(5)
+    },
+  )
 })

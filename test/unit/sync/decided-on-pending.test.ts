@@ -140,6 +140,9 @@ test('what was decided on a loose commit is sent when that is in the log, and la
   expect(sentOf(...outbox.slice(1)).commits).toEqual([2, 3, 4, 5])
   // Also if the server lacks what the loose one waits for: foreign events may come before it until then.
   expect(sentOf(row(1, 's', undefined, { behind: 'x' }), ...outbox.slice(1))).toEqual({ commits: [4, 5], waiting: [1] })
+  // A later one of their streams stays behind what was decided on them, in whatever stream that is.
+  const chain = [row(1, 's'), row(2, 's', 'e1'), row(3, 'u', undefined, { requires: ['e2'] }), row(4, 'u'), row(5, 't')]
+  expect(sentOf(...chain).commits).toEqual([1, 5])
   // What expects its streams is loose in none: it takes along what was decided on it.
   expect(sentOf(row(1, 's', 'x', { behind: 'x' }), ...outbox.slice(1)).waiting).toEqual([1, 2, 3])
 })
