@@ -1,5 +1,5 @@
 /** A pool or PGlite as the rest of this folder uses it: one way to ask, to run a transaction, and to listen. */
-import { InvalidArgumentError } from '../errors.js'
+import { InvalidArgumentError, type WriteOutcome } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { failedQuery, isConnectionLost } from './postgres-errors.js'
@@ -7,7 +7,11 @@ import { isEmbedded, isPool, type PgClient, type SqlPool, type SqlQueries, type 
 
 /** Statements of one transaction, or of none. Errors are those of tidemark. */
 export interface Sql {
-  query(text: string, values?: readonly unknown[]): Promise<readonly SqlRow[]>
+  /**
+   * @param outcome what is known if the connection is lost meanwhile: `'unknown'` for what writes. Within a transaction that
+   *   was not committed, nothing is written in any case.
+   */
+  query(text: string, values?: readonly unknown[], outcome?: WriteOutcome): Promise<readonly SqlRow[]>
 }
 
 /** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
@@ -33,14 +37,18 @@ export class Database implements Sql {
   }
 
   /** One statement, which is a transaction of its own. */
-  async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+  async query(
+    text: string,
+    values: readonly unknown[] = [],
+    outcome: WriteOutcome = 'not-written',
+  ): Promise<readonly SqlRow[]> {
     // Not through the query of the pool: what does not return has to be given up, with its connection.
     const pool = this.#pool
-    if (isEmbedded(pool)) return asked(pool, text, values)
+    if (isEmbedded(pool)) return asked(pool, text, values, outcome)
     const client = await connected(pool)
     let error: unknown
     try {
-      return await asked(client, text, values)
+      return await asked(client, text, values, outcome)
     } catch (reason) {
       error = reason
       throw reason
@@ -251,7 +259,7 @@ async function asked(
   client: SqlQueries,
   text: string,
   values: readonly unknown[],
-  outcome: 'not-written' | 'unknown' = 'unknown',
+  outcome: WriteOutcome = 'not-written',
 ): Promise<readonly SqlRow[]> {
   try {
     return (await within(client.query(text, [...values]))).rows
