@@ -3,7 +3,7 @@ import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, openReadModel, startProjection, table } from 'tidemark'
 import { openSyncedStore, startSync } from 'tidemark/sync'
-import { testSyncServer } from 'tidemark/testing'
+import { testSyncServer, virtualClock } from 'tidemark/testing'
 import { nextTask } from '../../../src/platform/tasks.js'
 
 const events = defineEvents<{ type: 'Added'; data: { key: string } }>()
@@ -73,18 +73,24 @@ test('a device that is told of news asks for them with no transaction in between
     return server.fetch(url, init)
   }
   const store = await openSyncedStore({ name, events, url: server.url, fetch })
-  const running = startProjection(store, counts)
+  // Of the run, which looks for itself once in a while.
+  const clock = virtualClock()
+  const running = startProjection(store, counts, { clock })
   const view = await openReadModel(store, counts)
   const live = view.rows.liveRow('a')
   const unsubscribe = live.subscribe(() => {})
   await live.ready()
   const sync = startSync(store)
   await vi.waitUntil(() => sync.status.getSnapshot().status === 'idle', { interval: 1 })
-  await running.caughtUp(0)
+  await clock.runUntil(running.caughtUp(0))
   all = await counted()
   atHint = undefined
   await server.append([{ stream: 's', type: 'Added', data: { key: 'a' } }], 'bert')
-  await vi.waitUntil(() => live.getSnapshot().data?.times === 1, { interval: 1 })
+  const isShown = async () => {
+    await clock.advance(1)
+    return live.getSnapshot().data?.times === 1
+  }
+  await vi.waitUntil(isShown, { interval: 1 })
   expect(atHint).toEqual([])
   const rowsStored = all.findIndex((each) => each.startsWith(`tidemark:${name}:`) && each.includes('readwrite'))
   expect(rowsStored).toBeGreaterThan(0)
@@ -92,6 +98,6 @@ test('a device that is told of news asks for them with no transaction in between
   unsubscribe()
   await view.close()
   await sync.stop()
-  await running.stop()
+  await clock.runUntil(running.stop())
   await store.close()
 })
