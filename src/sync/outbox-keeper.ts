@@ -2,7 +2,7 @@
  * A copy of the outbox in memory, as new as it has to be; and who is notified when it changes. Everything that this
  * context stores comes through here, so that the copy need not be read again.
  */
-import { StorageDamagedError } from '../errors.js'
+import { hasCode, StorageDamagedError } from '../errors.js'
 import type { Durability } from '../log/event-store.js'
 import { hintPause } from '../log/head-watch.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
@@ -128,7 +128,12 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   }
 
   #lookOut(): void {
-    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => void this.fresh().catch(() => {}))
+    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => {
+      // Those who wait for a commit find out by themselves that there is no database any more.
+      this.fresh().catch((error: unknown) => {
+        if (hasCode(error, 'storage-lost')) void this.#tell(false)
+      })
+    })
   }
 
   #stopIfUnused(): void {

@@ -60,6 +60,8 @@ export interface SyncState {
   readonly age?: Age
   /** By `pause()`, in any context: nothing is asked of the server. */
   readonly paused?: true
+  /** The names of the last commits that wanted no events when they were decided again: confirmed, and in no log. */
+  readonly nothing?: readonly string[]
   /**
    * Local logs that are adopted, how far that has come, and where they ended then. Those that are complete stay: nothing
    * is adopted twice.
