@@ -185,7 +185,7 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
     const log = serverLog(memory)
     for (let n = 0; n < 20; n += 1)
       await log.push(
-        { commits: [commitOf(`s${n % 3}`, `x${n}`), commitOf('odd\u0000\ud800', `y\u0000${n}`)] },
+        { commits: [commitOf(`s${n % 3}`, `x${n}`), commitOf('odd\u0000', `y\u0000${n}\ud800`)] },
         { author: 'an\u0000na' },
       )
     const { log: id } = await memory.identity()
