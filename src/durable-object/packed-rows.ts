@@ -74,7 +74,7 @@ export function eventsIn({ lines }: PackedRow, ids: ReadonlySet<string>): Logged
 export const sqlText = (text: string): string => JSON.stringify(text).slice(1, -1)
 
 /** The name that {@link sqlText} was made of. */
-export const plainText = (text: string): string => JSON.parse(`"${text}"`) as string
+const plainText = (text: string): string => JSON.parse(`"${text}"`) as string
 
 /** The most commits that are found by their millisecond. Those that follow are found by each of their ids. */
 export const mostShared = 16

@@ -54,7 +54,8 @@ export class DecisionGroup {
   #waiting: { readonly question: Asked; readonly reply: Promise<void> } | undefined
   /** Why nothing can be asked any more. */
   failure: unknown
-  bytes = 0
+  /** Of the lines that were added. */
+  characters = 0
 
   constructor(sql: Sql, tables: LogTables, row: LogRow) {
     this.#sql = sql
@@ -78,7 +79,7 @@ export class DecisionGroup {
       // Whatever it made of an error of the database.
       if (this.failure !== undefined) throw this.failure
       this.added.take(decision.added)
-      for (const { events } of decision.added.commits) for (const { line } of events) this.bytes += line.length
+      for (const { events } of decision.added.commits) for (const { line } of events) this.characters += line.length
       return result
     } finally {
       decision.end()

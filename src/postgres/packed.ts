@@ -14,6 +14,7 @@ import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 const typeAndId = /^\{"type":("(?:[^"\\]|\\.)*")(?:,"schema":\d+)?,"id":("(?:[^"\\]|\\.)*"),/
 
 /** What a line of a packed commit must not have, or PostgreSQL not store. */
+// oxlint-disable-next-line no-control-regex
 const unfit = /[\n\u0000]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 
 export function pack({ events }: LoggedCommit): string {

@@ -20,14 +20,14 @@ export class NotMigratedError extends TidemarkError {
   }
 }
 
-/** What a client tells of an error that the server sent. */
+/** What a client says about an error that the server sent. */
 interface ServerError {
   /** SQLSTATE. */
   readonly code?: unknown
   readonly severity?: unknown
 }
 
-/** Whether the server itself said that a statement failed, and goes on with this connection. */
+/** Whether the server itself said that a statement failed, and continues with this connection. */
 export const isRefusedByServer = (error: unknown): boolean => {
   const { code, severity } = rootOf(error)
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && (severity === undefined || severity === 'ERROR')

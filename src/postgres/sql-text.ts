@@ -3,7 +3,9 @@
  * character becomes U+0001 and one more; U+0001 as well, so that every text has one form only. What is true of prefixes
  * and of order (by code points, which is the order of the collation "C") among texts without halves stays true.
  */
+// oxlint-disable-next-line no-control-regex
 const odd = /[\u0000\u0001]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
+// oxlint-disable-next-line no-control-regex
 const marked = /\u0001([\s\S])/g
 
 /** Halves of pairs are kept as characters of this private area. */

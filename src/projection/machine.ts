@@ -93,7 +93,8 @@ class Machine {
     this.#at.now = page.now
     this.#at.batch.read(page.characters ?? 0, page.now, this.#at.cursor === this.#run.position)
     this.#at.assertNotBeyond(head)
-    const goal = (this.#run.goal ??= head)
+    // The end of a log may be taken back: what is not there any more is waited for by no batch.
+    const goal = (this.#run.goal = Math.min(this.#run.goal ?? head, head))
     const beyond = this.#isBatch ? events.findIndex((event) => event.position > goal) : -1
     const turn = yield* this.#pages.apply(page, beyond < 0 ? events.length : beyond)
     if (turn !== 'done') return turn === 'again' ? undefined : turn

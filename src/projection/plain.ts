@@ -110,7 +110,8 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   async recordFault(fault: StoredFault): Promise<FaultOutcome> {
-    if (this.#moved) return 'moved'
+    // Another run passed this one, or the end of the log was taken back, and the checkpoint with it.
+    if (this.#moved || (await this.#load()) !== this.#saved) return 'moved'
     this.#fault = fault
     return 'stopped'
   }

@@ -191,6 +191,13 @@ function continued(before: StateRow, { seen, now }: TakeOver): StateRow {
   return { ...working, epoch: before.epoch + 1, rebuild: { position: 0, letters: 0, log: id } }
 }
 
+/** The log is another one from some position on: runs end, and what stopped one may not be there any more. */
+export function ofAnotherLog(before: StateRow, log: string): StateRow {
+  if ((before.rebuild?.log ?? before.log) === log) return before
+  const { fault, ...rest } = before
+  return { ...rest, epoch: before.epoch + 1, ...(fault !== undefined && { owner: '' }) }
+}
+
 /** What is known about poison events, as long as there are events to apply. */
 function suspicion(before: StateRow, { owner, head, survived }: TakeOver): Pick<StateRow, 'unclean' | 'trying'> {
   const { unclean, trying, fault } = before

@@ -117,7 +117,7 @@ export function readModelTarget<E extends EventShape>(
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
-      if (now !== undefined) await assertLog(key, now, ports)
+      if (!(await isSameLog(now, ports))) throw new LeadershipLostError(key, say`the end of the log was taken back.`)
       const rows = work.pending
       const moved = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       const { before, after } = moved
@@ -136,6 +136,7 @@ export function readModelTarget<E extends EventShape>(
     },
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
+      if (!(await isSameLog(now, ports))) return 'moved'
       const [was, survived] = [from, alone]
       const { after } = await storage.move(say`recording a failure of`, (before) =>
         faulted(before, was, fault, survived),
@@ -147,11 +148,12 @@ export function readModelTarget<E extends EventShape>(
   }
 }
 
-/** @throws LeadershipLostError if what was read since `now` may belong to another log */
-async function assertLog(key: string, now: LogNow, { logNow }: Pick<TargetPorts<never>, 'logNow'>): Promise<void> {
-  if ((await logNow?.(now.id))?.id !== now.id)
-    throw new LeadershipLostError(key, say`the end of the log was taken back.`)
-}
+/**
+ * What was read since `now`, rows among it, may belong to another log: then a run has nothing to commit, and what it
+ * failed at means nothing.
+ */
+const isSameLog = async (now: LogNow | undefined, { logNow }: Pick<TargetPorts<never>, 'logNow'>): Promise<boolean> =>
+  now === undefined || (await logNow?.(now.id))?.id === now.id
 
 /** What any context may ask, whether it runs the projection or not. */
 function controlsOf<E extends EventShape>(

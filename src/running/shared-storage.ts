@@ -5,17 +5,19 @@ import { holdInUse, lockManager } from '../locks/in-use.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
 import type { Tap } from '../log/tap.js'
 import { say } from '../messages.js'
-import type { Clock } from '../platform/clock.js'
+import { pauseBefore } from '../platform/backoff.js'
+import { sleep, type Clock } from '../platform/clock.js'
 import type { Listeners } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { Signals } from '../platform/signals.js'
 import { shares } from '../platform/shares.js'
+import { isFinal } from '../projection/failures.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
 import { inUseName } from '../read-model/indexeddb/old-versions.js'
 import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import { RecentCommit } from '../read-model/recent-commit.js'
-import type { Commit, StateRow } from '../read-model/state.js'
+import { ofAnotherLog, type Commit, type StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
 import { modelLookout, type Lookout } from './model-lookout.js'
@@ -38,6 +40,9 @@ interface SharedStorage {
   /** Takes a share. */
   readonly hold: () => () => void
 }
+
+/** Before another log is noted again where that failed, ms. */
+const notingPauses = { delay: 100, maxDelay: 30_000 }
 
 /** What everything in this context shares that reads or runs one read model. */
 export interface ModelLookout {
@@ -119,16 +124,23 @@ function sharedStorage<E extends EventShape>(
  * The log was taken back, and has another id. A raised epoch ends the runs of every tab, also of those that have nothing
  * to commit; they begin again, and what their rows were folded from decides what stays of them.
  */
-export function logChanged(store: object, log: string): void {
+export function logChanged(store: object, log: string, clock: Clock): void {
   const parts = storeInternals(store)
-  for (const [key, { storage }] of inUse.get(parts) ?? []) {
-    void storage
-      .move(say`noting another log of`, (before) => ({
-        after: (before.rebuild?.log ?? before.log) === log ? before : { ...before, epoch: before.epoch + 1 },
-      }))
-      // A run that begins finds out by itself.
-      .catch(() => {})
-      .then(() => parts.signals.post({ kind: 'control', projection: key }))
+  for (const [key, { storage }] of inUse.get(parts) ?? [])
+    void noteLog(storage, log, clock).then(() => parts.signals.post({ kind: 'control', projection: key }))
+}
+
+/** Resolves once it is noted, or never can be: a run that begins finds out by itself. */
+async function noteLog(storage: ReadModelStorage, log: string, clock: Clock): Promise<void> {
+  for (let failures = 0; ; failures += 1) {
+    try {
+      await storage.move(say`noting another log of`, (before) => ({ after: ofAnotherLog(before, log) }))
+      return
+    } catch (error) {
+      if (isFinal(error)) return
+      // A run with nothing to commit would not notice.
+      await sleep(clock, pauseBefore(failures, notingPauses))
+    }
   }
 }
 

@@ -55,6 +55,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
   constructor(clock: Clock, name: string) {
     this.#name = name
     this.#progress = new Progress(clock)
+    prerendered()?.addEventListener('prerenderingchange', () => this.#progress.excuse(), { once: true })
   }
 
   readonly getSnapshot = (): ProjectionStatus => this.#status
@@ -134,7 +135,6 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     if (late) return this.set({ head, owner, rebuildFault })
     const working = workingPosition(state)
     const rate = this.#rateAt(working)
-    if (prerendered() !== undefined) this.#progress.excuse()
     this.set({
       position: state.position,
       head,
@@ -151,7 +151,10 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     this.#judge(state, head, isRun)
   }
 
-  /** Whether a follower should ask if any context runs the projection, which is behind and does not move. */
+  /**
+   * Whether a follower should ask if any context runs the projection, which is behind and does not move. Not while the
+   * page is being prerendered: it would get the answer of that moment when it is activated.
+   */
   mayLackRunner(state: ProjectionState, head: number): boolean {
     const working = workingPosition(state)
     this.#progress.movedTo(working)
@@ -160,7 +163,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
 
   #isStill(state: ProjectionState, head: number): boolean {
     const behind = head > state.position || state.rebuild !== undefined
-    return behind && this.#progress.stillFor >= stallTimeout
+    return behind && prerendered() === undefined && this.#progress.stillFor >= stallTimeout
   }
 
   /** Whether a projection that is not paused stalls, or is not run at all. */

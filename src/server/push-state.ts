@@ -41,9 +41,9 @@ export class PushState implements Known {
         ...expect.map(([stream]) => stream),
       ]),
     )
-    const events = new Map(await log.find(ids))
-    const last = new Map(await log.last(streams))
-    const verdicts = new Map(await log.verdicts(author, ids))
+    // In one turn, so that a backend may ask for all of it at the same time.
+    const known = await Promise.all([log.find(ids), log.last(streams), log.verdicts(author, ids)])
+    const [events, last, verdicts] = [new Map(known[0]), new Map(known[1]), new Map(known[2])]
     return new PushState(log, author, events, last, verdicts, await recentOf(log, commits, events))
   }
 

@@ -5,6 +5,7 @@ import { piecesOf } from './request.js'
 import { isCount } from './responses.js'
 import type { AnsweredBy } from './sync-effects.js'
 import type { Opened, Transport } from './transport.js'
+import { followWakeSocket } from './wake-socket.js'
 
 /** A server sends something every 25 s at least, ms. */
 const longestSilence = 60_000
@@ -19,6 +20,8 @@ export interface WakeOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly as: AnsweredBy
+  /** By a WebSocket, where the server and this context have them. @default false */
+  readonly bySocket?: boolean | undefined
   /** A server responds with a stream; its first hint says where the log is now. */
   readonly onOpen: () => void
   /** A hint: it gets through. */
@@ -31,21 +34,36 @@ export interface WakeOptions {
 
 /** Rejects with the reason of the signal, and with nothing else. */
 export async function followWake(options: WakeOptions, signal: AbortSignal): Promise<never> {
-  const { transport, clock } = options
+  const { clock } = options
   for (;;) {
     signal.throwIfAborted()
-    let least = pause.least
-    const opened = await transport.openWake(options.as, signal)
-    if (opened.kind === 'opened') {
-      options.onOpen()
-      await readHints(opened, options.onHead)
-    } else if (opened.kind === 'busy') least = Math.max(least, opened.after ?? 0)
-    else if (opened.kind === 'refused' && isMissing(opened.status)) least = rarely
-    else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
+    const hadSocket = options.bySocket === true && (await followSocket(options, signal))
+    signal.throwIfAborted()
+    const least = hadSocket ? pause.least : await followStream(options, signal)
     signal.throwIfAborted()
     options.onEnd?.()
     await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
   }
+}
+
+/** Returns whether there was a WebSocket, once it has ended. The stream is for where there is none. */
+async function followSocket({ transport, clock, as, ...told }: WakeOptions, signal: AbortSignal): Promise<boolean> {
+  const ticket = await transport.ticket(as, signal)
+  if (ticket.kind !== 'ticket') return false
+  const onText = (text: string) => hinted(text, told.onHead)
+  return await followWakeSocket(ticket.address, clock, { onOpen: told.onOpen, onText }, signal)
+}
+
+/** Returns the least pause before the next one, in ms. */
+async function followStream(options: WakeOptions, signal: AbortSignal): Promise<number> {
+  const opened = await options.transport.openWake(options.as, signal)
+  if (opened.kind === 'opened') {
+    options.onOpen()
+    await readHints(opened, options.onHead)
+  } else if (opened.kind === 'busy') return Math.max(pause.least, opened.after ?? 0)
+  else if (opened.kind === 'refused' && isMissing(opened.status)) return rarely
+  else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
+  return pause.least
 }
 
 const isMissing = (status: number): boolean => status === 404 || status === 405

@@ -26,7 +26,7 @@ export {
 } from './synced-read-model.js'
 
 // Syncing it
-export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
+export { startSync, type StartSyncOptions, type SyncHandle, type WakeKind } from './start-sync.js'
 export { syncOnce, type SyncOnceOptions } from './sync-once.js'
 export type { SyncPhase, SyncReason, SyncStatus } from './sync-status.js'
 

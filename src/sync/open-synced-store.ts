@@ -144,7 +144,7 @@ function open(
     pulled: (head) => signals.post({ kind: 'head', head, format }),
     takenBack(state) {
       takenBack()
-      if (opened.store !== undefined) logChanged(opened.store, state.identity)
+      if (opened.store !== undefined) logChanged(opened.store, state.identity, clock)
     },
   })
   /** Once it is open. */

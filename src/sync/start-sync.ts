@@ -12,16 +12,23 @@ import { SyncShell } from './sync-shell.js'
 import type { SyncedStore } from './synced-store.js'
 import type { SyncStatus } from './sync-status.js'
 
+/** How a device learns of new events. */
+export type WakeKind = 'events' | 'websocket' | 'poll'
+
 /** What `startSync` takes. */
 export interface StartSyncOptions {
   /** Stops it, as `stop()` does. */
   readonly signal?: AbortSignal | undefined
   /**
-   * How this device learns of new events: `'events'` keeps a stream of hints open, `'poll'` asks once a minute.
+   * How this device learns of new events: `'events'` keeps a stream of hints open, `'websocket'` a WebSocket, for servers
+   * that have it, such as Durable Objects, and the stream where one cannot be opened; `'poll'` asks once a minute.
    * @default 'events'
    */
-  readonly wake?: 'events' | 'poll'
+  readonly wake?: WakeKind
 }
+
+export const isWakeKind = (value: unknown): value is WakeKind =>
+  value === 'events' || value === 'websocket' || value === 'poll'
 
 /** Syncing of a store, as seen from this context. */
 export interface SyncHandle {
@@ -65,7 +72,7 @@ export function startSync<E extends EventShape = EventShape>(
   onlyKnown(options, ['signal', 'wake'])
   const { signal, wake = 'events' } = options
   assertSignal(signal)
-  if (wake !== 'events' && wake !== 'poll') throw new InvalidArgumentError('wake', say`must be 'events' or 'poll'.`)
+  if (!isWakeKind(wake)) throw new InvalidArgumentError('wake', say`must be 'events', 'websocket' or 'poll'.`)
   parts.assertOpen()
   const shell = new SyncShell(parts, { wake, owner: randomId(), lifecycle: pageLifecycle() })
   shell.start(signal)

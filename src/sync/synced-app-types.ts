@@ -53,8 +53,8 @@ export interface SyncedAppOptions<E extends EventShape, M extends Models = Model
 /** When a write of an app that syncs resolves. */
 export interface SyncedUntilOptions extends Omit<UntilOptions, 'until'> {
   /**
-   * `'stored'`: once it is stored on this device. `'visible'`: once the live queries of this context show it, which needs
-   * no server. `'confirmed'`: once the server has it, and this device fetched it; rejects with a SyncRefusedError if the
+   * `'stored'`: once it is stored on this device. `'visible'`: once the live queries of this context show it, or had a
+   * second for that; it needs no server. `'confirmed'`: once the server has it, and this device fetched it; rejects with a SyncRefusedError if the
    * server refuses it, or with the reason of `signal`, after which it is still sent. @default 'stored'
    */
   readonly until?: 'stored' | 'visible' | 'confirmed'
@@ -62,7 +62,7 @@ export interface SyncedUntilOptions extends Omit<UntilOptions, 'until'> {
 
 /** What the `append` of an app that syncs resolves with. */
 export interface SyncedAppAppendResult extends SyncedAppendResult {
-  /** Only with `until: 'visible'`: the live queries show it. */
+  /** Only with `until: 'visible'`: views show it, and live queries of this context do or had a second for that. */
   readonly visible?: boolean
 }
 

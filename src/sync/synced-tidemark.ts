@@ -9,6 +9,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { isObject } from '../platform/objects.js'
 import { assertCommands } from './define-commands.js'
 import { assertRemote } from './log-address.js'
+import { isWakeKind } from './start-sync.js'
 import { syncedKind } from './synced-app.js'
 import type { AppSyncOptions, SyncedApp, SyncedAppOptions } from './synced-app-types.js'
 
@@ -55,7 +56,7 @@ function checked<E extends EventShape>(sync: AppSyncOptions<E> | undefined): App
     say`must be the name of a local store, or a function that returns it.`,
   )
   if (typeof adopt === 'string') storeName(adopt)
-  check(wake === undefined || wake === 'events' || wake === 'poll', 'wake', say`must be 'events' or 'poll'.`)
+  check(wake === undefined || isWakeKind(wake), 'wake', say`must be 'events', 'websocket' or 'poll'.`)
   if (commands !== undefined) assertCommands(commands)
   return { ...sync }
 }

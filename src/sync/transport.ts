@@ -57,6 +57,13 @@ export interface Transport {
   push(pushed: Pushed & { readonly as: AnsweredBy }, signal: AbortSignal): Promise<PushReply>
   /** The stream of wake-ups: its beginning. The caller ends the request. */
   openWake(as: AnsweredBy, signal: AbortSignal): Promise<Opened | RequestFailure>
+  /** Where a WebSocket is opened for wake-ups: the address is good once, for a moment. */
+  ticket(as: AnsweredBy, signal: AbortSignal): Promise<TicketFor | RequestFailure>
+}
+
+export interface TicketFor {
+  readonly kind: 'ticket'
+  readonly address: string
 }
 
 /** @param onContact called whenever a tidemark server responded */
@@ -128,6 +135,18 @@ class FetchTransport implements Transport {
 
   openWake(as: AnsweredBy, signal: AbortSignal): Promise<Opened | RequestFailure> {
     return this.#open({ path: '/wake', accept: 'text/event-stream', as, signal })
+  }
+
+  ticket(as: AnsweredBy, signal: AbortSignal): Promise<TicketFor | RequestFailure> {
+    const asked: Asked = { path: '/ticket', accept: 'application/json', as, body: '{}', signal }
+    return this.#ask(asked, async ({ response, request }) => {
+      const { ticket } = parsedObject(await textOf(response, request, longestSilence, longestProblem))
+      if (typeof ticket !== 'string') throw new Inconsistent(say`The ticket is no text.`)
+      return {
+        kind: 'ticket' as const,
+        address: address(this.#remote.url, `/wake?ticket=${encodeURIComponent(ticket)}`),
+      }
+    })
   }
 
   /** Asks, and reads the body. */

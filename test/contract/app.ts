@@ -20,6 +20,7 @@ import {
   type TidemarkStore,
 } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
+import { heldClock } from '../support/held-clock.js'
 
 type ShopEvent =
   | { type: 'ItemAdded'; data: { sku: string; quantity: number } }
@@ -79,6 +80,8 @@ export interface AppBackend {
 let made = 0
 const newName = () => `app-${(made += 1)}-${Math.random()}`
 const soon = { timeout: 25_000 }
+/** With as much time as a busy machine may need. */
+const shown = { until: 'visible', ...soon } as const
 const nothing = () => {}
 /** Turns of the event loop in which nothing of an app may begin. */
 const settled = async () => {
@@ -466,7 +469,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         })
         const onError = (error: unknown) => errors.push(error)
         const shop = tidemark({ name: newName(), events, models: { careful }, onError, ...(open && { open }) })
-        await shop.append('s', add('A1', 1), { until: 'visible' })
+        await shop.append('s', add('A1', 1), shown)
         problem = new TypeError('nothing has no text')
         await expect(shop.careful.rebuild()).rejects.toMatchObject({ code: 'projection-failed', position: 1 })
         await expect
@@ -477,7 +480,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(shop.status.getSnapshot().message).toContain('nothing has no text')
         problem = undefined
         // The rows move all the same.
-        expect(await shop.append('s', add('C3', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', add('C3', 1), shown)).toMatchObject({ visible: true })
         expect(shop.status.getSnapshot()).toMatchObject(said)
         await shop.careful.rebuild()
         await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject({ phase: 'live' })
@@ -527,29 +530,33 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
 
     describe("until: 'visible'", () => {
       test('the write is in the rows of every model that handles it, and in live queries', async () => {
-        const shop = make()
+        // No time passes, so that no wait ends because it took too long.
+        const clock = heldClock()
+        const shop = make({ clock })
         const live = shop.baskets.lines.live()
         const stop = live.subscribe(nothing)
-        const result = await shop.append('basket-1', add('A1', 2), { until: 'visible' })
+        const result = await shop.append('basket-1', add('A1', 2), shown)
         expect(result).toMatchObject({ position: 1, visible: true })
         expect(await shop.baskets.lines.get('A1')).toEqual({ sku: 'A1', quantity: 2 })
         expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: [{ sku: 'A1', quantity: 2 }] })
-        const executed = await shop.execute(place('basket-1', 7), { until: 'visible' })
+        const executed = await shop.execute(place('basket-1', 7), shown)
         expect(executed).toMatchObject({ type: 'accepted', visible: true })
         expect(await shop.orders.totals.getAll()).toHaveLength(1)
-        expect(await shop.execute(place('basket-2', 7), { until: 'visible' })).toEqual({
+        expect(await shop.execute(place('basket-2', 7), shown)).toEqual({
           type: 'refused',
           reason: 'empty',
           attempts: 1,
         })
         expect(await shop.append('basket-1', add('A1', 2), { until: 'stored' })).not.toHaveProperty('visible')
-        expect(await shop.append('basket-1', [], { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('basket-1', [], shown)).toMatchObject({ visible: true })
         stop()
+        clock.release()
         await shop.close()
       })
 
       test('every subscribed live query shows the write at once, whatever its kind', async () => {
-        const shop = make()
+        const clock = heldClock()
+        const shop = make({ clock })
         const { lines } = shop.baskets
         const lives: LiveQuery<unknown>[] = [
           lines.live({ index: 'byQuantity', direction: 'prev', limit: 2 }),
@@ -561,7 +568,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const stops = lives.map((live) => live.subscribe(nothing))
         for (let quantity = 1; quantity <= 3; quantity += 1) {
           const row = { sku: 'A1', quantity }
-          expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+          expect(await shop.append('s', add('A1'), shown)).toMatchObject({ visible: true })
           expect(lives.map((live) => live.getSnapshot().data)).toEqual([
             [row],
             row,
@@ -571,6 +578,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           ])
         }
         for (const stop of stops) stop()
+        clock.release()
         await shop.close()
       })
 
@@ -615,13 +623,13 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await shop.ready()
         await shop.baskets.pause()
         expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ position: 1, visible: false })
-        expect(await shop.append('s', events.OrderPlaced({ total: 1 }), { until: 'visible' })).toMatchObject({
+        expect(await shop.append('s', events.OrderPlaced({ total: 1 }), shown)).toMatchObject({
           visible: true,
         })
         // Nothing handles it.
-        expect(await shop.append('s', events.Noticed(null), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', events.Noticed(null), shown)).toMatchObject({ visible: true })
         await shop.baskets.resume()
-        expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', add('A1'), shown)).toMatchObject({ visible: true })
         expect(await shop.append('s', add('bad'), { until: 'visible' })).toMatchObject({ visible: false })
         await shop.close()
       })
@@ -692,7 +700,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       if (!shared) return
       const name = newName()
       const before = make({ name })
-      await before.append('s', add('A1'), { until: 'visible' })
+      await before.append('s', add('A1'), shown)
       await before.close()
       const changed = defineProjection(events, {
         name: 'baskets',
@@ -710,7 +718,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const live = shop.baskets.lines.live()
       const stop = live.subscribe(nothing)
       await expect(shop.ready()).rejects.toMatchObject({ code: 'definition-changed' })
-      const stored = await shop.append('s', events.OrderPlaced({ total: 3 }), { until: 'visible' })
+      const stored = await shop.append('s', events.OrderPlaced({ total: 3 }), shown)
       expect(stored).toMatchObject({ visible: true })
       expect(await shop.orders.totals.count()).toBe(1)
       await expect(shop.baskets.lines.count()).rejects.toMatchObject({ code: 'definition-changed' })
@@ -726,7 +734,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const shop = make()
       const live = shop.baskets.lines.live()
       const stop = live.subscribe(nothing)
-      await shop.append('s', add('A1'), { until: 'visible' })
+      await shop.append('s', add('A1'), shown)
       await shop.close()
       await shop.close()
       expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
@@ -747,7 +755,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const live = shop.baskets.lines.live()
       const seen: unknown[] = []
       const stop = live.subscribe(() => seen.push(live.getSnapshot().data))
-      await shop.append('s', add('ann'), { until: 'visible' })
+      await shop.append('s', add('ann'), shown)
       await ready(live, [{ sku: 'ann', quantity: 1 }])
       user = 'bob'
       const reopened = shop.reopen()
@@ -758,7 +766,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const store = await reopened
       expect(store.name).toBe(`${suffix}-bob`)
       await ready(live, [])
-      await shop.append('s', add('bob'), { until: 'visible' })
+      await shop.append('s', add('bob'), shown)
       await ready(live, [{ sku: 'bob', quantity: 1 }])
       expect(opens.names).toEqual([`${suffix}-ann`, `${suffix}-bob`])
       expect(shop.baskets.lines.live()).toBe(live)
@@ -782,7 +790,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await shop.append(
         's',
         [...'abcde'].map((sku) => add(sku)),
-        { until: 'visible' },
+        shown,
       )
       await shows('ab', true)
       list.more()
@@ -793,7 +801,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await shop.append(
         's',
         [...'uvwxyz'].map((sku) => add(sku)),
-        { until: 'visible' },
+        shown,
       )
       await shows('uvwx', true)
       list.more()
@@ -861,10 +869,10 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const shop = make()
         if (isOpen) await shop.ready()
         const list = [add('A1', 2)]
-        const first = shop.append('s', list, { until: 'visible' })
+        const first = shop.append('s', list, shown)
         list.length = 0
         const write = { stream: 's', events: [add('tea', 5)], expectedVersion: 1 }
-        const second = shop.append([write], { until: 'visible' })
+        const second = shop.append([write], shown)
         Object.assign(write, { events: undefined, expectedVersion: 7 })
         expect(await first).toMatchObject({ position: 1, visible: true })
         expect(await second).toMatchObject({ position: 2, visible: true })
@@ -924,9 +932,9 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       async () => {
         const name = newName()
         const [former, later] = [make({ name, onError: nothing }), make({ name })]
-        await former.append('s', [add('A1'), add('A1'), add('A1')], { until: 'visible' })
+        await former.append('s', [add('A1'), add('A1'), add('A1')], shown)
         await deleteEventStore(name)
-        expect(await later.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+        expect(await later.append('s', add('tea', 5), shown)).toMatchObject({
           position: 1,
           visible: true,
         })
@@ -935,12 +943,12 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         // The former app lets go of its own run.
         await former.close()
         const third = make({ name })
-        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+        expect(await third.append('s', add('tea', 5), shown)).toMatchObject({
           position: 2,
           visible: true,
         })
         await later.close()
-        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+        expect(await third.append('s', add('tea', 5), shown)).toMatchObject({
           position: 3,
           visible: true,
         })
@@ -1021,7 +1029,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const shop = make({ run: false, open: async (options) => (store = await opener(options)) })
         await shop.ready()
         const handle = startProjection(store as TidemarkStore<ShopEvent>, baskets)
-        await shop.append('s', add('A1'), { until: 'visible' })
+        await shop.append('s', add('A1'), shown)
         await expect(shop.catchUp()).resolves.toBeUndefined()
         await handle.stop()
         await shop.close()
@@ -1080,11 +1088,11 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (!shared) return
         const name = newName()
         const [one, other] = [make({ name }), make({ name }, { baskets: makeBaskets(), orders })]
-        await one.append('s', add('A1'), { until: 'visible' })
-        await other.append('s', add('tea'), { until: 'visible' })
+        await one.append('s', add('A1'), shown)
+        await other.append('s', add('tea'), shown)
         expect(other.baskets.status.getSnapshot()).toBe(one.baskets.status.getSnapshot())
         await one.close()
-        expect(await other.append('s', add('rye'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.append('s', add('rye'), shown)).toMatchObject({ visible: true })
         expect(await other.baskets.lines.count()).toBe(3)
         await other.close()
       })
@@ -1108,7 +1116,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           phase: 'faulted',
           lastError: { code: 'already-running' },
         })
-        expect(await other.append('s', events.OrderPlaced({ total: 1 }), { until: 'visible' })).toMatchObject({
+        expect(await other.append('s', events.OrderPlaced({ total: 1 }), shown)).toMatchObject({
           visible: true,
         })
         // The run and the view each meet it, and say it once together.
@@ -1121,11 +1129,11 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (!shared) return
         const name = newName()
         const [one, other] = [make({ name }), make({ name, onError: nothing }, { baskets: otherBaskets, orders })]
-        await one.append('s', add('A1', 2), { until: 'visible' })
+        await one.append('s', add('A1', 2), shown)
         await expect(other.baskets.lines.count()).rejects.toMatchObject({ code: 'already-running' })
         await one.close()
         expect(await other.baskets.lines.count()).toBe(1)
-        expect(await other.append('s', add('tea', 2), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.append('s', add('tea', 2), shown)).toMatchObject({ visible: true })
         expect(await other.baskets.lines.get('tea')).toEqual({ sku: 'tea', quantity: 4 })
         // From now on it is the one that runs.
         const third = make({ name, onError: nothing })
@@ -1141,7 +1149,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await one.ready()
         expect(await other.append('s', add('A1', 2), { until: 'visible' })).toMatchObject({ visible: false })
         await one.close()
-        expect(await other.append('s', add('tea', 2), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.append('s', add('tea', 2), shown)).toMatchObject({ visible: true })
         await other.close()
       })
 
@@ -1152,7 +1160,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const errors: unknown[] = []
         const one = make({ name })
         const other = make({ name, clock, onError: (error) => errors.push(error) }, { baskets: otherBaskets, orders })
-        await one.append('s', add('A1', 2), { until: 'visible' })
+        await one.append('s', add('A1', 2), shown)
         const live = other.baskets.lines.live()
         const stop = live.subscribe(nothing)
         const shows = (snapshot: object) =>
@@ -1203,7 +1211,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const name = newName()
         const [watching, running] = [make({ name, run: false }), make({ name })]
         await watching.ready()
-        expect(await running.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await running.append('s', add('A1'), shown)).toMatchObject({ visible: true })
         expect(await watching.baskets.lines.count()).toBe(1)
         expect(watching.baskets.status.getSnapshot()).toMatchObject({ leader: false })
         await running.close()
@@ -1214,7 +1222,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (shared) return
         const name = newName()
         const [one, other] = [make({ name }), make({ name }, { baskets: otherBaskets, orders })]
-        await one.append('s', add('A1'), { until: 'visible' })
+        await one.append('s', add('A1'), shown)
         expect(await other.head()).toBe(0)
         await one.close()
         await other.close()
@@ -1236,7 +1244,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         if (!shared) return
         const name = newName()
         const before = make({ name, hot: {} })
-        await before.append('s', add('A1', 3), { until: 'visible' })
+        await before.append('s', add('A1', 3), shown)
         const live = before.baskets.lines.live()
         const stop = live.subscribe(nothing)
         const after = doubled(name)
@@ -1246,7 +1254,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(before.status.getSnapshot()).toMatchObject({ phase: 'closed' })
         expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
         await expect(before.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
-        expect(await after.append('s', add('tea', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await after.append('s', add('tea', 1), shown)).toMatchObject({ visible: true })
         await ready(next, [
           { sku: 'A1', quantity: 6 },
           { sku: 'tea', quantity: 2 },
@@ -1273,7 +1281,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           make({ name, hot: true, onError: (error) => errors.push(error) }, models)
         const told: unknown[][] = [[], [], []]
         const before = make({ name, hot: true })
-        await before.append('s', add('A1', 3), { until: 'visible' })
+        await before.append('s', add('A1', 3), shown)
         for (const errors of told.slice(0, 2)) {
           const app = edited(errors)
           await app.ready()
@@ -1295,9 +1303,9 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const name = newName()
         const older = make({ name, hot: true })
         const newer = make({ name, hot: true })
-        await newer.append('s', add('A1'), { until: 'visible' })
+        await newer.append('s', add('A1'), shown)
         await expect(older.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
-        expect(await newer.append('s', add('A1'), { until: 'visible' })).toMatchObject({ position: 2, visible: true })
+        expect(await newer.append('s', add('A1'), shown)).toMatchObject({ position: 2, visible: true })
         await newer.close()
       })
     })

@@ -1,4 +1,4 @@
-/** A Durable Object inside workerd keeps the contracts of a log store and of a server. */
+// N86, N87, N88: a Durable Object inside workerd keeps the contracts of a log store and of a server, and the limits of the platform.
 import { randomUUID } from 'node:crypto'
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { limitCases } from '../support/workerd/limit-cases.js'
 import { workerd, Workerd } from '../support/workerd/start.js'
 
-describe.skipIf(workerd === undefined)('a Durable Object', () => {
+describe.skipIf(workerd === undefined)('N86: a Durable Object keeps the contracts', () => {
   let running: Workerd
   beforeAll(async () => {
     running = await Workerd.start()

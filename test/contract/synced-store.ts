@@ -25,10 +25,10 @@ import {
   type SyncedStore,
   type SyncedStoreOptions,
 } from 'tidemark/sync'
-import { OutboxDraft } from '../../src/sync/rules/outbox-draft.js'
 import { syncPartsOf } from '../../src/sync/sync-parts.js'
-import type { OutboxRow, SyncChange, SyncSnapshot } from '../../src/sync/sync-state.js'
+import type { OutboxRow } from '../../src/sync/sync-state.js'
 import { confirmAll } from './confirming.js'
+import { arrive, change, takeBack } from './synced-change.js'
 
 export type SyncedOptions = Partial<SyncedStoreOptions<any>>
 
@@ -49,45 +49,9 @@ async function all<T>(events: AsyncIterable<T>): Promise<T[]> {
 const storageOf = (store: SyncedStore<any>) => syncPartsOf(store).storage
 const rowsOf = async (store: SyncedStore<any>): Promise<readonly OutboxRow[]> => (await storageOf(store).load()).outbox
 
-/** Stores a change of the outbox as the machine does. */
-async function change(
-  store: SyncedStore<any>,
-  rule: (snapshot: SyncSnapshot, draft: OutboxDraft) => SyncChange | void,
-) {
-  const storage = storageOf(store)
-  for (;;) {
-    const changed = await storage.change(await storage.load(), (snapshot) => {
-      const draft = new OutboxDraft(snapshot)
-      return rule(snapshot, draft) ?? draft.change()
-    })
-    if (changed.kind === 'inconsistent') throw new Error('inconsistent')
-    if (changed.kind !== 'moved') return changed
-  }
-}
-
 const refuseRow = (store: SyncedStore<any>, name: string, code = 'rule') =>
   change(store, (_, draft) => {
     draft.refuse(draft.rows.find((row) => row.name === name) as OutboxRow, code, 'no')
-  })
-
-/** Events of another device arrive: 'stream' and version, with an id of their own. */
-const arrive = (store: SyncedStore<any>, ...events: readonly [stream: string, version: number, data?: unknown][]) =>
-  change(store, ({ state }, draft) => {
-    const at = state.cursor.at + 1
-    const texts = events.map(([stream, version, data = { value: 'foreign' }]) => ({
-      type: 'Added',
-      stream,
-      id: `foreign-${stream}-${version}-${state.turn}`,
-      idGiven: true,
-      time: 7,
-      schema: 1,
-      data: JSON.stringify(data),
-      meta: undefined,
-    }))
-    return draft.change(
-      { cursor: { at: at + texts.length - 1, chain: String(at).padStart(32, '0') } },
-      { pulled: { at, events: texts, versions: events.map(([, version]) => version), starts: new Set([0]) } },
-    )
   })
 
 const shape = (events: readonly (RecordedEvent & { pending?: true })[]) =>
@@ -553,7 +517,8 @@ function ownCommits(on: On): void {
     const { commit } = await store.append('a', added(1, 'i'))
     await change(store, (_, draft) => draft.change({ sentTo: 1 }))
     await commit!.discard()
-    expect(await store.outbox()).toMatchObject([{ id: 'i', status: 'discarded' }])
+    expect(await store.outbox()).toEqual([])
+    expect(await store.ownCommit('i')).toMatchObject({ id: 'i', status: 'discarded' })
     expect(await all(store.readStream('a'))).toEqual([])
     await expect(store.append('a', added(1, 'i'))).rejects.toMatchObject({ refusal: { code: 'discarded' } })
     const settled = commit!.settled()
@@ -838,18 +803,6 @@ function sharing(on: On): void {
 }
 
 function healing(on: On): void {
-  const takeBack = (store: SyncedStore, upTo: number, identity: string) =>
-    change(store, ({ state }, draft) =>
-      draft.change(
-        {
-          cursor: { at: upTo, chain: 'f'.repeat(32) },
-          identity,
-          left: [...state.left, { identity: state.identity, upTo }],
-        },
-        { takeBack: { upTo } },
-      ),
-    )
-
   on(
     'a log that was taken back is read as it is now, by every tab',
     async (store, open) => {

@@ -42,8 +42,31 @@ const work = async (tidemark: typeof import('tidemark')): Promise<void> => {
     () => note('caught up'),
     (error: unknown) => note(`caught up: ${String(error)}`),
   )
+  // A busy machine may need longer than that once it is activated.
+  await projection.caughtUp(position)
   const view = await tidemark.openReadModel(store, definition)
   note(`row: ${JSON.stringify(await view.sum.get('all'))}`)
+}
+
+interface Seen {
+  readonly what: string
+  readonly prerendering: boolean
+  readonly ms: number
+}
+
+/** What may be noted so many ms after the activation, and not before: these are deadlines, and a machine may be busy. */
+const deadlines = [
+  [/^caught up: CaughtUpTimeoutError/, 3_000],
+  [/^phase: stalled/, 5_000],
+] as const
+
+function problems(list: readonly Seen[]): readonly Seen[] {
+  const activated = list.find(({ what }) => what === 'activated')?.ms ?? Infinity
+  return list.filter(
+    ({ what, ms }) =>
+      /error|rejection|stalled|not-running|retrying|faulted/i.test(what) &&
+      !deadlines.some(([deadline, after]) => deadline.test(what) && ms + 1 >= activated + after),
+  )
 }
 
 test('H38: in a prerendered page no deadline passes; it starts as always when it is activated', async ({
@@ -61,12 +84,7 @@ test('H38: in a prerendered page no deadline passes; it starts as always when it
     const [observer, page] = [await browser.newPage(), await browser.newPage()]
     await observer.goto(`${baseURL}/blank.html`)
     await page.goto(`${baseURL}/blank.html`)
-    const seen = () =>
-      observer.evaluate(
-        () => JSON.parse(localStorage.getItem('seen') ?? '[]') as { what: string; prerendering: boolean; ms: number }[],
-      )
-    const problems = (list: Awaited<ReturnType<typeof seen>>) =>
-      list.filter(({ what }) => /error|rejection|stalled|retrying|faulted/i.test(what))
+    const seen = () => observer.evaluate(() => JSON.parse(localStorage.getItem('seen') ?? '[]') as Seen[])
     const url = `/?run=${encodeURIComponent(work.toString())}`
     await page.bringToFront()
     await page.evaluate((url) => {
@@ -75,22 +93,22 @@ test('H38: in a prerendered page no deadline passes; it starts as always when it
       rules.textContent = JSON.stringify({ prerender: [{ source: 'list', urls: [url], eagerness: 'immediate' }] })
       document.head.append(rules)
     }, url)
-    await expect.poll(seen).not.toEqual([])
+    await expect.poll(seen, { timeout: 20_000 }).not.toEqual([])
     expect((await seen())[0], 'the browser must prerender').toMatchObject({ what: 'begin', prerendering: true })
     // Longer than what the page waits for, than the shortest of our deadlines, and than a follower is patient.
     await new Promise((resolve) => setTimeout(resolve, 8_000))
     const before = await seen()
     expect(before.every(({ prerendering }) => prerendering)).toBe(true)
-    expect(problems(before)).toEqual([])
+    expect(problems(before), 'while it is prerendered').toEqual([])
     await page.evaluate((url) => void setTimeout(() => location.assign(url)), url)
     await expect
       .poll(async () => (await seen()).map(({ what }) => what), { timeout: 20_000 })
       .toContain('row: {"id":"all","sum":1}')
     const after = await seen()
     test.info().annotations.push({ type: 'H38', description: JSON.stringify(after) })
-    expect(after.slice(0, before.length)).toEqual(before)
+    expect(after.slice(0, before.length), 'the browser must show the page that it prerendered').toEqual(before)
     expect(after.map(({ what }) => what)).toContain('activated')
-    expect(problems(after)).toEqual([])
+    expect(problems(after), 'after the activation').toEqual([])
   } finally {
     await browser.close()
   }

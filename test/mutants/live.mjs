@@ -732,8 +732,8 @@ export default [
   {
     id: 'status-9',
     file: 'src/running/status-keeper.ts',
-    find: 'return behind && this.#progress.stillFor',
-    replace: 'return this.#progress.stillFor',
+    find: 'return behind && prerendered() === undefined',
+    replace: 'return prerendered() === undefined',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'a quiet log stalls',
   },

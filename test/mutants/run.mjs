@@ -61,7 +61,7 @@ export default [
   {
     id: 'M6',
     file: 'src/projection/machine.ts',
-    find: 'const goal = (this.#run.goal ??= head)',
+    find: 'const goal = (this.#run.goal = Math.min(this.#run.goal ?? head, head))',
     replace: 'const goal = (this.#run.goal = head)',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'a batch chases the head and may never end',

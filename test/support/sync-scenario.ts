@@ -111,12 +111,15 @@ export async function playSync(
   const third = await opened(other)
   const arrives = async (tab: Tab, wanted: string, what: string) =>
     until(tab, (shown) => counts(shown) === wanted, `${what}, ${wanted}`)
+  // Rows show what is pending, too: what a device appended may not be confirmed yet.
+  const settles = async (tab: Tab, wanted: string, what: string) =>
+    until(tab, (shown) => counts(shown) === wanted && shown.pending === 0, `${what}, ${wanted}, and nothing pending`)
 
   // From a tab that does not lead, to another device; and back, to both tabs.
   await second.run('page', append, ['a'])
   await arrives(third, 'a1', 'a row on the other device')
   await third.run('page', append, ['b'])
-  for (const tab of [first, second, third]) await arrives(tab, 'a1 b1', 'a row in every tab')
+  for (const tab of [first, second, third]) await settles(tab, 'a1 b1', 'a row in every tab')
 
   // The server is killed; both work on.
   await server.kill()
@@ -136,12 +139,13 @@ export async function playSync(
   await second.run('page', now, undefined)
   await third.run('page', now, undefined)
   await second.run('page', now, undefined)
-  for (const tab of [first, second, third]) await arrives(tab, 'a3 b2 c1', 'what was done meanwhile')
+  for (const tab of [first, second, third]) await settles(tab, 'a3 b2 c1', 'what was done meanwhile')
 
   // The tab that leads is closed.
   await first.close()
   await second.run('page', append, ['d'])
   await arrives(third, 'a3 b2 c1 d1', 'from the tab that is left')
+  await settles(second, 'a3 b2 c1 d1', 'of its own')
 
   // A tab is closed with something pending, and opened again.
   await server.kill()

@@ -12,6 +12,7 @@ import {
 } from 'tidemark'
 import { defineCommands, SyncRefusedError, tidemark, type AppSyncOptions, type SyncedAppOptions } from 'tidemark/sync'
 import { testSyncServer, type TestSyncServer } from 'tidemark/testing'
+import { heldClock } from '../../support/held-clock.js'
 
 type TodoEvent = { type: 'TodoAdded'; data: { title: string } } | { type: 'TodoDone'; data: null }
 const events = defineEvents<TodoEvent>()
@@ -105,9 +106,11 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
     })
 
     test("until: 'visible' needs no server; what is not confirmed is marked, and the mark goes", async () => {
+      // No time passes, so that no wait ends because it took too long: what is visible is what is shown.
+      const clock = heldClock()
       const server = testSyncServer()
       server.partition('both')
-      const app = appOf(server)
+      const app = appOf(server, { clock })
       const rows = app.todos.items.live()
       const stop = rows.subscribe(() => {})
       await rows.ready()
@@ -117,6 +120,7 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       const executed = await app.execute(commands.addOnce('todo-2', 'Bread'), { until: 'visible' })
       expect(executed).toMatchObject({ type: 'accepted', visible: true })
       expect(rows.getSnapshot().data).toHaveLength(2)
+      clock.release()
       server.partition()
       await app.sync.now()
       await until(() => rows.getSnapshot().pending === undefined, rows.subscribe)

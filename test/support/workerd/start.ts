@@ -28,18 +28,22 @@ export class Workerd {
   }
 
   /** Bundles the worker, and starts it. */
-  static async start(entry = './worker.ts'): Promise<Workerd> {
+  static async start(kind: 'development' | 'production' = 'development'): Promise<Workerd> {
     const running = new Workerd(await mkdtemp(join(tmpdir(), 'tidemark-workerd-')))
     await build({
       configFile: false,
       logLevel: 'silent',
       resolve: { alias },
-      plugins: [readAs('development')],
+      plugins: [readAs(kind)],
       build: {
         outDir: running.folder,
         minify: false,
         target: 'es2022',
-        lib: { entry: fileURLToPath(new URL(entry, import.meta.url)), formats: ['es'], fileName: () => 'worker.mjs' },
+        lib: {
+          entry: fileURLToPath(new URL('./worker.ts', import.meta.url)),
+          formats: ['es'],
+          fileName: () => 'worker.mjs',
+        },
       },
     })
     await running.startAgain()

@@ -23,14 +23,16 @@ export class Log {
   readonly #since = Date.now()
   #skipped = 0
   #alarms = 0
+  #rows = 0
 
   constructor(ctx: DurableContext) {
     this.#ctx = ctx
-    this.#log = durableLog(ctx, {
+    this.#log = durableLog(this.#counting(ctx), {
       session(request) {
         const user = request.headers.get('X-User')
         if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
-        return { author: decodeURIComponent(user) }
+        // As a Worker would that forgot to say who it is.
+        return { author: user === 'forgotten' ? null : decodeURIComponent(user) }
       },
       accept: ({ events }) =>
         events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,
@@ -54,6 +56,35 @@ export class Log {
     return await this.#log.fetch(request)
   }
 
+  /** The same object, and the rows that are written in it are counted as they are billed. */
+  #counting(ctx: DurableContext): DurableContext {
+    const { storage } = ctx
+    const sql = {
+      exec: (query: string, ...bindings: unknown[]) => {
+        const cursor = storage.sql.exec(query, ...bindings)
+        this.#rows += cursor.rowsWritten
+        return cursor
+      },
+      get databaseSize() {
+        return storage.sql.databaseSize
+      },
+    }
+    return {
+      storage: {
+        sql,
+        transactionSync: (work) => storage.transactionSync(work),
+        getAlarm: () => storage.getAlarm(),
+        setAlarm: (time) => storage.setAlarm(time),
+        getBookmarkForTime: (time) => storage.getBookmarkForTime(time),
+        onNextSessionRestoreBookmark: (bookmark) => storage.onNextSessionRestoreBookmark(bookmark),
+      },
+      acceptWebSocket: (socket) => ctx.acceptWebSocket(socket),
+      getWebSockets: () => ctx.getWebSockets(),
+      setWebSocketAutoResponse: (pair) => ctx.setWebSocketAutoResponse(pair),
+      abort: (reason) => ctx.abort(reason),
+    }
+  }
+
   async #control(asked: URLSearchParams): Promise<unknown> {
     const { storage } = this.#ctx
     switch (asked.get('do')) {
@@ -72,11 +103,18 @@ export class Log {
         return {}
       case 'restore':
         return await this.#log.restore(asked.get('to') ?? '')
+      case 'tables':
+        return {
+          tables: storage.sql
+            .exec("select count(*) as n from sqlite_master where name like 'tidemark%'")
+            .toArray()[0]?.['n'],
+        }
       case 'stats':
         return {
           ...(await this.#log.stats()),
           since: this.#since,
           alarms: this.#alarms,
+          rows: this.#rows,
           refusals: storage.sql.exec('select count(*) as n from tidemark_refusals').toArray()[0]?.['n'],
         }
       default:

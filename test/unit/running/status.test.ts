@@ -1,9 +1,11 @@
 // What a projection says of itself, on a virtual clock.
-import { expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, runProjection, startProjection, table, type ProjectionReport } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 import { StatusKeeper } from '../../../src/running/status-keeper.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
+
+afterEach(() => void vi.unstubAllGlobals())
 
 type Event = { type: 'Added'; data: number }
 const events = defineEvents<Event>()
@@ -259,25 +261,58 @@ test('who waits for a leader says why nothing is known of it, until something is
   await store.close()
 })
 
+/** A page that is being prerendered. Returns how to activate it. */
+function prerendering() {
+  const page = Object.assign(new EventTarget(), { prerendering: true })
+  vi.stubGlobal('document', page)
+  return () => {
+    page.prerendering = false
+    page.dispatchEvent(new Event('prerenderingchange'))
+  }
+}
+
 test('H38: nobody stalls while the page is being prerendered; patience begins with its activation', async () => {
   const clock = virtualClock()
+  const activate = prerendering()
   const status = new StatusKeeper(clock, 'p')
+  const behind = { position: 0, epoch: 0, owner: '', paused: false, letters: 0 }
   const look = () => {
-    status.stored({ position: 0, epoch: 0, owner: '', paused: false, letters: 0 }, 1)
-    return status.getSnapshot().phase
+    status.stored(behind, 1)
+    return [status.getSnapshot().phase, status.mayLackRunner(behind, 1)]
   }
-  try {
-    vi.stubGlobal('document', { prerendering: true })
-    look()
-    await clock.advance(60_000)
-    expect(look()).toBe('starting')
-  } finally {
-    vi.unstubAllGlobals()
-  }
+  look()
+  await clock.advance(60_000)
+  expect(look()).toEqual(['starting', false])
+  // The last look was long before that.
+  await clock.advance(60_000)
+  activate()
   await clock.advance(4_999)
-  expect(look()).toBe('starting')
+  expect(look()).toEqual(['starting', false])
   await clock.advance(1)
-  expect(look()).toBe('stalled')
+  expect(look()).toEqual(['stalled', true])
+})
+
+test('H38: a look that began before the activation does not say afterwards that no context runs the projection', async () => {
+  const clock = virtualClock()
+  const activate = prerendering()
+  const store = await storeWith(1)
+  const activated = new Promise<void>((resolve) => document.addEventListener('prerenderingchange', () => resolve()))
+  // What the coordinator is asked, it says once the page is activated: that nothing was held.
+  const coordinator = {
+    ...store.coordinator,
+    tryAcquire: (name: string) => activated.then(() => store.coordinator.tryAcquire(name)),
+    isHeld: () => activated.then(() => false),
+  }
+  const projection = startProjection({ ...store, coordinator } as never, sum(), { clock })
+  const phases: string[] = []
+  projection.status.subscribe(() => phases.push(projection.status.getSnapshot().phase))
+  await clock.advance(5_600)
+  await clock.advance(5_600)
+  activate()
+  await clock.runUntil(projection.caughtUp(1))
+  expect(phases.filter((phase) => phase === 'stalled' || phase === 'not-running')).toEqual([])
+  await clock.runUntil(projection.stop())
+  await store.close()
 })
 
 test('a run that leads is not live before it has seen the head', () => {

@@ -4,7 +4,7 @@ import { equal, ok } from '../assert.js'
 import { commit, ContractClient, event, verdictOf, type AddServerCase } from './contract-client.js'
 
 export function badInputCases(add: AddServerCase): void {
-  for (const part of [wrongBodies, wrongTypes, tooLarge, withinLimits, fidelity]) part(add)
+  for (const part of [wrongBodies, wrongTypes, tooLarge, withinLimits, sizes, fidelity]) part(add)
 }
 
 const right = JSON.stringify(event('right'))
@@ -26,6 +26,22 @@ const noPushes: readonly string[] = [
   '{"commits":[],"cancel":[[]]}',
   '{"commits":[],"cancel":[[""]]}',
   '{"commits":[],"cancel":[[1]]}',
+  `{"commits":[],"cancel":[${JSON.stringify(Array.from({ length: 1001 }, (_, n) => `c${n}`))}]}`,
+]
+
+/** What is no filter. */
+const noFilters: readonly string[] = [
+  '{"streamPattern":""}',
+  '{"streamPattern":"[a"}',
+  '{"streamPattern":"[]"}',
+  '{"streamPattern":"[!]"}',
+  '{"streamPattern":"[b-a]"}',
+  '{"streamPattern":1}',
+  `{"streamPattern":"${'x'.repeat(1001)}"}`,
+  '{"streamPrefix":"a*"}',
+  '{"streamPrefix":null}',
+  `{"streamPrefix":"${'x'.repeat(256)}"}`,
+  '{"types":[1]}',
 ]
 
 /** What cannot be a commit. */
@@ -50,7 +66,7 @@ const noCommits: readonly string[] = [
   `{"events":[${right}],"condition":{"failIfEventsMatch":{"types":"A"},"after":null}}`,
   `{"events":[${right}],"condition":{"failIfEventsMatch":{"type":"A"},"after":null}}`,
   `{"events":[${right}],"condition":{"failIfEventsMatch":{"streamPrefix":"a","streamPattern":"a"},"after":null}}`,
-  `{"events":[${right}],"condition":{"failIfEventsMatch":{"streamPattern":"[a"},"after":null}}`,
+  ...noFilters.map((filter) => `{"events":[${right}],"condition":{"failIfEventsMatch":${filter},"after":null}}`),
   `{"events":[${right}],"condition":{"failIfEventsMatch":{},"after":1}}`,
   `{"events":[${right}],"condition":{"failIfEventsMatch":{},"after":null,"except":{}}}`,
   `{"events":[${right}],"condition":{"failIfEventsMatch":{},"after":null,"more":1}}`,
@@ -80,6 +96,9 @@ const noEvents: readonly string[] = [
   '"time":1.5',
   '"time":null',
   '"time":1e300',
+  '"time":9007199254740992',
+  '"time":-9007199254740992',
+  '"schema":9007199254740992',
   '"schema":0',
   '"schema":1.5',
   '"schema":"1"',
@@ -263,6 +282,23 @@ function withinLimits(add: AddServerCase): void {
   })
 }
 
+function sizes(add: AddServerCase): void {
+  add('sizes are those of the values, not of how they are written', async (subject) => {
+    const anna = new ContractClient(subject)
+    const { eventBytes, commitBytes } = leastLimits
+    const characters = eventBytes - 4
+    const space = ' '.repeat(commitBytes)
+    const data = `["${'\\u0061'.repeat(characters)}"]`
+    const body = `{"commits":[{${space}"events":[{"stream":"s","type":"A","id":"x","time":1,"data":${data}}]}]}`
+    equal(await anna.pushAll(body), [{ id: 'x', accepted: 1 }], 'white space, and escapes that are not needed')
+    const { limits } = await anna.info()
+    // Each takes two characters where it is needed.
+    const quotes = '\\"'.repeat(limits.eventBytes / 2)
+    const large = `{"commits":[{"events":[{"stream":"s","type":"A","id":"y","time":1,"data":"${quotes}"}]}]}`
+    equal((await anna.pushAll(large)).map(verdictOf), ['too-large'], 'escapes that are needed')
+  })
+}
+
 function fidelity(add: AddServerCase): void {
   add('what is stored is what was pushed, one line an event', async (subject) => {
     const anna = new ContractClient(subject)
@@ -314,9 +350,38 @@ function fidelity(add: AddServerCase): void {
       )
   })
 
+  add('a number may be written in any way', async (subject) => {
+    const anna = new ContractClient(subject)
+    const written = '"time":1.0e3,"schema":2.0,"data":[1.0,10e-1,-0.0,0.1e1]'
+    const body = `{"commits":[{"events":[{"stream":"s","type":"A","id":"x",${written}}]}]}`
+    equal(await anna.pushAll(body), [{ id: 'x', accepted: 1 }], 'the answer')
+    const [stored] = await anna.all()
+    equal([stored?.['time'], stored?.['schema']], [1000, 2], 'time and schema')
+    const data = stored?.['data'] as readonly number[]
+    ok(Math.abs(data[2] as number) === 0 && data.filter((each) => each === 1).length === 3, 'the same numbers')
+    equal(await anna.pushAll(body), [{ id: 'x', accepted: 1 }], 'the same again')
+  })
+
+  add('a member that is there twice is refused with the push, or the last one counts', async (subject) => {
+    const anna = new ContractClient(subject)
+    const bodies = [
+      '{"commits":[{"events":[{"stream":"s","type":"A","id":"x","time":1,"data":1,"data":2}]}]}',
+      '{"commits":[{"events":[{"stream":"s","type":"A","id":"y","time":1,"data":{"a":1,"a":2}}]}]}',
+      '{"commits":[],"commits":[{"events":[{"stream":"s","type":"A","id":"z","time":1,"data":2}]}]}',
+    ]
+    for (const body of bodies) {
+      const { response, json } = await anna.pushing(body)
+      if (response.status === 200) {
+        equal(verdictOf((json.answers as never[])[0]), 'accepted', body)
+        const { data } = (await anna.all()).at(-1) ?? {}
+        ok(data === 2 || (data as { a?: unknown }).a === 2, `the last one to count in ${body}`)
+      } else ok([400, 422].includes(response.status), `a status that refuses it, not ${response.status}`)
+    }
+  })
+
   add('times may be any', async (subject) => {
     const anna = new ContractClient(subject)
-    const times = [0, -1, 1, 8.64e15, -8.64e15, Number.MAX_SAFE_INTEGER]
+    const times = [0, -1, 1, 8.64e15, -8.64e15, Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER]
     await anna.push({ events: times.map((time) => event(`t${time}`, { time })) })
     equal(
       (await anna.all()).map(({ time }) => time),

@@ -165,6 +165,37 @@ function comparing(add: AddServerCase): void {
 }
 
 function waking(add: AddServerCase): void {
+  add('ticket: a secret for a session, another one each time; 404 where there are no WebSockets', async (subject) => {
+    const anna = new ContractClient(subject)
+    const ask = (set: Record<string, string | null> = {}) =>
+      anna.send('ticket', { method: 'POST', body: '{}', set: { ...json, ...set } })
+    const response = await ask({ [names.log]: await anna.log() })
+    const first = (await response.json()) as Record<string, unknown>
+    if (response.status === 404) return
+    equal([response.status, typeOf(response)], [200, 'application/json'], 'status and type')
+    ok(/no-store/.test(response.headers.get('Cache-Control') ?? ''), 'a response that is not stored')
+    const { ticket, seconds } = first
+    ok(typeof ticket === 'string' && /^.{1,255}$/s.test(ticket), 'a ticket')
+    ok(typeof seconds === 'number' && seconds > 0 && seconds <= 300, 'seconds')
+    ok(((await (await ask()).json()) as { ticket: unknown }).ticket !== ticket, 'another ticket')
+    const other = await ask({ [names.author]: 'bert' })
+    equal(
+      [other.status, await other.text().then((text) => text.includes('ticket":'))],
+      [409, false],
+      'of another author',
+    )
+    const unversioned = await ask({ [names.version]: null })
+    equal(unversioned.status, 400, 'the status without a version')
+    await unversioned.text()
+    if (subject.unknown === undefined) return
+    const stranger = new ContractClient({ ...subject, headers: () => subject.unknown ?? {} })
+    equal(
+      (await stranger.problem('ticket', { method: 'POST', body: '{}', set: json })).status,
+      401,
+      'of an unknown session',
+    )
+  })
+
   add('wake: the head at the beginning and when it has moved, at most 20 times a second', async (subject) => {
     const anna = new ContractClient(subject)
     await anna.push(commit('x'))

@@ -1,0 +1,151 @@
+/**
+ * Decisions about one log in this process: what waits while one transaction is under way is decided in the next one, all
+ * of it, each with a result of its own. The row of the log is locked meanwhile, for other processes.
+ */
+import { StorageBusyError, StorageFailedError } from '../errors.js'
+import { randomId } from '../events/identifier.js'
+import { say } from '../messages.js'
+import type { LogDecision } from '../server/log-store.js'
+import { DecisionGroup } from './log-decision.js'
+import { logRow, type LogRow, type LogTables } from './log-tables.js'
+import type { Database, Sql, Transaction } from './sql-database.js'
+
+interface Waiting {
+  readonly work: (log: LogDecision) => Promise<unknown>
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  /** Begins the log if it is not there. */
+  readonly create: (sql: Sql) => Promise<void>
+}
+
+/** A decision that has ended, and what its caller receives when the group is stored. */
+interface Ended {
+  readonly waiting: Waiting
+  readonly settle: () => void
+}
+
+/** Of one transaction, so that none holds the lock for long: decisions, and characters of what they add. */
+const mostTogether = { decisions: 500, characters: 8 << 20 }
+
+export class LogQueue {
+  readonly #database: Database
+  readonly #tables: LogTables
+  readonly #onMoved: (head: number) => void
+  readonly #onIdle: () => void
+  readonly #waiting: Waiting[] = []
+  #running: Promise<void> | undefined
+
+  constructor(database: Database, tables: LogTables, onMoved: (head: number) => void, onIdle: () => void) {
+    this.#database = database
+    this.#tables = tables
+    this.#onMoved = onMoved
+    this.#onIdle = onIdle
+  }
+
+  decide<T>(work: (log: LogDecision) => Promise<T>, create: (sql: Sql) => Promise<void>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({ work, resolve: resolve as (value: unknown) => void, reject, create })
+      this.#running ??= this.#run()
+    })
+  }
+
+  /** Resolves when everything that was asked for until now has ended. */
+  async settled(): Promise<void> {
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    // Those of the same turn go together.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) await this.#runGroup()
+    this.#running = undefined
+    this.#onIdle()
+  }
+
+  async #runGroup(): Promise<void> {
+    const ended: Ended[] = []
+    try {
+      const head = this.#database.isEmbedded ? await this.#embedded(ended) : await this.#locked(ended)
+      for (const { settle } of ended) settle()
+      if (head !== undefined) this.#onMoved(head)
+    } catch (error) {
+      // None of it is stored, or that is not known. If nothing was decided, it is the error of the first one.
+      const [first] = ended.length === 0 ? this.#waiting.splice(0, 1) : []
+      for (const { reject } of [...ended.map(({ waiting }) => waiting), ...(first === undefined ? [] : [first])])
+        reject(error)
+    }
+  }
+
+  /** Returns the head if it has moved. */
+  async #locked(ended: Ended[]): Promise<number | undefined> {
+    const { transaction, row } = await this.#begin()
+    try {
+      const group = await this.#decide(transaction, await this.#inEpoch(transaction, row), ended)
+      // What only looked is true already, even if the connection is lost now.
+      if (group.added.isEmpty && !row.isOther) await transaction.rollback()
+      else await transaction.commit()
+      return group.head > row.head ? group.head : undefined
+    } catch (error) {
+      await transaction.rollback()
+      throw error
+    }
+  }
+
+  async #begin(): Promise<{ readonly transaction: Transaction; readonly row: LogRow }> {
+    for (;;) {
+      const transaction = await this.#database.begin(this.#tables.lockText)
+      const row = logRow(transaction.first)
+      if (row !== undefined) return { transaction, row }
+      // On its own: others that ask for the log meanwhile would wait for this decision.
+      await transaction.rollback()
+      await this.#waiting[0]?.create(this.#database)
+    }
+  }
+
+  /** Without a transaction that stays open, since PGlite has one connection for all. No other process is there. */
+  async #embedded(ended: Ended[]): Promise<number | undefined> {
+    const sql = this.#database
+    let row = await this.#tables.row(sql)
+    while (row === undefined) {
+      await this.#waiting[0]?.create(sql)
+      row = await this.#tables.row(sql)
+    }
+    const group = await this.#decide(sql, await this.#inEpoch(sql, row), ended)
+    return group.head > row.head ? group.head : undefined
+  }
+
+  async #inEpoch(sql: Sql, row: LogRow): Promise<LogRow> {
+    if (!row.isOther) return row
+    await this.#tables.renew(sql, row.epoch, randomId())
+    return (await this.#tables.row(sql)) ?? row
+  }
+
+  /** Runs what waits, and stores what it added. */
+  async #decide(sql: Sql, row: LogRow, ended: Ended[]): Promise<DecisionGroup> {
+    const group = new DecisionGroup(sql, this.#tables, row)
+    while (ended.length < mostTogether.decisions && group.characters < mostTogether.characters) {
+      const waiting = this.#waiting.shift()
+      if (waiting === undefined) break
+      const { work, resolve, reject } = waiting
+      // Known to the caller before anything can fail.
+      let settle = () => {}
+      ended.push({ waiting, settle: () => settle() })
+      await group.run(work).then(
+        (value) => (settle = () => resolve(value)),
+        (error: unknown) => (settle = () => reject(error)),
+      )
+      if (group.failure !== undefined) throw group.failure
+    }
+    if (!group.added.isEmpty && !(await this.#tables.store(sql, row, group.added)))
+      throw new StorageBusyError(say`The log was changed by another process at the same time.`, {
+        outcome: 'not-written',
+      })
+    return group
+  }
+}
+
+/** The error of a decision that cannot begin. */
+export const noSuchLog = (name: string, schema: string): StorageFailedError =>
+  new StorageFailedError(say`There is no log '${name}' in the schema '${schema}', and create is false.`, {
+    outcome: 'not-written',
+  })

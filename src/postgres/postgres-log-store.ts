@@ -1,0 +1,162 @@
+/** `openPostgresLogStore`: the log of a server in PostgreSQL, for any number of processes. */
+import { ClosedError, InvalidArgumentError } from '../errors.js'
+import { randomId } from '../events/identifier.js'
+import { say } from '../messages.js'
+import { onlyKnown, wholeNumber } from '../platform/arguments.js'
+import type { LogDecision, LoggedCommit, LogStore } from '../server/log-store.js'
+import { chainStart } from '../wire/protocol.js'
+import { hubOf, theLog, type Hub } from './hub.js'
+import { noSuchLog } from './log-queue.js'
+import { LogTables, type LogRow } from './log-tables.js'
+import { checkedSchema } from './postgres-schema.js'
+import type { SqlPool } from './sql-client.js'
+import type { Sql } from './sql-database.js'
+
+/** Options of {@link openPostgresLogStore}. */
+export interface PostgresLogStoreOptions {
+  /** Connections to the server that takes writes: a `Pool` of `pg`, or PGlite. */
+  readonly pool: SqlPool
+  /** The name of the log: 1 to 100 of the characters `A` to `Z`, `a` to `z`, `0` to `9`, `.`, `_` and `-`. Devices do not see it. */
+  readonly log: string
+  /** Where `migratePostgres` made the tables. @default 'tidemark' */
+  readonly schema?: string
+  /**
+   * What happens if there is no log of this name: `true` begins one when it is first used; `false` rejects, so that a
+   * name that a request brings makes none.
+   *
+   * @default true
+   */
+  readonly create?: boolean
+  /**
+   * The id that devices know the log by, if it is begun here; a log that is there keeps its own. Give the id of a log
+   * that moves here from another engine. As many characters as the name. @default a random one
+   */
+  readonly id?: string
+}
+
+/** A {@link LogStore} in PostgreSQL. */
+export interface PostgresLogStore extends LogStore {
+  /**
+   * Begins a new epoch. Call it after a restore that the store does not notice by itself. It notices that the server was
+   * started again or is another one, and that the tables come from a dump.
+   */
+  renewEpoch(): Promise<void>
+}
+
+/**
+ * The log of a server in PostgreSQL. Opening asks nothing of the database, so a handler may open the log of each request.
+ * Any number of processes may have a log open: its row is locked while something is decided, so positions have no holes
+ * and become visible in their order. Decisions that wait in one process share a transaction.
+ *
+ * `subscribe` takes one connection of the pool for as long as there is a listener, for all logs of a schema. Close stores
+ * before the pool ends.
+ *
+ * @example
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL })
+ * await migratePostgres(pool)
+ * const log = serverLog(openPostgresLogStore({ pool, log: 'shop-7' }))
+ * @throws InvalidArgumentError for a name that cannot be one, and for what is no pool
+ */
+export function openPostgresLogStore(options: PostgresLogStoreOptions): PostgresLogStore {
+  onlyKnown(options, ['pool', 'log', 'schema', 'create', 'id'])
+  const { pool, log, create = true, id } = options
+  assertName(log, 'log')
+  if (id !== undefined) assertName(id, 'id')
+  return new OpenPostgresLog(hubOf(pool, checkedSchema(options.schema)), log, create, id ?? randomId())
+}
+
+function assertName(name: unknown, argument: string): void {
+  if (typeof name !== 'string' || !/^[\w.-]{1,100}$/.test(name))
+    throw new InvalidArgumentError(argument, say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
+}
+
+class OpenPostgresLog implements PostgresLogStore {
+  readonly #hub: Hub
+  readonly #name: string
+  readonly #mayCreate: boolean
+  readonly #id: string
+  readonly #tables: LogTables
+  readonly #subscriptions = new Set<() => void>()
+  #isClosed = false
+
+  constructor(hub: Hub, name: string, mayCreate: boolean, id: string) {
+    this.#hub = hub
+    this.#name = name
+    this.#mayCreate = mayCreate
+    this.#id = id
+    this.#tables = new LogTables(hub.schema, name)
+  }
+
+  async identity(): Promise<{ readonly log: string; readonly epoch: string }> {
+    const { log, epoch } = await this.#row()
+    return { log, epoch }
+  }
+
+  async head(): Promise<number> {
+    return (await this.#row()).head
+  }
+
+  async chainAt(position: number): Promise<string | undefined> {
+    await this.#ready()
+    const at = wholeNumber(position, 'position')
+    return at === 0 ? chainStart : this.#tables.chainAt(this.#hub.database, at)
+  }
+
+  async read(after: number, limit: number): Promise<readonly LoggedCommit[]> {
+    await this.#ready()
+    return this.#tables.read(this.#hub.database, wholeNumber(after, 'after'), wholeNumber(limit, 'limit', 1))
+  }
+
+  async decide<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
+    this.#assertOpen()
+    return this.#hub.decide(this.#name, work, (sql) => this.#create(sql))
+  }
+
+  subscribe(listener: (head: number) => void): () => void {
+    this.#assertOpen()
+    const remove = this.#hub.subscribe(this.#name, listener)
+    const end = () => {
+      this.#subscriptions.delete(end)
+      remove()
+    }
+    this.#subscriptions.add(end)
+    return end
+  }
+
+  async renewEpoch(): Promise<void> {
+    const { epoch } = await this.#row()
+    await this.#tables.renew(this.#hub.database, epoch, randomId())
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const end of this.#subscriptions) end()
+    await this.#hub.settled(this.#name)
+  }
+
+  /** The row of the log, begun if need be, in the epoch of this server. */
+  async #row(): Promise<LogRow> {
+    await this.#ready()
+    const { database } = this.#hub
+    for (;;) {
+      const row = await this.#tables.row(database)
+      if (row?.isOther === false) return row
+      if (row === undefined) await this.#create(database)
+      else await this.#tables.renew(database, row.epoch, randomId())
+    }
+  }
+
+  async #create(sql: Sql): Promise<void> {
+    if (!this.#mayCreate) throw noSuchLog(this.#name, this.#hub.schema)
+    await this.#tables.create(sql, this.#id, randomId())
+  }
+
+  #ready(): Promise<void> {
+    this.#assertOpen()
+    return this.#hub.ready()
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new ClosedError(theLog(this.#name))
+  }
+}
