@@ -11,7 +11,9 @@ import { sameUpTo } from './overlay/in-rows.js'
 
 /** What following needs of a synced store. */
 export interface FollowParts<E extends EventShape> {
-  readonly keeper: Pick<OutboxKeeper, 'fresh' | 'subscribe'>
+  readonly outbox: Pick<OutboxKeeper, 'fresh'>
+  /** Calls back when the log or the outbox may be another one. Returns how to stop that. */
+  onChange(listener: () => void): () => void
   readonly readPage: ReadPage<E>
   readonly tap: Tap
   readonly clock: Clock
@@ -26,12 +28,12 @@ export interface FollowParts<E extends EventShape> {
  */
 export function followLog<E extends EventShape>(
   options: FollowOptions<E>,
-  { keeper, readPage, tap, clock, closing }: FollowParts<E>,
+  { outbox, onChange, readPage, tap, clock, closing }: FollowParts<E>,
 ): AsyncIterableIterator<RecordedEvent<E>, undefined> {
   /** Of the log that the last page is of. */
   let identity: string | undefined
   const startOf = async (after: number): Promise<number> => {
-    const { state } = await keeper.fresh()
+    const { state } = await outbox.fresh()
     const start = identity === undefined ? after : Math.min(after, sameUpTo(state, identity))
     identity = state.identity
     return start
@@ -45,6 +47,6 @@ export function followLog<E extends EventShape>(
     return toldPage(tap, () => readPage({ ...request, after: start }, how))
   }
   // Not by its head, which may be behind the one that is known.
-  const watch = { follow: (listener: () => void) => keeper.subscribe(() => listener()) }
+  const watch = { follow: (listener: () => void) => onChange(() => listener()) }
   return follow<E>(page, options, { clock, watch, closing })
 }

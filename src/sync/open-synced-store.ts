@@ -236,7 +236,7 @@ function syncedStore<E extends EventShape>(
   const { readStream, follow, readPage } = store
   const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
   const { assertOpen, tap } = storeInternals(store)
-  const { clock, closed, outbox: keeper } = sync
+  const { clock, closed, outbox, onChange } = sync
   const more = {
     [syncParts]: { ...sync, assertOpen } satisfies SyncParts,
     append(...given: readonly unknown[]) {
@@ -255,7 +255,7 @@ function syncedStore<E extends EventShape>(
     follow(options: FollowOptions<E> = {}) {
       // Checks them, and begins nothing.
       follow(options)
-      return followLog<E>(options, { keeper, readPage, tap, clock, closing: closed })
+      return followLog<E>(options, { outbox, onChange, readPage, tap, clock, closing: closed })
     },
     async outbox() {
       assertOpen()

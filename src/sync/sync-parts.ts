@@ -29,7 +29,7 @@ export interface SyncParts {
   readonly name: string
   readonly storage: SyncStorage & Pick<DeviceStorage, 'facts'>
   /** The same, for what this device adds itself. */
-  readonly outbox: Pick<OutboxKeeper, 'fresh' | 'facts' | 'change' | 'indexOf' | 'subscribe'>
+  readonly outbox: Pick<OutboxKeeper, 'fresh' | 'facts' | 'change' | 'indexOf'>
   /** Appends of this instance wait for it. */
   holdAppends(until: () => Promise<unknown>): void
   readonly remote: RemoteOptions
