@@ -2,7 +2,8 @@
 import type { RecordedEvent } from '../../events/event.js'
 import type { EventFilter } from '../../log/event-store.js'
 import { finishPage, type Decoding, type ReadPage } from '../../log/pages.js'
-import type { EventText, StoredEvent } from '../../log/record/record-text.js'
+import type { EventText } from '../../log/record/record-text.js'
+import { storedOf } from '../stored-of.js'
 import type { OwnApplied } from './laying.js'
 
 /** What own events are read with. */
@@ -112,7 +113,7 @@ export async function pendingEvents(
       for (const place of part) events.push({ event: plainOf(place, versions), commit: place.commit })
       continue
     }
-    const found = part.map(storedOf)
+    const found = part.map(({ text, position, nth }) => storedOf(text, nth, position))
     const page = await finishPage({ found, broken: new Map() }, 0, 0, decoding, { unreadable: 'collect' })
     const broken = new Map(page.unreadable?.map((error) => [error.position, error]))
     for (const [at, decoded] of page.events.entries()) {
@@ -144,20 +145,5 @@ function plainOf({ text, position, nth }: PendingPlace, versions: Versions): Rec
     id,
     time,
     pending: true,
-  }
-}
-
-const storedOf = ({ text, position, nth }: PendingPlace): StoredEvent => {
-  const { type, stream, id, time, schema, data, meta } = text
-  return {
-    type,
-    data: JSON.parse(data) as unknown,
-    ...(meta !== undefined && { meta: JSON.parse(meta) as unknown }),
-    stream,
-    version: nth,
-    position,
-    id,
-    time,
-    ...(schema !== 1 && { schema }),
   }
 }
