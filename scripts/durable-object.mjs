@@ -28,6 +28,7 @@ async function measure() {
   try {
     console.log(`load ${loadavg()[0]?.toFixed(1)}\n`)
     await pushes(running, createId)
+    await device(running, loader)
     await pulls(running, createId)
     await tellings(running, createId, RawSocket)
   } finally {
@@ -64,13 +65,15 @@ function logOf(running) {
 }
 
 /** Events of some 240 bytes as they are pulled. Those of a commit are in one stream, and were made in the same millisecond. */
-const start = Date.now()
+/** Of the last commit: each was made in a millisecond of its own. */
+let time = Date.now()
 
 function eventsOf(n, commit, createId) {
+  time += 1
   return Array.from({ length: n }, (_, index) => ({
     stream: `cart-${commit % 100}`,
     type: 'ItemAdded',
-    id: createId(start + commit),
+    id: createId(time),
     time: Date.now(),
     data: { sku: `sku-${index}`, amount: index, note: 'a text of about forty characters, or so' },
   }))
@@ -117,6 +120,35 @@ async function pushes(running, createId) {
     const name = `${commits * events} events, ${events} a commit, ${together === 1 ? 'each alone' : `${together} a request`}`
     console.log(`| ${name} | ${shown.join(' | ')} |`)
   }
+}
+
+/** A device with a store in memory that was offline for a long time: its own work counts, too. */
+async function device(running, loader) {
+  const { openSyncedStore } = await loader.ssrLoadModule('/src/memory/index.ts')
+  const { startSync } = await loader.ssrLoadModule('/src/sync/index.ts')
+  const { defineEvents } = await loader.ssrLoadModule('/src/index.ts')
+  const { url } = logOf(running)
+  const headers = () => ({ 'X-User': 'anna' })
+  const store = await openSyncedStore({ name: 'offline', url, headers, events: defineEvents() })
+  for (let commit = 0; commit < 2000; commit += 1)
+    await store.append(
+      `cart-${commit % 100}`,
+      Array.from({ length: 5 }, (_, index) => ({ type: 'ItemAdded', data: { sku: `sku-${index}`, amount: index } })),
+    )
+  const at = performance.now()
+  const sync = startSync(store)
+  await new Promise((resolve) => {
+    const look = () => {
+      const { cursor, pending } = sync.status.getSnapshot()
+      if (cursor === 10_000 && pending === 0) resolve()
+    }
+    sync.status.subscribe(look)
+    look()
+  })
+  const seconds = (performance.now() - at) / 1000
+  await sync.stop()
+  await store.close()
+  console.log(`\na device with 10,000 pending events, 5 a commit: all sent and pulled in ${seconds.toFixed(2)} s`)
 }
 
 async function pulls(running, createId) {

@@ -76,6 +76,8 @@ export interface Sizes {
   readonly pulled: number
   /** The same for a longer log, which takes two page loads; 0 leaves that out. */
   readonly pulledAtOnce: number
+  /** Commits of a local store that is adopted; 0: not measured. */
+  readonly adopted: number
   /** Rows of a run that are each waited for on another device. */
   readonly remoteWaits: number
   /** Events that a device sends after it was offline. */

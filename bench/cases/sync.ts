@@ -1,6 +1,6 @@
 /** Devices that share the log of a server on this machine. */
-import { deleteEventStore } from 'tidemark'
-import { openSyncedStore, startSync } from 'tidemark/sync'
+import { deleteEventStore, exportEvents, importEvents, openEventStore } from 'tidemark'
+import { adoptStore, openSyncedStore, startSync } from 'tidemark/sync'
 import { deleteDatabase } from '../raw/database.js'
 import { outboxByHand, pullByHand } from '../raw/sync.js'
 import { timed, type Case, type Contender, type Run, type Sizes } from './case.js'
@@ -18,12 +18,13 @@ const customer = 'customer-0'
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 let runs = 0
 
-export function syncCases(other: OtherDevice, { pulled, pulledAtOnce, remoteWaits, drained }: Sizes): Case[] {
+export function syncCases(other: OtherDevice, { pulled, pulledAtOnce, remoteWaits, drained, adopted }: Sizes): Case[] {
   return [
     rowThereCase(other, remoteWaits),
     pullCase(pulled),
     ...(pulledAtOnce === 0 ? [] : [resumedCase(other, pulledAtOnce)]),
     pushCase(drained),
+    ...(adopted === 0 ? [] : [adoptCase(adopted)]),
   ]
 }
 
@@ -185,6 +186,48 @@ function pushCase(count: number): Case {
           return run
         },
       },
+    ],
+  }
+}
+
+/** A local store of commits of one event each becomes a synced one. */
+function adoptCase(count: number): Case {
+  const lines: string[] = []
+  const contender = (name: string, url: (log: string) => string, confirmed: number): Contender => ({
+    name,
+    async run() {
+      const log = `adopted-${(runs += 1)}`
+      const local = await openEventStore({ name: `${log}-local`, events, durability: 'relaxed' })
+      await importEvents(local, lines)
+      const synced = await openSyncedStore({ name: log, url: url(log), events, durability: 'relaxed' })
+      const sync = startSync(synced)
+      const run = await watched(() =>
+        timed(count, async () => {
+          const result = await adoptStore(local, synced)
+          if (result.confirmed !== confirmed || result.pending !== count - confirmed)
+            throw new Error(`Adopted ${JSON.stringify(result)}`)
+        }),
+      )
+      await sync.stop()
+      await local.close()
+      await synced.close()
+      await deleteEventStore(local.name)
+      await deleteEventStore(log)
+      return run
+    },
+  })
+  return {
+    name: `sync: a local store of ${count.toLocaleString('en')} commits is adopted`,
+    async setUp() {
+      const store = await openEventStore({ name: 'adopted-local', events, durability: 'relaxed' })
+      for (const { stream, type, data } of deposits(count)) await store.append(stream, { type, data })
+      for await (const line of exportEvents(store)) lines.push(line)
+      await store.close()
+      await deleteEventStore(store.name)
+    },
+    contenders: [
+      contender('tidemark, the log of the server is empty', (log) => `${location.origin}/logs/${log}`, count),
+      contender('tidemark, no server: through the outbox', () => `${location.origin}/nowhere`, 0),
     ],
   }
 }

@@ -14,6 +14,7 @@ const quick = {
   throttle: 1,
   pulled: 100_000,
   pulledAtOnce: 0,
+  adopted: 0,
   remoteWaits: 30,
   drained: 10_000,
   pending: 20_000,
@@ -26,6 +27,7 @@ const full = {
   scale: [10_000, 100_000, 1_000_000],
   throttle: 4,
   pulledAtOnce: 1_000_000,
+  adopted: 20_000,
   compaction: true,
 }
 

@@ -1,6 +1,9 @@
 import { defineConfig, type Plugin } from 'vite'
 import react from '@vitejs/plugin-react'
 
+/** Another server, such as that of ../server-durable-object: `SERVER=http://127.0.0.1:8787 npm run dev`. */
+const { SERVER } = process.env
+
 /**
  * A sync server for `npm run dev`, at the same address, in memory: it forgets everything when it ends. One that keeps it in a
  * file: `openFileLogStore` of `tidemark/file` in the place of `memoryLogStore`.
@@ -37,6 +40,7 @@ function syncServer(): Plugin {
 export default defineConfig({
   // For ../shared, which has no packages of its own.
   resolve: { dedupe: ['tidemark'] },
-  plugins: [react(), syncServer()],
+  plugins: [react(), SERVER === undefined && syncServer()],
+  server: { proxy: SERVER === undefined ? {} : { '/logs': { target: SERVER, ws: true } } },
   build: { target: 'es2022' },
 })

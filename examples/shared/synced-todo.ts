@@ -16,6 +16,7 @@ export const app = tidemark({
   sync: {
     url: new URL('/logs/home', location.href).href,
     headers: () => ({ authorization: `Bearer ${user()}` }),
+    wake: import.meta.env?.VITE_WAKE === 'websocket' ? 'websocket' : 'events',
   },
   hot: import.meta.hot,
 })

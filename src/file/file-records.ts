@@ -109,16 +109,17 @@ export function* recordsOf(text: Buffer, base: number): Generator<FileRecord> {
   }
 }
 
-/** A commit as its bytes say, which begin where its record does. */
+/** A commit as its bytes say, which are those of its record: read as one text, as pages are made of many of them. */
 export function commitIn(bytes: Buffer): LoggedCommit {
-  const end = endOfLine(bytes, 0)
-  const head = JSON.parse(bytes.toString('utf8', 1, end - 1)) as CommitHead
-  const { events } = commitOf(bytes, 0, end, head, 0)
-  return {
-    author: head.author,
-    chain: head.chain,
-    events: events.map(({ at, length }, index) => eventIn(bytes.subarray(at, at + length), head.at + index)),
+  const lines = bytes.toString('utf8').split('\n')
+  const { author, chain, at, n } = JSON.parse((lines[0] as string).slice(1)) as CommitHead
+  if (lines.length !== 2 * n + 2) throw new Error(say`A record has no end.`)
+  const events: LoggedEvent[] = []
+  for (let index = 0; index < n; index += 1) {
+    const [id, stream, type, version] = JSON.parse((lines[2 * index + 1] as string).slice(1)) as EventHead
+    events.push({ position: at + index, id, stream, type, version, line: lines[2 * index + 2] as string })
   }
+  return { author, chain, events }
 }
 
 /** Its chain alone, for which the bytes of its first line are enough. */
@@ -129,6 +130,8 @@ export function eventIn(bytes: Buffer, position: number): LoggedEvent {
   const end = endOfLine(bytes, 0)
   return { position, ...eventHead(bytes, 0, end), line: bytes.toString('utf8', end, bytes.length - 1) }
 }
+
+type EventHead = [id: string, stream: string, type: string, version: number]
 
 interface CommitHead {
   readonly at: number
@@ -160,12 +163,7 @@ function commitOf(text: Buffer, begin: number, from: number, head: CommitHead, b
 }
 
 function eventHead(text: Buffer, at: number, end: number): Pick<EventPlace, 'id' | 'stream' | 'type' | 'version'> {
-  const [id, stream, type, version] = JSON.parse(text.toString('utf8', at + 1, end - 1)) as [
-    string,
-    string,
-    string,
-    number,
-  ]
+  const [id, stream, type, version] = JSON.parse(text.toString('utf8', at + 1, end - 1)) as EventHead
   return { id, stream, type, version }
 }
 

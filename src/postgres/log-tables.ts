@@ -117,7 +117,10 @@ export class LogTables {
     )
   }
 
-  /** All that a decision wants to know, by one statement. */
+  /**
+   * All that a decision wants to know, by one statement. Each row is looked up on its own (`lateral … limit`), so that no
+   * plan reads a whole table, whatever the statistics say of it.
+   */
   async look(sql: Sql, { id }: LogRow, { ids, streams, verdicts }: Question): Promise<Reply> {
     const own = this.#own
     const rows = await sql.query(
@@ -130,10 +133,13 @@ export class LogTables {
        )
        select kind, stream as key, at, null as text from hit where kind = 2
        union all
-       select 3, null, at, events from ${own}.commits where log = $1 and at in (select at from hit)
+       select 3, null, found.at, found.events from (select distinct at from hit) as hits cross join lateral
+         (select c.at, c.events from ${own}.commits c where c.log = $1 and c.at = hits.at limit 1) as found
        union all
-       select 4, author_key || '/' || id_key, null, verdict from unnest($4::uuid[], $5::uuid[]) as asked(author, id)
-       join ${own}.refusals on log = $1 and author_key = asked.author and id_key = asked.id`,
+       select 4, asked.author || '/' || asked.id, null, found.verdict
+       from unnest($4::uuid[], $5::uuid[]) as asked(author, id) cross join lateral
+         (select r.verdict from ${own}.refusals r
+          where r.log = $1 and r.id_key = asked.id and r.author_key = asked.author limit 1) as found`,
       [
         id,
         unique(ids.map(idKey)),
@@ -190,6 +196,7 @@ export class LogTables {
         kept.map(([, { id }]) => toSqlText(id)),
         kept.map(([, { verdict }]) => JSON.stringify(verdict)),
       ],
+      'unknown',
     )
     return rows.length === 1
   }

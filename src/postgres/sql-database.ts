@@ -1,5 +1,5 @@
 /** A pool or PGlite as the rest of this folder uses it: one way to ask, to run a transaction, and to listen. */
-import { InvalidArgumentError } from '../errors.js'
+import { InvalidArgumentError, type WriteOutcome } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { failedQuery, isConnectionLost } from './postgres-errors.js'
@@ -7,7 +7,11 @@ import { isEmbedded, isPool, type PgClient, type SqlPool, type SqlQueries, type 
 
 /** Statements of one transaction, or of none. Errors are those of tidemark. */
 export interface Sql {
-  query(text: string, values?: readonly unknown[]): Promise<readonly SqlRow[]>
+  /**
+   * @param outcome what is known if the connection is lost meanwhile: `'unknown'` for what writes. Within a transaction that
+   *   was not committed, nothing is written in any case.
+   */
+  query(text: string, values?: readonly unknown[], outcome?: WriteOutcome): Promise<readonly SqlRow[]>
 }
 
 /** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
@@ -33,14 +37,18 @@ export class Database implements Sql {
   }
 
   /** One statement, which is a transaction of its own. */
-  async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+  async query(
+    text: string,
+    values: readonly unknown[] = [],
+    outcome: WriteOutcome = 'not-written',
+  ): Promise<readonly SqlRow[]> {
     // Not through the query of the pool: what does not return has to be given up, with its connection.
     const pool = this.#pool
-    if (isEmbedded(pool)) return asked(pool, text, values)
+    if (isEmbedded(pool)) return asked(pool, text, values, outcome)
     const client = await connected(pool)
     let error: unknown
     try {
-      return await asked(client, text, values)
+      return await asked(client, text, values, outcome)
     } catch (reason) {
       error = reason
       throw reason
@@ -236,7 +244,8 @@ export class Session implements Sql {
 async function connected(pool: SqlPool): Promise<PgClient> {
   if (!isPool(pool)) throw new InvalidArgumentError('pool', say`must be a Pool of 'pg' for this.`)
   try {
-    const client = await pool.connect()
+    const connecting = pool.connect()
+    const client = await within(connecting, () => void connecting.then((late) => late.release(true)).catch(() => {}))
     client.on('error', ignored)
     return client
   } catch (error) {
@@ -251,7 +260,7 @@ async function asked(
   client: SqlQueries,
   text: string,
   values: readonly unknown[],
-  outcome: 'not-written' | 'unknown' = 'unknown',
+  outcome: WriteOutcome = 'not-written',
 ): Promise<readonly SqlRow[]> {
   try {
     return (await within(client.query(text, [...values]))).rows
@@ -266,13 +275,13 @@ function giveBack(client: PgClient, error: unknown, wasInTransaction = false): v
   client.release(error !== undefined && (wasInTransaction || isConnectionLost(error)))
 }
 
-/** @throws Error if it takes so long that the server must have given up, or cannot be reached */
-function within<T>(promise: Promise<T>): Promise<T> {
+/** @throws Error if it takes so long that the server must have given up, or cannot be reached; then `onLate` is called */
+function within<T>(promise: Promise<T>, onLate = () => {}): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(say`The database did not respond within ${longestQuery} ms.`)),
-      longestQuery,
-    )
+    const timer = setTimeout(() => {
+      reject(new Error(say`The database did not respond within ${longestQuery} ms.`))
+      onLate()
+    }, longestQuery)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

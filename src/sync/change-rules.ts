@@ -82,3 +82,10 @@ export function joinedOwn(last: OwnRow | undefined, rows: readonly OwnRow[]): Ow
 /** The rows once the log ends at a position, where a commit ends. */
 export const ownUpTo = (rows: readonly OwnRow[], upTo: number): OwnRow[] =>
   rows.filter(({ at }) => at <= upTo).map((row) => (isBehind(row, upTo) ? { ...row, n: upTo + 1 - row.at } : row))
+
+/** The rows without what they were decided on. */
+export const withoutNeeds = (rows: readonly OwnRow[]): OwnRow[] =>
+  joinedOwn(
+    undefined,
+    rows.map(({ needs: _, ...rest }) => rest),
+  )

@@ -2,7 +2,7 @@
  * A copy of the outbox in memory, as new as it has to be; and who is notified when it changes. Everything that this
  * context stores comes through here, so that the copy need not be read again.
  */
-import { StorageDamagedError } from '../errors.js'
+import { hasCode, StorageDamagedError } from '../errors.js'
 import type { Durability } from '../log/event-store.js'
 import { hintPause } from '../log/head-watch.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
@@ -127,7 +127,12 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   }
 
   #lookOut(): void {
-    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => void this.fresh().catch(() => {}))
+    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => {
+      // Those who wait for a commit find out by themselves that there is no database any more.
+      this.fresh().catch((error: unknown) => {
+        if (hasCode(error, 'storage-lost')) void this.#tell(false)
+      })
+    })
   }
 
   #stopIfUnused(): void {
@@ -172,7 +177,9 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
       const { snapshot, change } = changed
       const { identity } = snapshot.state
       for (const ended of change.ended ?? []) this.#ended.set(ended.name, { ...ended, identity })
+      const index = this.#indexWith(snapshot, change)
       this.#take({ ...snapshot, ...this.#ownAfter(from, change) })
+      this.#index = index
       this.#post(stampOf(snapshot))
       if (change.takeBack !== undefined) this.#options.takenBack(snapshot.state)
       if (change.pulled !== undefined) this.#options.pulled(snapshot.state.cursor.at)
@@ -187,6 +194,16 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     this.#listeners.clear()
     this.#appended.clear()
     this.#channel?.close()
+  }
+
+  /** The index, if all that changes is what is added at the end: so a long outbox that grows is looked through once. */
+  #indexWith({ outbox }: SyncSnapshot, { put = [], remove = [] }: SyncChange): OutboxIndex | undefined {
+    const [copy, index] = [this.#copy, this.#index]
+    if (copy === undefined || remove.length > 0 || outbox.length !== copy.outbox.length + put.length) return undefined
+    const last = largestNOf(copy)
+    if (index === undefined || put.some(({ n }) => n <= last)) return undefined
+    for (const row of put) index.add(row)
+    return index
   }
 
   /** The own rows after a change, as far as they are known. */

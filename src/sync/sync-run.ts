@@ -1,7 +1,8 @@
 /** Performs what the machine asks for: the only part between the rules and the world. */
 import { TidemarkError, hasCode, messageOf } from '../errors.js'
-import { sleep } from '../platform/clock.js'
+import { sleep, timeTold } from '../platform/clock.js'
 import { abortable } from '../platform/promises.js'
+import { aged } from './rules/retention.js'
 import type { Puller } from './puller.js'
 import type { PulledPage, PullReply, StorageFailure, SyncEffect, SyncReplies } from './sync-effects.js'
 import type { SyncParts } from './sync-parts.js'
@@ -82,10 +83,24 @@ class Run {
         return transport.push(effect, this.#signal)
       case 'report':
         return this.#ports.report(effect.report) as undefined
-      case 'wait':
+      case 'wait': {
         this.#ports.puller.forget()
-        return this.#ports.wait(effect)
+        const woken = await this.#ports.wait(effect)
+        // Nothing is about to be sent or shown.
+        if (woken === 'time' && effect.why === 'idle') await this.#age()
+        return woken
+      }
     }
+  }
+
+  /** Once a day: what is old is forgotten. */
+  async #age(): Promise<void> {
+    const { storage, clock } = this.#ports.parts
+    const now = Math.trunc(timeTold(clock))
+    if (this.#at === undefined || aged(this.#at, now) === undefined) return
+    // If it fails, or something else was stored meanwhile, the next time will do.
+    const changed = await stored(storage.change(this.#at, (snapshot) => aged(snapshot, now)))
+    if ('snapshot' in changed) this.#seen(changed.snapshot)
   }
 
   #seen<T extends SyncSnapshot | StorageFailure>(reply: T): T {

@@ -219,9 +219,10 @@ export class SyncShell {
   async #look(): Promise<{ turn: number; isBusy: boolean } | undefined> {
     const snapshot = await this.#parts.storage.load().catch(() => undefined)
     if (snapshot === undefined) return undefined
-    const { state } = snapshot
-    const { pending, cursor, head } = countsOf(snapshot)
-    const isBusy = state.paused !== true && (pending > 0 || head > cursor || state.remote === undefined)
+    const { state, outbox } = snapshot
+    const { cursor, head } = countsOf(snapshot)
+    const isOpen = outbox.some(({ refused }) => refused === undefined)
+    const isBusy = state.paused !== true && (isOpen || head > cursor || state.remote === undefined)
     return { turn: state.turn, isBusy }
   }
 
@@ -261,6 +262,7 @@ export class SyncShell {
       await this.#nudges.wait(Infinity, 'paused', 0, signal)
       return this.#rounds.begins()
     }
+    this.#tried = parts.clock.monotonic()
     const machine = syncMachine({ random: () => parts.clock.random(), newIdentity: randomId })
     const report = (told: SyncReport) => this.#report(told, signal)
     await runSync(machine, { parts, transport, puller, report, wait: (effect) => this.#wait(effect, signal) }, signal)

@@ -9,6 +9,29 @@ export interface Cursor {
   readonly chain: string
 }
 
+/** An identity that the log had before. */
+export interface LeftIdentity {
+  readonly identity: string
+  /** To where it is the same as what came after it. */
+  readonly upTo: number
+  /** The age of the store when it was first looked at. */
+  readonly lived?: number
+  /** What was taken back with it is gone. */
+  readonly isGone?: true
+}
+
+/** How long a store was here: not by the clock alone, which may jump by years. */
+export interface Age {
+  /** Wall clock, ms. */
+  readonly at: number
+  /** In ms. */
+  readonly lived: number
+  /** Of the log that the marks are of. */
+  readonly identity: string
+  /** Where the log ended, day by day. */
+  readonly marks: readonly { readonly lived: number; readonly at: number }[]
+}
+
 /** The row of the object store `sync`. */
 export interface SyncState {
   readonly key: 'state'
@@ -32,9 +55,13 @@ export interface SyncState {
   /** The identity of the log on this device: a new one whenever its tail was taken back. */
   readonly identity: string
   /** Identities before it, oldest first, and up to where each is the same as what came after it. */
-  readonly left: readonly { readonly identity: string; readonly upTo: number }[]
+  readonly left: readonly LeftIdentity[]
+  /** How long this store was here when it was last looked for what is old; none before the first time. */
+  readonly age?: Age
   /** By `pause()`, in any context: nothing is asked of the server. */
   readonly paused?: true
+  /** The names of the last commits that wanted no events when they were decided again: confirmed, and in no log. */
+  readonly nothing?: readonly string[]
   /**
    * Local logs that are adopted, how far that has come, and where they ended then. Those that are complete stay: nothing
    * is adopted twice.
@@ -148,6 +175,8 @@ export interface SyncChange {
   readonly takeBack?: { readonly upTo: number }
   /** Should the disk lose it, the server says it again. */
   readonly isRepeated?: boolean
+  /** What own commits up to a position were decided on, and what was taken back with identities. */
+  readonly forget?: { readonly needsUpTo?: number; readonly attic?: readonly string[] }
   /** Commits that leave the outbox for good, for those who wait for them in this context. */
   readonly ended?: readonly EndedCommit[]
 }

@@ -81,7 +81,7 @@ export interface SyncStatus {
   readonly cursor: number
   /** The last position of the server, as far as it is known. */
   readonly head: number
-  /** Own commits that are not confirmed. */
+  /** Own commits that are not confirmed, without those that the app discarded. */
   readonly pending: number
   /** Those of them that wait for events that the server lacks, or about which it cannot decide. */
   readonly behind: number
@@ -127,7 +127,7 @@ export function countsOf({ state, outbox }: SyncSnapshot): SyncCounts {
   let refused = 0
   for (const row of outbox) {
     if (row.refused !== undefined) refused += 1
-    else {
+    else if (row.cancel !== true) {
       pending += 1
       if (row.behind !== undefined) behind += 1
     }

@@ -148,6 +148,28 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       },
     )
 
+    test('N95: a crash whose response is lost, and then another device stores something behind it', async () => {
+      const server = testSyncServer()
+      const leaving = new AbortController()
+      const fetch = watching(server, () => {
+        if (leaving.signal.aborted) return
+        leaving.abort(new Error('left'))
+        throw new TypeError('Failed to fetch')
+      })
+      const [local, synced] = [await localStore(), await syncedStore(server, undefined, fetch)]
+      await heavy(local, 3)
+      await expect(adoptStore(local, synced, { signal: leaving.signal })).rejects.toThrow('left')
+      await server.append([{ stream: 's-0', type: 'Added', data: { n: 7 }, id: 'of-another' }])
+      expect(await adoptStore(local, synced)).toEqual({ confirmed: 0, pending: 3 })
+      await syncOnce(synced)
+      const ids: string[] = []
+      for await (const { id } of synced.read()) ids.push(id)
+      expect(ids).toEqual([...(await idsOf(local)), 'of-another'])
+      expect(await synced.outbox()).toEqual([])
+      // No chain of this device is unknown to the server.
+      expect(server.requests.filter(({ status }) => status !== 200)).toEqual([])
+    })
+
     test('N95: another device begins in the middle: the rest waits in the outbox, and nothing is there twice', async () => {
       const server = testSyncServer()
       let begun: Promise<unknown> | undefined

@@ -3,9 +3,13 @@
  * `TIDEMARK_KILL_ROUNDS=200 npx vitest run --project node test/contract/durable-object-faults.node.test.ts`.
  */
 import { createHash, randomUUID } from 'node:crypto'
+import { systemClock } from '../../src/platform/clock.js'
 import { createId } from '../../src/events/identifier.js'
 import { seededRandom } from '../../src/testing/random.js'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { defineEvents } from 'tidemark'
+import { openSyncedStore } from 'tidemark/memory'
+import { startSync } from 'tidemark/sync'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { RawSocket } from '../support/workerd/raw-socket.js'
 import { workerd, Workerd } from '../support/workerd/start.js'
 
@@ -172,7 +176,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect((await device.control<{ since: number }>('stats')).since).toBeGreaterThan(first.since)
   })
 
-  test('N89: sockets hear the head immediately, and then whenever it moves; ping is responded to', async () => {
+  test('N89: sockets get the head immediately, and then whenever it moves; ping is responded to', async () => {
     const device = new Device()
     await device.push([['a']])
     const sockets = [await device.socket(), await device.socket()]
@@ -183,7 +187,7 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await sockets[0]?.heard((texts) => texts.includes('pong'))
     expect((await device.control<{ sockets: number }>('stats')).sockets).toBe(2)
     sockets[1]?.close()
-    // Whoever says anything else is not of this protocol.
+    // Anything else is not of this protocol.
     sockets[0]?.send('{"head":1000}')
     await sockets[0]?.ended
     await expect.poll(async () => (await device.control<{ sockets: number }>('stats')).sockets).toBe(0)
@@ -229,6 +233,9 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await socket.ended
     expect((await fetch(`${device.url}/info`, { headers: { 'Tidemark-Sync': '1' } })).status).toBe(401)
     expect((await device.control<{ tables: number }>('tables')).tables).toBe(0)
+    expect(
+      (await fetch(`${device.url}/info`, { headers: { 'Tidemark-Sync': '1', 'X-User': 'forgotten' } })).status,
+    ).toBe(503)
     await device.identity()
     expect((await device.control<{ tables: number }>('tables')).tables).toBe(5)
   })
@@ -238,6 +245,11 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await device.push([], { cancel: [['a', 'b']] })
     const { at } = await device.control<{ at: number }>('alarm')
     expect(Math.abs(at - Date.now() - 91 * day)).toBeLessThan(600_000)
+    // An alarm of the app that comes earlier is the app's.
+    const other = new Device()
+    await other.control(`alarm-at&at=${at - 2 * day}`)
+    await other.push([], { cancel: [['a']] })
+    expect(await other.control('alarm')).toEqual({ at: at - 2 * day })
     const alarmed = async (days: number, alarms: number) => {
       await device.control(`skip&ms=${days * day}`)
       await device.control(`alarm-at&at=${Date.now()}`)
@@ -252,9 +264,58 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect(await device.control('alarm')).toEqual({ at: null })
   })
 
+  test(
+    'N89: devices that sync by WebSocket have what another one did, also after the object ended',
+    { timeout: 60_000 },
+    async () => {
+      vi.stubGlobal('WebSocket', RawSocket)
+      const device = new Device()
+      const catalogue = defineEvents<{ type: 'Added'; data: { n: number } }>()
+      const open = async (name: string) => {
+        const asked: string[] = []
+        const store = await openSyncedStore({
+          name: `${name}-${device.log}`,
+          url: device.url,
+          headers: () => ({ 'X-User': name }),
+          events: catalogue,
+          // A socket that ended is opened again after the shortest pause, a second.
+          clock: { ...systemClock, random: () => 0 },
+          fetch: (input, init) => {
+            asked.push(new URL(input as string).pathname.split('/').at(-1) ?? '')
+            return fetch(input, init)
+          },
+        })
+        return { store, asked, sync: startSync(store, { wake: 'websocket' }) }
+      }
+      const devices = [await open('anna'), await open('bert')]
+      const [anna, bert] = devices
+      const caughtUp = async (head: number) => {
+        for (const { sync } of devices)
+          await expect.poll(() => sync.status.getSnapshot().cursor, { timeout: 20_000 }).toBe(head)
+      }
+      try {
+        for (let n = 1; n <= 5; n += 1) {
+          await anna?.store.append('s', { type: 'Added', data: { n } })
+          // A poll would come a minute later.
+          await caughtUp(n)
+          if (n === 3) await device.control('abort').catch(() => {})
+        }
+        expect((await device.control<{ sockets: number }>('stats')).sockets).toBeGreaterThan(0)
+        expect(bert?.asked).toContain('ticket')
+        expect(bert?.asked).not.toContain('wake')
+      } finally {
+        for (const { sync, store } of devices) {
+          await sync.stop()
+          await store.close()
+        }
+        vi.unstubAllGlobals()
+      }
+    },
+  )
+
   // Ten seconds of rest are what it takes.
   test.runIf(rounds > 10)(
-    'N89: evicted while sockets are open: they stay, and hear the next commit',
+    'N89: evicted while sockets are open: they stay, and get the next hint',
     { timeout: 120_000 },
     async () => {
       const device = new Device()

@@ -294,6 +294,67 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
       ])
     })
 
+    on('versions follow those of the pages before, also of other contexts', async (storage, subject) => {
+      await pull(storage, 1, 'a1 b1')
+      expect(await pull(storage, 3, 'a2 | c1')).toBe('stored')
+      for (const wrong of ['a4', 'a2', 'b1', 'c1', 'd2', 'a3 a3'])
+        expect(await pull(storage, 5, wrong)).toBe('inconsistent')
+      const other = await subject.another?.()
+      expect(await pull(other ?? storage, 5, 'a3 d1')).toBe('stored')
+      for (const wrong of ['a3', 'd1']) expect(await pull(storage, 7, wrong)).toBe('inconsistent')
+      // A change that is not about the log leaves it as it is.
+      const { state } = await storage.load()
+      await apply(storage, change(state, { put: [row(1)] }), state)
+      expect(await pull(storage, 7, 'a4 | d2 b2')).toBe('stored')
+      expect((await subject.events()).map(({ stream, version }) => `${stream}${version}`).join(' ')).toBe(
+        'a1 b1 a2 c1 a3 d1 a4 d2 b2',
+      )
+    })
+
+    on('rows leave the outbox, neighbours and others, and no other row does', async (storage) => {
+      const { state } = await storage.load()
+      const all = [-3, -2, 1, 2, 3, 5, 8, 9, 20]
+      await apply(storage, change(state, { put: all.map((n) => row(n)), state: { largestN: 20 } }), state)
+      const next = (await storage.load()).state
+      await apply(storage, change(next, { remove: [9, 2, -3, 1, 20, 5, 4], put: [row(9)] }), next)
+      expect((await storage.load()).outbox.map(({ n }) => n)).toEqual([-2, 3, 8, 9])
+    })
+
+    on('N97: what own commits were decided on is forgotten up to a position', async (storage) => {
+      await pull(storage, 1, 'a1 | a2 | a3 | a4', {
+        own: [
+          { at: 1, n: 1, needs: ['x'] },
+          { at: 2, n: 1, needs: ['y'], name: 'named' },
+          { at: 3, n: 1, needs: ['z'] },
+          { at: 4, n: 1, needs: ['w'] },
+        ],
+      })
+      const { state } = await storage.load()
+      expect(await apply(storage, change(state, { forget: { needsUpTo: 3, attic: ['none'] } }), state)).toBe('stored')
+      expect((await storage.loadOwn(0)).own).toEqual([
+        { at: 1, n: 1 },
+        { at: 2, n: 1, name: 'named' },
+        { at: 3, n: 1 },
+        { at: 4, n: 1, needs: ['w'] },
+      ])
+      // Neighbours of which nothing is to be known are one row.
+      const next = (await storage.load()).state
+      await pull(storage, 5, 'a5 | a6', {
+        own: [
+          { at: 5, n: 1 },
+          { at: 6, n: 1, needs: ['v'] },
+        ],
+      })
+      const last = (await storage.load()).state
+      expect(next.turn).toBeLessThan(last.turn)
+      expect(await apply(storage, change(last, { forget: { needsUpTo: 6 } }), last)).toBe('stored')
+      expect((await storage.loadOwn(0)).own).toEqual([
+        { at: 1, n: 1 },
+        { at: 2, n: 1, name: 'named' },
+        { at: 3, n: 4 },
+      ])
+    })
+
     on('taking back everything, or nothing', async (storage, subject) => {
       await pull(storage, 1, 'a1 | b1')
       const all = (await storage.load()).state

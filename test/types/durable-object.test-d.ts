@@ -1,4 +1,4 @@
-// The types that the room declares fit those of the runtime.
+// The types that tidemark/durable-object declares fit those of the runtime.
 import type { DurableObjectState, WebSocket as RuntimeSocket } from '@cloudflare/workers-types'
 import { durableLog, durableLogStore, isTicketed, type DurableContext, type DurableSocket } from 'tidemark/durable-object'
 import { serverLog } from 'tidemark/server'

@@ -13,7 +13,7 @@ import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested, requestedAll } from '../../platform/indexeddb.js'
 import { Slices } from '../../platform/slices.js'
-import { completed, isBehind, isNext, joinedOwn, snapshotAfter, spansOf } from '../change-rules.js'
+import { completed, isBehind, isNext, joinedOwn, snapshotAfter, spansOf, withoutNeeds } from '../change-rules.js'
 import { areSoundOwn, isSoundRow, isSoundState, isWhole } from '../sound-rows.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
@@ -24,6 +24,8 @@ import { takenBack } from './taken-back.js'
 export class IndexedDbSyncStorage implements DeviceStorage {
   readonly #connection: Connection
   readonly #name: string
+  /** The versions that streams had come to in a turn: pages in a row do not look each of them up. */
+  #ends: { readonly turn: number; readonly versions: Map<string, number> } = { turn: -1, versions: new Map() }
 
   constructor(connection: Connection, name: string) {
     this.#connection = connection
@@ -92,7 +94,18 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     const again: SyncRule = (snapshot) => (snapshot === from ? guess : rule(snapshot))
     const changed = await this.#change(from, stores, again, durability)
     // A commit that was appended meanwhile made it another change.
-    return changed ?? ((await this.#change(from, allStores, rule, 'strict')) as Changed)
+    const final = changed ?? ((await this.#change(from, allStores, rule, 'strict')) as Changed)
+    if (final.kind === 'stored') this.#endsAfter(from.state.turn, final.change)
+    return final
+  }
+
+  /** Only a change of another turn changes the log. */
+  #endsAfter(before: number, { state: { turn }, pulled, takeBack }: SyncChange): void {
+    let { versions } = this.#ends
+    if (this.#ends.turn !== before || takeBack !== undefined || versions.size > mostEnds) versions = new Map()
+    for (const [index, { stream }] of pulled?.events.entries() ?? [])
+      versions.set(stream, pulled?.versions[index] as number)
+    this.#ends = { turn, versions }
   }
 
   #change(
@@ -115,25 +128,28 @@ export class IndexedDbSyncStorage implements DeviceStorage {
       if (change === undefined) return { kind: 'unchanged', snapshot }
       if (storesOf(change).some((store) => !stores.includes(store))) return undefined
       const { pulled, takeBack } = change
-      if (pulled !== undefined && !(await this.#pull(transaction, pulled))) return { kind: 'inconsistent' }
+      if (pulled !== undefined && !(await this.#pull(transaction, pulled, state.turn))) return { kind: 'inconsistent' }
       if (takeBack !== undefined) await takenBack(transaction, takeBack.upTo, state.identity)
+      if (change.forget !== undefined) await forget(transaction, change.forget)
       await store(transaction, change)
       return { kind: 'stored', change, snapshot: snapshotAfter(snapshot, change) }
     })
   }
 
   /** Adds what follows the log; returns false if it does not. */
-  async #pull(transaction: IDBTransaction, pulled: PulledEvents): Promise<boolean> {
+  async #pull(transaction: IDBTransaction, pulled: PulledEvents, turn: number): Promise<boolean> {
     const commits = transaction.objectStore('commits')
+    const known = this.#ends.turn === turn ? this.#ends.versions : undefined
     const streams = [...new Set(pulled.events.map(({ stream }) => stream))]
+    const unknown = streams.filter((stream) => known?.has(stream) !== true)
     const [meta, head, ...ends] = await Promise.all([
       assertAnswering(transaction),
       headOf(commits, 'not-written'),
-      ...streams.map((stream) => streamHead(commits, stream)),
+      ...unknown.map((stream) => streamHead(commits, stream)),
     ])
     assertSupported(meta, this.#name)
-    const versions = new Map(streams.map((stream, index) => [stream, ends[index]?.[1] ?? 0]))
-    const versionOf = (stream: string) => versions.get(stream) ?? 0
+    const versions = new Map(unknown.map((stream, index) => [stream, ends[index]?.[1] ?? 0]))
+    const versionOf = (stream: string) => versions.get(stream) ?? known?.get(stream) ?? 0
     // (N60)
     if (!isNext(pulled, head, versionOf)) return false
     const expected = new Map(streams.map((stream) => [stream, 'any'] as const))
@@ -227,11 +243,14 @@ export class IndexedDbSyncStorage implements DeviceStorage {
   }
 }
 
+/** Of how many streams the version is remembered. */
+const mostEnds = 20_000
+
 const allStores = [...Object.keys(logShape), ...Object.keys(syncShape)]
 
 function storesOf(change: SyncChange | undefined): readonly string[] {
-  const { pulled, takeBack, own = [] } = change ?? {}
-  if (takeBack !== undefined) return allStores
+  const { pulled, takeBack, own = [], forget } = change ?? {}
+  if (takeBack !== undefined || forget !== undefined) return allStores
   return ['sync', 'outbox', ...(own.length > 0 ? ['own'] : []), ...(pulled === undefined ? [] : ['commits', 'meta'])]
 }
 
@@ -246,6 +265,18 @@ const lastOwn = (transaction: IDBTransaction, position: number): Promise<OwnRow 
   requested(transaction.objectStore('own').openCursor(IDBKeyRange.upperBound(position), 'prev')).then(
     (cursor) => cursor?.value as OwnRow | undefined,
   )
+
+async function forget(
+  transaction: IDBTransaction,
+  { needsUpTo = 0, attic = [] }: NonNullable<SyncChange['forget']>,
+): Promise<void> {
+  for (const identity of attic) transaction.objectStore('attic').delete(IDBKeyRange.bound([identity], [identity, []]))
+  const own = transaction.objectStore('own')
+  const range = IDBKeyRange.upperBound(needsUpTo)
+  const rows = (await requestedAll(own.getAll(range))) as OwnRow[]
+  own.delete(range)
+  for (const row of withoutNeeds(rows)) own.put(row)
+}
 
 /** Writes the rows of a change, and ends the transaction. Between many of them it waits, so that the page can respond. */
 async function store(transaction: IDBTransaction, { state, put = [], remove = [], own = [] }: SyncChange) {

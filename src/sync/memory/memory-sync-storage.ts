@@ -1,6 +1,6 @@
 /** A synced store's outbox, cursor and log in memory. Every change is synchronous, and so one transaction. */
 import type { MemoryLog } from '../../log/memory/memory-log.js'
-import { completed, firstState, isBehind, isNext, joinedOwn, ownUpTo } from '../change-rules.js'
+import { completed, firstState, isBehind, isNext, joinedOwn, ownUpTo, withoutNeeds } from '../change-rules.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
 import type { Changed, ConfirmedEvents } from '../sync-storage.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
@@ -15,7 +15,7 @@ export class MemorySyncStorage implements DeviceStorage {
   #own: OwnRow[] = []
   /** Of any commit that was ever here. */
   #largestN = 0
-  /** A copy of state and outbox, until they change. */
+  /** State and outbox, until they change. */
   #known: SyncSnapshot | undefined
 
   readonly #checkpoints: Map<string, number>
@@ -42,7 +42,7 @@ export class MemorySyncStorage implements DeviceStorage {
 
   async append(row: OutboxRow, from: SyncState): Promise<'stored' | 'moved'> {
     if (this.#state.turn !== from.turn || row.n <= Math.max(this.#largestN, this.#state.largestN)) return 'moved'
-    this.#put(structuredClone(row))
+    this.#put(row)
     return 'stored'
   }
 
@@ -52,22 +52,24 @@ export class MemorySyncStorage implements DeviceStorage {
     const snapshot = completed(from, this.#snapshot().outbox)
     const wanted = rule(snapshot)
     if (wanted === undefined) return { kind: 'unchanged', snapshot }
-    const change = structuredClone(wanted)
-    const { pulled } = change
+    const { pulled } = wanted
     const log = this.#log
     if (pulled !== undefined && !isNext(pulled, log.length, (stream) => log.versionOf(stream)))
       return { kind: 'inconsistent' }
-    this.#apply(change)
-    return { kind: 'stored', change, snapshot: this.#snapshot() }
+    this.#apply(wanted)
+    return { kind: 'stored', change: wanted, snapshot: this.#snapshot() }
   }
 
-  #apply({ state, put = [], remove = [], own = [], pulled, takeBack }: SyncChange): void {
+  #apply({ state, put = [], remove = [], own = [], pulled, takeBack, forget }: SyncChange): void {
     const log = this.#log
     if (takeBack !== undefined) {
       log.takeBack(takeBack.upTo)
       this.#own = ownUpTo(this.#own, takeBack.upTo)
       for (const [name, position] of this.#checkpoints) this.#checkpoints.set(name, Math.min(position, takeBack.upTo))
     }
+    const { needsUpTo = 0 } = forget ?? {}
+    const isOld = ({ at }: OwnRow) => at <= needsUpTo
+    if (needsUpTo > 0) this.#own = [...withoutNeeds(this.#own.filter(isOld)), ...this.#own.filter((row) => !isOld(row))]
     if (pulled !== undefined) log.addRecorded(pulled.events, pulled.starts)
     const last = this.#own.pop()
     // One by one: a list of a hundred thousand is more than an engine takes as arguments.
@@ -110,13 +112,14 @@ export class MemorySyncStorage implements DeviceStorage {
   #snapshot(): SyncSnapshot {
     if (this.#known === undefined) {
       const outbox = [...this.#outbox.values()].sort((left, right) => left.n - right.n)
-      this.#known = structuredClone({ state: this.#state, outbox })
+      this.#known = { state: this.#state, outbox }
     }
     return { ...this.#known, outbox: [...this.#known.outbox] }
   }
 
   #put(row: OutboxRow): void {
-    this.#outbox.set(row.n, row)
+    // Like those that are on a device: what the caller does with its own changes nothing.
+    this.#outbox.set(row.n, structuredClone(row))
     this.#known = undefined
     this.#largestN = Math.max(this.#largestN, row.n)
   }

@@ -60,7 +60,7 @@ describe.skipIf(url === undefined)('migratePostgres on a server', () => {
     expect(names).not.toContain('commits_3')
   })
 
-  test('tables of a newer version that this one does not know are refused, and stay as they are', async () => {
+  test('N78: tables of a newer version that this one does not know are refused, and stay as they are', async () => {
     const { pool, schema } = begin()
     await migratePostgres(pool, { schema })
     await pool.query(`insert into ${schema}.migrations (version, least, partitions) values (1000, 1, 1)`)

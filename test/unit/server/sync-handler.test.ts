@@ -125,17 +125,24 @@ describe('accept', () => {
     ])
   })
 
-  test.each([false, true, null, 'no', {}, { code: 'no' }, { message: 'no' }, { code: 1, message: 'no' }, { code: '', message: 'no' }])(
-    'that returns %j is a mistake, and stores nothing',
-    async (reply) => {
-      const onError = vi.fn()
-      const server = served({ onError, accept: () => reply as never })
-      expect((await server.push(commit('x'))).status).toBe(503)
-      expect(onError.mock.calls[0]![0]).toMatchObject({ code: 'invalid-argument' })
-      expect(await server.ids()).toEqual([])
-      expect(await server.store.decide((log) => log.verdicts('anna', ['x']))).toEqual(new Map())
-    },
-  )
+  test.each([
+    false,
+    true,
+    null,
+    'no',
+    {},
+    { code: 'no' },
+    { message: 'no' },
+    { code: 1, message: 'no' },
+    { code: '', message: 'no' },
+  ])('that returns %j is a mistake, and stores nothing', async (reply) => {
+    const onError = vi.fn()
+    const server = served({ onError, accept: () => reply as never })
+    expect((await server.push(commit('x'))).status).toBe(503)
+    expect(onError.mock.calls[0]![0]).toMatchObject({ code: 'invalid-argument' })
+    expect(await server.ids()).toEqual([])
+    expect(await server.store.decide((log) => log.verdicts('anna', ['x']))).toEqual(new Map())
+  })
 
   test('only code and message of a refusal are kept', async () => {
     const server = served({ accept: () => ({ code: 'no', message: 'Not now.', secret: 1 }) })

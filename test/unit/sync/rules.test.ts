@@ -317,7 +317,7 @@ describe('decided', () => {
     const before = snapshot(0, [first, row(2, 'b', { expect: [['s', 'a']] })])
     const nothing = decided(before, first, { kind: 'nothing' })
     expect(brief(after(before, nothing))).toEqual(['b blocked'])
-    expect(nothing?.ended).toEqual([{ name: 'a', status: 'confirmed' }])
+    expect(nothing?.state.nothing).toEqual(['a'])
     expect(brief(after(before, decided(before, first, { kind: 'refused', code: 'sold-out', message: 'm' })))[0]).toBe(
       'a sold-out',
     )

@@ -1,0 +1,133 @@
+// N77: a decision is stored whole or not at all, wherever its connection is lost, and the error says what is known.
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { TidemarkError } from 'tidemark'
+import { migratePostgres, openPostgresLogStore } from 'tidemark/postgres'
+import { serverLog, type PushBody } from 'tidemark/server'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { CuttingProxy, type CutWhen } from '../../support/postgres/cutting-proxy.js'
+import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
+
+const url = await postgresUrl()
+
+const bodyOf = (id: string): PushBody => ({
+  commits: [
+    {
+      events: ['a', 'b'].map((each) => ({ stream: 's', type: 'A', id: `${id}${each}`, time: 1, data: each })),
+      expect: { s: null },
+    },
+    { events: [{ stream: 's', type: 'A', id: `${id}c`, time: 1, data: 'c' }], expect: { s: `${id}-gone` } },
+  ],
+})
+
+describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_000 }, () => {
+  let subject: TestSchema
+  let proxy: CuttingProxy
+  const pools: pg.Pool[] = []
+  beforeAll(async () => {
+    subject = new TestSchema(url as string)
+    await migratePostgres(subject.pool, { schema: subject.schema })
+    proxy = await CuttingProxy.to(Number(new URL(url as string).port || 5432))
+  })
+  afterEach(async () => {
+    for (const pool of pools.splice(0)) await pool.end()
+  })
+  afterAll(async () => {
+    await proxy.close()
+    await subject.dispose()
+  })
+
+  const poolThroughProxy = (options: pg.PoolConfig = {}) => {
+    const through = new URL(url as string)
+    through.host = `127.0.0.1:${proxy.port}`
+    const pool = new pg.Pool({ connectionString: through.href, max: 3, ...options })
+    pool.on('error', () => {})
+    pools.push(pool)
+    return pool
+  }
+
+  /** Pushes with the connection cut at the nth piece of data. Returns what the caller learns and what is stored. */
+  async function cutAt(count: number, when: CutWhen, isWarm: boolean) {
+    const { schema } = subject
+    const log = `cut-${when}-${count}-${isWarm}`
+    const direct = openPostgresLogStore({ pool: subject.pool, schema, log })
+    await direct.identity()
+    const pool = poolThroughProxy()
+    const server = serverLog(openPostgresLogStore({ pool, schema, log }))
+    if (isWarm) await server.info()
+    const id = randomUUID()
+    proxy.arm(count, when)
+    const outcome = await server.push(bodyOf(id), { author: 'anna' }).then(
+      () => 'stored' as const,
+      (error: unknown) => error,
+    )
+    const hasCut = proxy.disarm()
+    const head = await direct.head()
+    // Sent again, as a device does.
+    const { answers } = await server.push(bodyOf(id), { author: 'anna' })
+    expect(answers).toEqual([
+      { id: `${id}a`, accepted: 1 },
+      { id: `${id}c`, behind: `${id}-gone` },
+    ])
+    expect(await direct.head()).toBe(2)
+    await expect.poll(() => pool.idleCount === pool.totalCount && pool.waitingCount === 0).toBe(true)
+    return { outcome, hasCut, head }
+  }
+
+  async function everywhere(when: CutWhen, isWarm: boolean) {
+    const seen = new Set<string>()
+    for (let count = 1; ; count += 1) {
+      const { outcome, hasCut, head } = await cutAt(count, when, isWarm)
+      expect([0, 2], `the head after a cut at ${count}`).toContain(head)
+      if (outcome === 'stored') {
+        expect(head).toBe(2)
+        if (!hasCut) return seen
+        continue
+      }
+      expect(outcome).toBeInstanceOf(TidemarkError)
+      const { outcome: known } = outcome as TidemarkError
+      if (known === 'not-written') expect(head, `the head after a cut at ${count}`).toBe(0)
+      else expect(known, `the outcome after a cut at ${count}`).toBe('unknown')
+      seen.add(`${known} ${head}`)
+    }
+  }
+
+  test('N77: before the server receives a statement: nothing is stored, and only a lost commit is unknown', async () => {
+    for (const isWarm of [true, false])
+      expect([...(await everywhere('before', isWarm))].sort()).toEqual(['not-written 0', 'unknown 0'])
+  })
+
+  test('N77: after the server has received it: a commit is stored, and the caller knows that it may be', async () => {
+    for (const isWarm of [true, false])
+      expect([...(await everywhere('after', isWarm))].sort()).toEqual(['not-written 0', 'unknown 2'])
+  })
+
+  test('leaves no transaction behind', async () => {
+    const left = `select count(*)::int as count from pg_stat_activity where state like 'idle in transaction%' and query like '%' || $1 || '%'`
+    await expect.poll(async () => (await subject.pool.query(left, [subject.schema])).rows[0].count).toBe(0)
+  })
+
+  test('a listening connection is opened again, and listeners learn what came meanwhile', async () => {
+    const { schema } = subject
+    const pool = poolThroughProxy()
+    const store = openPostgresLogStore({ pool, schema, log: 'listened' })
+    const heads: number[] = []
+    const stop = store.subscribe((head) => void heads.push(head))
+    const writer = serverLog(openPostgresLogStore({ pool: subject.pool, schema, log: 'listened' }))
+    const push = (id: string) =>
+      writer.push({ commits: [{ events: [{ stream: id, type: 'A', id, time: 1, data: null }] }] }, { author: 'anna' })
+    await push('one')
+    await expect.poll(() => heads.at(-1)).toBe(1)
+    const listening = `select pid from pg_stat_activity where query = 'listen "tidemark_${schema}"'`
+    const [first] = (await subject.pool.query(listening)).rows
+    await subject.pool.query('select pg_terminate_backend($1)', [first.pid])
+    await push('two')
+    await expect.poll(() => heads.at(-1)).toBe(2)
+    await expect.poll(async () => (await subject.pool.query(listening)).rows.length).toBe(1)
+    await push('three')
+    await expect.poll(() => heads.at(-1)).toBe(3)
+    stop()
+    await expect.poll(async () => (await subject.pool.query(listening)).rows.length).toBe(0)
+    await store.close()
+  })
+})
