@@ -13,7 +13,7 @@ import { isObject } from '../platform/objects.js'
 import { RecentMap } from '../platform/recent-map.js'
 import { openChannel } from '../platform/signals.js'
 import { nextTask, tell } from '../platform/tasks.js'
-import { joinedOwn, largestNOf, ownUpTo } from './change-rules.js'
+import { largestNOf, ownUpTo, withOwn } from './change-rules.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp } from './device-storage.js'
 import type { OutboxCopy, OutboxSource } from './outbox-copy.js'
 import { OutboxIndex } from './outbox-index.js'
@@ -213,7 +213,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const kept = takeBack === undefined ? copy.own : ownUpTo(copy.own, takeBack.upTo)
     // Behind the cursor of before nothing was missing.
     const ownFrom = Math.min(copy.ownFrom, from.state.cursor.at, takeBack?.upTo ?? Infinity)
-    return { own: [...kept.slice(0, -1), ...joinedOwn(kept.at(-1), own)], ownFrom }
+    return { own: withOwn(kept, own), ownFrom }
   }
 
   /** Looks whether the copy is still true, and reads it again if not. Calls share a look that has not begun. */

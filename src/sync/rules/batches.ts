@@ -38,8 +38,10 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   const ids = { waiting: new Set<string>(), held: new Set<string>(), undecided: new Set<string>() }
   const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
   const loose = looseIds(outbox)
-  /** Streams of commits that are not sent yet, and of which these expect something: what comes later in them stays behind them. */
+  /** Streams of commits that are not sent yet: what comes later in them stays behind these. */
   const heldStreams = new Set<string>()
+  /** What waits for a waiting commit, which may be for ever: ids and streams. */
+  const stuck = { ids: new Set<string>(), streams: new Set<string>() }
   for (const row of outbox) {
     if (row.refused !== undefined || isAccepted(row, state)) continue
     const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
@@ -53,8 +55,16 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
       row.events.some(({ stream }) => heldStreams.has(stream)) ||
       needs.some((id) => ids.held.has(id))
     ) {
-      for (const [stream] of row.expect) heldStreams.add(stream)
-      for (const { stream } of row.events) heldStreams.add(stream)
+      const isStuck =
+        needs.some((id) => ids.waiting.has(id) || stuck.ids.has(id)) ||
+        row.events.some(({ stream }) => stuck.streams.has(stream))
+      // A later commit in a stream of which it expects something would be in its way, and waits for it if that is not long.
+      if (!isStuck) for (const [stream] of row.expect) heldStreams.add(stream)
+      for (const { stream, id } of row.events) {
+        heldStreams.add(stream)
+        if (isStuck) stuck.streams.add(stream)
+        if (isStuck) stuck.ids.add(id)
+      }
       add(row, ids.held)
     } else if (
       row.behind !== undefined ||
