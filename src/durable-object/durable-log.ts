@@ -3,7 +3,7 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
-import { problemResponse, syncHandlerWith, type AcceptSession, type Opened } from '../server/sync-handler.js'
+import { problemResponse, syncHandlerWith, type AcceptSession } from '../server/sync-handler.js'
 import { RequestRefusedError } from '../server/request-refused.js'
 import { isAllowedOrigin, type Origins } from '../server/cors.js'
 import type { Refusal } from '../server/check-push.js'
@@ -14,7 +14,12 @@ import { openObjectLog, type DurableLogStore } from './object-log-store.js'
 import { closed, WakeSockets } from './wake-sockets.js'
 
 /** Who a request is from. */
-export type DurableSession<C> = Omit<Opened<C>, 'log'>
+export interface DurableSession<C> {
+  /** The user: opaque, the same for all devices. Anything but a text, such as a missing header, is a 503. */
+  readonly author: string | null
+  /** Whatever `accept` needs to know about the session. */
+  readonly claims?: C
+}
 
 /** Options of {@link durableLog}. */
 export interface DurableLogOptions<C = undefined> {
@@ -78,7 +83,7 @@ export interface DurableLog {
  *
  * @example
  * export class Log extends DurableObject {
- *   #log = durableLog(this.ctx, { session: (request) => ({ author: request.headers.get('X-User') ?? '' }) })
+ *   #log = durableLog(this.ctx, { session: (request) => ({ author: request.headers.get('X-User') }) })
  *   fetch(request) { return this.#log.fetch(request) }
  *   webSocketMessage(socket, message) { this.#log.webSocketMessage(socket, message) }
  *   webSocketClose(socket) { this.#log.webSocketClose(socket) }
@@ -105,7 +110,10 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
       clock,
       async open(request) {
         const opened = await session(request)
-        return opened instanceof Response ? opened : { ...opened, log }
+        if (opened instanceof Response) return opened
+        // A header that the Worker forgot must not make an author of its own.
+        if (typeof opened?.author !== 'string') throw new InvalidArgumentError('session', say`must return an author.`)
+        return { ...opened, author: opened.author, log }
       },
     },
     () => sockets.issue(),
@@ -131,7 +139,8 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
     async restore(to, onUndo) {
       const { storage } = ctx
       const bookmark = typeof to === 'string' ? to : await storage.getBookmarkForTime(to)
-      await onUndo?.(await storage.onNextSessionRestoreBookmark(bookmark))
+      const undo = await storage.onNextSessionRestoreBookmark(bookmark)
+      await onUndo?.(undo)
       ctx.abort(say`The log goes back to an earlier state.`)
       throw new Error(say`The object ends.`)
     },

@@ -81,7 +81,9 @@ export class LogQueue {
     const { transaction, row } = await this.#begin()
     try {
       const group = await this.#decide(transaction, await this.#inEpoch(transaction, row), ended)
-      await transaction.commit()
+      // What only looked is true already, even if the connection is lost now.
+      if (group.added.isEmpty && !row.isOther) await transaction.rollback()
+      else await transaction.commit()
       return group.head > row.head ? group.head : undefined
     } catch (error) {
       await transaction.rollback()

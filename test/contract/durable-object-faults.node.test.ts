@@ -3,6 +3,7 @@
  * `TIDEMARK_KILL_ROUNDS=200 npx vitest run --project node test/contract/durable-object-faults.node.test.ts`.
  */
 import { createHash, randomUUID } from 'node:crypto'
+import { systemClock } from '../../src/platform/clock.js'
 import { createId } from '../../src/events/identifier.js'
 import { seededRandom } from '../../src/testing/random.js'
 import { defineEvents } from 'tidemark'
@@ -232,6 +233,9 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await socket.ended
     expect((await fetch(`${device.url}/info`, { headers: { 'Tidemark-Sync': '1' } })).status).toBe(401)
     expect((await device.control<{ tables: number }>('tables')).tables).toBe(0)
+    expect(
+      (await fetch(`${device.url}/info`, { headers: { 'Tidemark-Sync': '1', 'X-User': 'forgotten' } })).status,
+    ).toBe(503)
     await device.identity()
     expect((await device.control<{ tables: number }>('tables')).tables).toBe(5)
   })
@@ -241,6 +245,11 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await device.push([], { cancel: [['a', 'b']] })
     const { at } = await device.control<{ at: number }>('alarm')
     expect(Math.abs(at - Date.now() - 91 * day)).toBeLessThan(600_000)
+    // An alarm of the app that comes earlier is the app's.
+    const other = new Device()
+    await other.control(`alarm-at&at=${at - 2 * day}`)
+    await other.push([], { cancel: [['a']] })
+    expect(await other.control('alarm')).toEqual({ at: at - 2 * day })
     const alarmed = async (days: number, alarms: number) => {
       await device.control(`skip&ms=${days * day}`)
       await device.control(`alarm-at&at=${Date.now()}`)
@@ -269,6 +278,8 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
           url: device.url,
           headers: () => ({ 'X-User': name }),
           events: catalogue,
+          // A socket that ended is opened again after the shortest pause, a second.
+          clock: { ...systemClock, random: () => 0 },
           fetch: (input, init) => {
             asked.push(new URL(input as string).pathname.split('/').at(-1) ?? '')
             return fetch(input, init)

@@ -1,6 +1,7 @@
 // Mutants of the log in a Durable Object, and of wake-ups by WebSocket.
 const contract = 'test/contract/durable-object.node.test.ts'
 const faults = 'test/contract/durable-object-faults.node.test.ts'
+const parts = 'test/unit/durable-object/parts.test.ts'
 const socket = 'test/unit/sync/wake-socket.test.ts'
 export default [
   {
@@ -122,6 +123,30 @@ export default [
     replace: 'const verdictLife = 80 * 86_400_000',
     tests: [faults],
     breaks: 'verdicts are dropped before 90 days',
+  },
+  {
+    id: 'object-undo',
+    file: 'src/durable-object/durable-log.ts',
+    find: 'const undo = await storage.onNextSessionRestoreBookmark(bookmark)\n      await onUndo?.(undo)',
+    replace: 'await onUndo?.(await storage.onNextSessionRestoreBookmark(bookmark))',
+    tests: [parts],
+    breaks: 'nothing goes back unless the caller asks how to undo it',
+  },
+  {
+    id: 'object-author',
+    file: 'src/durable-object/durable-log.ts',
+    find: "if (typeof opened?.author !== 'string')",
+    replace: 'if (opened === undefined)',
+    tests: [faults],
+    breaks: 'a request of no user has an author',
+  },
+  {
+    id: 'object-app-alarm',
+    file: 'src/durable-object/durable-log.ts',
+    find: 'if (set === null || set > due + aDay)',
+    replace: 'if (set !== due + aDay)',
+    tests: [faults],
+    breaks: 'an alarm of the app never comes',
   },
   {
     id: 'socket-stream',

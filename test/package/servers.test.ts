@@ -1,7 +1,16 @@
 // The server of the packed package in the runtimes that people serve from: each keeps the contract of a server.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -113,6 +122,69 @@ describe.skipIf(workerd === undefined)('workerd', () =>
     return serve(workerd ?? '', ['serve', 'worker.capnp', '--control-fd=1'])
   }),
 )
+
+describe.skipIf(workerd === undefined)('the example of a server in Durable Objects', () => {
+  const from = fileURLToPath(new URL('../../examples/server-durable-object', import.meta.url))
+  const folder = join(apps, 'servers', 'durable-object')
+  let running: Running
+  const start = async () => {
+    running = await serve(workerd ?? '', ['serve', 'durable-object/config.capnp', '--control-fd=1'])
+  }
+  beforeAll(async () => {
+    mkdirSync(join(folder, 'logs'), { recursive: true })
+    copyFileSync(join(from, 'src', 'worker.js'), join(folder, 'worker.js'))
+    const config = readFileSync(join(from, 'config.capnp'), 'utf8')
+    expect(config).toContain('127.0.0.1:8787')
+    writeFileSync(
+      join(folder, 'config.capnp'),
+      config.replace(':8787', ':0').replace('path = "logs"', `path = ${JSON.stringify(join(folder, 'logs'))}`),
+    )
+    const bundled = await runTool(
+      (await programOf('esbuild/bin/esbuild')) ?? 'esbuild',
+      ['worker.js', '--bundle', '--format=esm', '--external:cloudflare:workers', '--outfile=dist/worker.mjs'],
+      'servers/durable-object',
+    )
+    expect(bundled.code, bundled.printed).toBe(0)
+    await start()
+  })
+  afterAll(async () => {
+    await ended(running)
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const ask = (user: string, path: string, init: RequestInit = {}) =>
+    fetch(`${running.url}/logs/${path}`, {
+      ...init,
+      headers: { 'Tidemark-Sync': '1', Authorization: `Bearer ${user}`, 'X-User': 'mallory', ...init.headers },
+    })
+  const push = async (user: string, id: string, title: string) => {
+    const log = (await ask(user, 'home/info')).headers.get('Tidemark-Log') ?? ''
+    const events = [{ stream: 'todo-1', type: 'TodoAdded', id, time: 1, data: { title } }]
+    const headers = { 'Content-Type': 'application/json', 'Tidemark-Log': log }
+    const response = await ask(user, 'home/push', {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ commits: [{ events }] }),
+    })
+    return ((await response.json()) as { answers: unknown }).answers
+  }
+
+  test('the Worker says who it is, whatever the request says, and opens the log of one household', async () => {
+    expect((await ask('mallory', 'home/info')).status).toBe(403)
+    expect((await ask('', 'home/info')).status).toBe(401)
+    expect((await ask('carl', 'home/info')).status).toBe(403)
+    expect(await (await ask('anna', 'home/info')).json()).toMatchObject({ author: 'anna', head: 0 })
+    expect((await ask('anna', 'home/ticket', { method: 'POST', body: '{}' })).status).toBe(200)
+  })
+
+  test('a rule refuses, and what is accepted is there after the server was killed', async () => {
+    expect(await push('anna', 'a', 'milk')).toEqual([{ id: 'a', accepted: 1 }])
+    expect(await push('bert', 'b', 'MILK')).toMatchObject([{ id: 'b', refused: { code: 'too-loud' } }])
+    await ended(running)
+    await start()
+    expect(await (await ask('bert', 'home/pull?after=0')).text()).toContain('"title":"milk"')
+  })
+})
 
 describe('Node, logs in files, killed where the contract starts the server again', () => {
   let folder: string

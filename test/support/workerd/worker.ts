@@ -31,7 +31,8 @@ export class Log {
       session(request) {
         const user = request.headers.get('X-User')
         if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
-        return { author: decodeURIComponent(user) }
+        // As a Worker would that forgot to say who it is.
+        return { author: user === 'forgotten' ? null : decodeURIComponent(user) }
       },
       accept: ({ events }) =>
         events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,

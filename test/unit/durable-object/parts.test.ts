@@ -1,0 +1,158 @@
+// N89, N90: the parts of a log in a Durable Object that need no workerd: tickets, rounds of hints, going back.
+import { durableLog, durableLogStore, type DurableContext, type DurableSocket } from 'tidemark/durable-object'
+import { virtualClock } from 'tidemark/testing'
+import { describe, expect, test, vi } from 'vitest'
+import { jsonLists, ownKey, sharedKey, sqlText } from '../../../src/durable-object/packed-rows.js'
+import { Tickets } from '../../../src/durable-object/tickets.js'
+import { WakeSockets } from '../../../src/durable-object/wake-sockets.js'
+
+function fakeContext(sockets: DurableSocket[] = []) {
+  const calls: unknown[] = []
+  const none = () => {
+    throw new Error('It is not asked.')
+  }
+  const ctx: DurableContext = {
+    storage: {
+      sql: { exec: none, databaseSize: 0 },
+      transactionSync: (work) => work(),
+      getAlarm: none,
+      setAlarm: none,
+      getBookmarkForTime: async (time) => `bookmark of ${time}`,
+      onNextSessionRestoreBookmark: async (bookmark) => {
+        calls.push(bookmark)
+        return 'undo'
+      },
+    },
+    acceptWebSocket: none,
+    getWebSockets: () => sockets,
+    setWebSocketAutoResponse: none,
+    abort: () => void calls.push('abort'),
+  }
+  return { ctx, calls }
+}
+
+describe('tickets', () => {
+  test('are good once, for a minute', async () => {
+    const clock = virtualClock()
+    const tickets = new Tickets(clock)
+    const [first, second, third] = [tickets.issue(), tickets.issue(), tickets.issue()]
+    expect(new Set([first, second, third]).size).toBe(3)
+    expect([tickets.take(first), tickets.take(first), tickets.take('x')]).toEqual([true, false, false])
+    await clock.advance(59_999)
+    expect(tickets.take(second)).toBe(true)
+    await clock.advance(1)
+    expect(tickets.take(third)).toBe(false)
+  })
+
+  test('fill no memory: of very many the oldest go', () => {
+    const tickets = new Tickets(virtualClock())
+    const all = Array.from({ length: 10_001 }, () => tickets.issue())
+    expect([tickets.take(all[0] ?? ''), tickets.take(all[2] ?? ''), tickets.take(all.at(-1) ?? '')]).toEqual([
+      false,
+      true,
+      true,
+    ])
+  })
+})
+
+describe('hints', () => {
+  const told = async (count: number, heads: number, every: number) => {
+    const clock = virtualClock()
+    const heard: [number, string][] = []
+    const broken = {
+      send() {
+        throw new Error('It is closing.')
+      },
+      close() {},
+    }
+    const socket = { send: (text: string) => void heard.push([clock.monotonic(), text]), close() {} }
+    const { ctx } = fakeContext([
+      broken,
+      ...Array.from({ length: count - 2 }, () => ({ send() {}, close() {} })),
+      socket,
+    ])
+    const sockets = new WakeSockets(ctx, clock)
+    for (let head = 1; head <= heads; head += 1) {
+      sockets.tell(head)
+      await clock.advance(every)
+    }
+    await clock.advance(100_000)
+    expect(clock.pending).toBe(0)
+    return heard
+  }
+
+  test('the first is immediate, those that follow are merged to 20 a second, and the last says the head', async () => {
+    const heard = await told(3, 100, 10)
+    expect(heard[0]).toEqual([0, '{"head":1}'])
+    expect(heard.at(-1)?.[1]).toBe('{"head":100}')
+    expect(heard.length).toBeLessThanOrEqual(21)
+    expect(heard.length).toBeGreaterThan(15)
+  })
+
+  test('a thousand sockets get one a second', async () => {
+    const heard = await told(1000, 100, 100)
+    const pauses = heard.slice(1).map(([at], index) => at - (heard[index]?.[0] ?? 0))
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(1000)
+    expect(heard.at(-1)?.[1]).toBe('{"head":100}')
+  })
+})
+
+describe('going back', () => {
+  test('the object ends after it has said how to undo it', async () => {
+    const { ctx, calls } = fakeContext()
+    const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+    await expect(log.restore(1000, (bookmark) => void calls.push(bookmark))).rejects.toThrow()
+    await expect(log.restore('b')).rejects.toThrow()
+    expect(calls).toEqual(['bookmark of 1000', 'undo', 'abort', 'b', 'abort'])
+  })
+})
+
+describe('what is wrong is said', () => {
+  test('when the log is made', () => {
+    const { ctx } = fakeContext()
+    expect(() => durableLog(ctx, {} as never)).toThrow('session')
+    expect(() => durableLog(ctx, { session: () => ({ author: '' }), accepts: 1 } as never)).toThrow('accepts')
+    expect(() => durableLogStore({ storage: {} } as never)).toThrow('SQLite')
+    expect(() => durableLogStore(ctx, { log: 'a/b' })).toThrow('characters')
+  })
+
+  test('to onError, and with 503, if the storage fails', async () => {
+    const { ctx } = fakeContext()
+    const onError = vi.fn()
+    const log = durableLog(ctx, { session: () => ({ author: 'anna' }), onError })
+    const response = await log.fetch(new Request('https://x.test/info', { headers: { 'Tidemark-Sync': '1' } }))
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([503, 'unavailable'])
+    expect(onError).toHaveBeenCalledWith(expect.objectContaining({ code: 'storage-failed', outcome: 'not-written' }))
+  })
+})
+
+test('names stay different, and their keys too', () => {
+  const names = [
+    'a',
+    'a\u0000',
+    'a\\u0000',
+    'a"',
+    'a\\"',
+    '\ud800',
+    '\udc00',
+    '\\ud800',
+    '\ud83d\ude00',
+    'é',
+    'e\u0301',
+  ]
+  expect(new Set(names.map(sqlText)).size).toBe(names.length)
+  expect(names.map(sqlText).every((text) => !/[\0]|\p{Surrogate}/u.test(text))).toBe(true)
+  const id = '01939f3e-7c00-7abc-8def-0123456789ab'
+  expect(sharedKey(id)).toBe('01939f3e-7c00')
+  expect(sharedKey(id.toUpperCase())).toBe(sharedKey(id))
+  expect(sharedKey('01939f3e-7c00')).toBeUndefined()
+  expect(ownKey('01939f3e-7c00')).not.toBe(sharedKey(id))
+})
+
+test('what is given to a statement is in texts of less than 1 MiB', () => {
+  const names = Array.from({ length: 20_000 }, (_, n) => `name ${n} `.repeat(10))
+  const lists = jsonLists(names)
+  expect(lists.flatMap((list) => JSON.parse(list) as string[])).toEqual(names)
+  expect(Math.max(...lists.map((list) => list.length))).toBeLessThan(1 << 20)
+  expect(jsonLists([])).toEqual([])
+})
