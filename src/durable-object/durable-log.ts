@@ -10,7 +10,7 @@ import type { Refusal } from '../server/check-push.js'
 import { serverLog, type ServerLog } from '../server/server-log.js'
 import type { WireCommit } from '../wire/protocol.js'
 import type { DurableContext, DurableSocket } from './durable-types.js'
-import { openObjectLog, type DurableLogStore, type DurableLogStoreOptions } from './object-log-store.js'
+import { openObjectLog, type DurableLogStore } from './object-log-store.js'
 import { closed, WakeSockets } from './wake-sockets.js'
 
 /** Who a request is from. */
@@ -45,7 +45,7 @@ export interface DurableLogOptions<C = undefined> {
   readonly onError?: (error: unknown) => void
   /** The id of a log that begins in this object. @default a random one */
   readonly log?: string
-  /** Another one than before begins a new epoch: as `generation` of {@link DurableLogStoreOptions}. @default '' */
+  /** Another one than before begins a new epoch: as `generation` of `durableLogStore`. @default '' */
   readonly generation?: string
   /** For tests. @default that of this context */
   readonly clock?: Clock
