@@ -244,7 +244,8 @@ export class Session implements Sql {
 async function connected(pool: SqlPool): Promise<PgClient> {
   if (!isPool(pool)) throw new InvalidArgumentError('pool', say`must be a Pool of 'pg' for this.`)
   try {
-    const client = await pool.connect()
+    const connecting = pool.connect()
+    const client = await within(connecting, () => void connecting.then((late) => late.release(true)).catch(() => {}))
     client.on('error', ignored)
     return client
   } catch (error) {
@@ -274,13 +275,13 @@ function giveBack(client: PgClient, error: unknown, wasInTransaction = false): v
   client.release(error !== undefined && (wasInTransaction || isConnectionLost(error)))
 }
 
-/** @throws Error if it takes so long that the server must have given up, or cannot be reached */
-function within<T>(promise: Promise<T>): Promise<T> {
+/** @throws Error if it takes so long that the server must have given up, or cannot be reached; then `onLate` is called */
+function within<T>(promise: Promise<T>, onLate = () => {}): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(say`The database did not respond within ${longestQuery} ms.`)),
-      longestQuery,
-    )
+    const timer = setTimeout(() => {
+      reject(new Error(say`The database did not respond within ${longestQuery} ms.`))
+      onLate()
+    }, longestQuery)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

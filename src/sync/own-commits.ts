@@ -54,7 +54,7 @@ export class OwnCommits {
 
   async outbox(): Promise<readonly OwnCommit[]> {
     const { outbox } = await this.#options.keeper.fresh()
-    return Promise.all(outbox.map((row) => this.#commit(knownRow(row))))
+    return Promise.all(outbox.filter(({ cancel }) => cancel !== true).map((row) => this.#commit(knownRow(row))))
   }
 
   async find(id: string): Promise<OwnCommit | undefined> {
@@ -84,11 +84,10 @@ export class OwnCommits {
     const index = keeper.indexOf(copy)
     const row = index.names.get(name) ?? (mayGuess ? ids.map((id) => index.ids.get(id)).find(Boolean) : undefined)
     if (row !== undefined) return knownRow(row)
+    if (copy.state.nothing?.includes(name) === true)
+      return { name, events: [], ids, status: 'confirmed', isSettled: true }
     const ended = keeper.ended(name)
     if (ended?.status === 'discarded') return undefined
-    // Decided again, it had no events.
-    if (ended !== undefined && ended.position === undefined)
-      return { name, events: [], ids, status: 'confirmed', isSettled: true }
     if (ended !== undefined) return this.#inLog(ended.position as number, name)
     const own = await this.#placeOf(name, ids)
     return own && this.#inLog(own.position, own.name)

@@ -27,7 +27,7 @@ const isCursor = (value: Partial<SyncState['cursor']> | null | undefined): boole
   isWhole(value?.at) && isText(value?.chain)
 
 export const isSoundState = (state: Partial<SyncState>): state is SyncState => {
-  const { turn, largestN, sentTo, head, cursor, identity, marks, left, remote, isFresh, age } = state
+  const { turn, largestN, sentTo, head, cursor, identity, marks, left, nothing, remote, isFresh, age } = state
   return (
     [turn, largestN, sentTo, head].every((each) => isWhole(each)) &&
     isCursor(cursor) &&
@@ -35,6 +35,7 @@ export const isSoundState = (state: Partial<SyncState>): state is SyncState => {
     typeof isFresh === 'boolean' &&
     listOf(marks, isCursor) &&
     listOf(left, (each) => isText(each?.identity) && isWhole(each.upTo)) &&
+    may(nothing, (names) => listOf(names, isText)) &&
     may(
       age,
       (each) => isWhole(each?.lived) && listOf(each?.marks, (mark) => isWhole(mark?.lived) && isWhole(mark.at)),

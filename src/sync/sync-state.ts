@@ -60,6 +60,8 @@ export interface SyncState {
   readonly age?: Age
   /** By `pause()`, in any context: nothing is asked of the server. */
   readonly paused?: true
+  /** The names of the last commits that wanted no events when they were decided again: confirmed, and in no log. */
+  readonly nothing?: readonly string[]
   /**
    * Local logs that are adopted, how far that has come, and where they ended then. Those that are complete stay: nothing
    * is adopted twice.
@@ -162,7 +164,7 @@ export interface SyncChange {
   readonly state: SyncState
   readonly put?: readonly OutboxRow[]
   readonly remove?: readonly number[]
-  /** Behind all rows that are there, in any order. */
+  /** Behind all rows that are there, in any order; or with names, so that they are joined with no other row. */
   readonly own?: readonly OwnRow[]
   /** Goes to the end of the log. Not in a change that takes back. */
   readonly pulled?: PulledEvents

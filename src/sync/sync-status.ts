@@ -81,7 +81,7 @@ export interface SyncStatus {
   readonly cursor: number
   /** The last position of the server, as far as it is known. */
   readonly head: number
-  /** Own commits that are not confirmed. */
+  /** Own commits that are not confirmed, without those that the app discarded. */
   readonly pending: number
   /** Those of them that wait for events that the server lacks, or about which it cannot decide. */
   readonly behind: number
@@ -100,11 +100,21 @@ export interface SyncStatus {
   readonly nextTry?: number
 }
 
+/** What becomes different. `undefined` removes an entry. */
+export type SyncStatusChange = { readonly [K in keyof SyncStatus]?: SyncStatus[K] | undefined }
+
+/** A status without the entries that are `undefined`. */
+export function statusOf(entries: SyncStatusChange): SyncStatus {
+  const status: Record<string, unknown> = { ...entries }
+  for (const key of Object.keys(status)) if (status[key] === undefined) delete status[key]
+  return status as unknown as SyncStatus
+}
+
 /** What the machine says of itself. Counts come from the snapshot. */
 export interface SyncReport {
   readonly status: Exclude<SyncPhase, 'following'>
-  readonly reason?: SyncReason
-  readonly message?: string
+  readonly reason?: SyncReason | undefined
+  readonly message?: string | undefined
   readonly snapshot: SyncSnapshot
 }
 
@@ -117,7 +127,7 @@ export function countsOf({ state, outbox }: SyncSnapshot): SyncCounts {
   let refused = 0
   for (const row of outbox) {
     if (row.refused !== undefined) refused += 1
-    else {
+    else if (row.cancel !== true) {
       pending += 1
       if (row.behind !== undefined) behind += 1
     }

@@ -72,8 +72,8 @@ export default [
   {
     id: 'shell-untried',
     file: 'src/sync/sync-shell.ts',
-    find: "&& now - this.#tried >= longestUntried) woken = 'time'",
-    replace: "&& now - this.#tried >= Infinity) woken = 'time'",
+    find: "now - this.#tried >= longestUntried) woken = 'time'",
+    replace: "now - this.#tried >= Infinity) woken = 'time'",
     tests: whole,
     breaks: 'an app that appends without a pause never tries again what is behind',
   },
@@ -128,8 +128,8 @@ export default [
   {
     id: 'shell-rested-hint',
     file: 'src/sync/nudges.ts',
-    find: '- this.#followed < spread ?',
-    replace: '- this.#followed < Infinity ?',
+    find: '- this.#followed < spread\n',
+    replace: '- this.#followed < Infinity\n',
     tests: parts,
     breaks: 'each event of another device is shown 50 ms late',
   },
@@ -160,8 +160,8 @@ export default [
   {
     id: 'shell-full',
     file: 'src/sync/puller.ts',
-    find: 'if (usage >= quota * fullAt)',
-    replace: 'if (usage > quota)',
+    find: 'return usage >= quota * fullAt',
+    replace: 'return usage > quota',
     tests: parts,
     breaks: 'pulled pages take the space that appends need',
   },

@@ -67,28 +67,28 @@ export function foldedOver<S>(
       if (mine.position >= page.head) return true
     }
   }
-  const versions = new Versions(parts.streamVersion)
+  const versions = new Versions(parts)
   /** The pending events folded over a copy of the state. */
   const withPending = async (copy: OutboxCopy, isLatest: () => boolean): Promise<LiveAnswer<S> | undefined> => {
     const { identity, cursor } = copy.state
     const slices = new Slices(() => clock.monotonic())
     for (;;) {
-      const { pending } = planOf(copy, { log: identity, position: cursor.at }, filter, undefined)
-      await versions.at(cursor.at)
-      const own = await pendingEvents(parts, pending, versions)
+      const plan = planOf(copy, { log: identity, position: cursor.at }, filter, undefined)
+      await versions.at(plan)
       let state = freshCopy(folded.state)
-      for (const { event, error } of own) {
-        await slices.turn()
-        if (!isLatest()) return undefined
-        try {
-          if (error === undefined) state = fold(state, event)
-        } catch {
-          // Left out, as a read model leaves it out.
+      for await (const own of pendingEvents(parts, plan.pending, versions))
+        for (const { event, error } of own) {
+          await slices.turn()
+          if (!isLatest()) return undefined
+          try {
+            if (error === undefined) state = fold(state, event)
+          } catch {
+            // Left out, as a read model leaves it out.
+          }
         }
-      }
       // A fold looked at the version of a stream that was not read yet.
       if (!versions.isLacking)
-        return { data: state, position: cursor.at, ...(own.length > 0 && { pending: true as const }) }
+        return { data: state, position: cursor.at, ...(plan.pending.length > 0 && { pending: true as const }) }
     }
   }
   return {

@@ -53,6 +53,10 @@ export type OwnEvent =
   | { readonly kind: 'confirmed'; readonly position: number }
   | { readonly kind: 'pending'; readonly commit: OutboxRow; readonly index: number }
 
+/** Whether one copy is another one to which commits were appended. */
+export const isExtended = (copy: OutboxCopy, { state, own, outbox }: OutboxCopy): boolean =>
+  copy.state === state && copy.own === own && copy.outbox[outbox.length - 1] === outbox.at(-1)
+
 /** Whether views show a commit of the outbox: not one that was refused, or that the app does not want any more. */
 export const isShown = ({ refused, cancel }: Pick<OutboxRow, 'refused' | 'cancel'>): boolean =>
   refused === undefined && cancel !== true
@@ -62,19 +66,21 @@ export const isShown = ({ refused, cancel }: Pick<OutboxRow, 'refused' | 'cancel
  * those of the outbox by `n`.
  *
  * @param copy with the own commits of the log behind {@link missingAfter}
+ * @param from the place in the outbox to begin at, without those of the log
  * @throws RangeError for a copy that is older than the rows, or lacks own commits
  */
-export function ownEvents({ state, outbox, own, ownFrom }: OutboxCopy, rows: RowsAt): OwnEvent[] {
+export function ownEvents({ state, outbox, own, ownFrom }: OutboxCopy, rows: RowsAt, from?: number): OwnEvent[] {
   const after = missingAfter(state, rows)
   // An own commit that the rows hold already would be pending in an older copy, and count twice.
   if (ownFrom > after || (rows.identity === state.identity && state.cursor.at < rows.position))
     throw new RangeError('overlay')
   const events: OwnEvent[] = []
-  for (const { at, n, was } of own)
+  for (const { at, n, was } of from === undefined ? own : [])
     for (let index = 0; index < n; index += 1)
       if (at + index > after && !inRows(state, rows, { at, was }, index))
         events.push({ kind: 'confirmed', position: at + index })
-  for (const commit of outbox) {
+  for (let at = from ?? 0; at < outbox.length; at += 1) {
+    const commit = outbox[at] as OutboxRow
     if (!isShown(commit)) continue
     for (let index = 0; index < commit.events.length; index += 1)
       if (!inRows(state, rows, commit.was === undefined ? {} : { was: commit.was }, index))

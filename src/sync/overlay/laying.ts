@@ -21,8 +21,6 @@ export interface OwnApplied {
   readonly error?: unknown
 }
 
-/** How many events are prepared together. */
-const pageSize = 1024
 /** How long the handler of one event may take, ms: what its own run would wait for must not keep a query waiting. */
 const longest = 5_000
 
@@ -31,17 +29,29 @@ export class Laying {
   readonly #work: UnitOfWork<never>
   readonly #clock: Clock
   readonly #source: Recorder
+  readonly #isNow: () => Promise<boolean>
+  /** How many of its reads are known to be of the state that it began with. */
+  #seen = 0
   /** How many handlers were waited for, and how to end the wait for the last one. */
   #waits = 0
   #giveUp = () => {}
   /** By the name of the commit: why views do not show an event of it. */
   readonly unshown = new Map<string, unknown>()
 
-  constructor(definition: Projection, storage: ReadModelStorage, state: StateRow, clock: Clock) {
+  /** @param isNow whether the rows are still in this state */
+  constructor(
+    definition: Projection,
+    storage: ReadModelStorage,
+    state: StateRow,
+    clock: Clock,
+    isNow: () => Promise<boolean>,
+  ) {
     this.#clock = clock
-    this.#source = new Recorder(definition.tables, rowSource(storage, state.shown))
+    this.#isNow = isNow
+    const isEmpty = state.position === 0
+    this.#source = new Recorder(definition.tables, rowSource(storage, state.shown), isEmpty)
     this.#work = new UnitOfWork(definition as unknown as Projection<never>, this.#source)
-    this.#work.reset(this.#source, state.position === 0)
+    this.#work.reset(this.#source, isEmpty)
   }
 
   /** What was changed so far. It changes with the next event. */
@@ -54,23 +64,19 @@ export class Laying {
     return this.#source.known
   }
 
-  /** How often rows were read. */
-  get reads(): number {
-    return this.#source.reads
-  }
-
   /**
    * Applies events, in slices of time. One that fails is left out, and nothing else.
    *
+   * @returns false once it has read rows of a later state
    * @throws what the storage throws
    */
-  async apply(events: readonly OwnApplied[]): Promise<void> {
+  async apply(pages: AsyncIterable<readonly OwnApplied[]>): Promise<boolean> {
     const slices = new Slices(() => this.#clock.monotonic())
     const stopWatching = this.#watch()
     try {
-      for (let from = 0; from < events.length; from += pageSize) {
-        const page = events.slice(from, from + pageSize)
+      for await (const page of pages) {
         await this.#work.prepare(page.flatMap(({ event, error }) => (error === undefined ? [event as never] : [])))
+        if (!(await this.#isWhole())) return false
         for (const [at, one] of page.entries()) {
           const waiting = this.#applyOne(one)
           if (waiting !== undefined) await waiting
@@ -80,6 +86,15 @@ export class Laying {
     } finally {
       stopWatching()
     }
+    return this.#isWhole()
+  }
+
+  /** Looked at soon after rows were read: what becomes of them later does not matter. */
+  async #isWhole(): Promise<boolean> {
+    const { reads } = this.#source
+    if (reads !== this.#seen && !(await this.#isNow())) return false
+    this.#seen = reads
+    return true
   }
 
   /** Gives up a handler that takes too long. Returns how to stop that. */
@@ -132,16 +147,28 @@ export class Laying {
   }
 }
 
+/** Stored rows of a table; `isWhole`: others are not there. */
+class KnownTable extends Map<MapKey, unknown> {
+  constructor(public isWhole: boolean) {
+    super()
+  }
+
+  override has(key: MapKey): boolean {
+    return this.isWhole || super.has(key)
+  }
+}
+
 /** Rows of the storage, which remembers those that it returned. */
 class Recorder implements RowSource {
   readonly #tables: Tables
   readonly #rows: RowSource
-  readonly known = new Map<string, Map<MapKey, unknown>>()
+  readonly known: ReadonlyMap<string, KnownTable>
   reads = 0
 
-  constructor(tables: Tables, rows: RowSource) {
+  constructor(tables: Tables, rows: RowSource, isEmpty: boolean) {
     this.#tables = tables
     this.#rows = rows
+    this.known = new Map(Object.keys(tables).map((table) => [table, new KnownTable(isEmpty)]))
   }
 
   async rows(table: string, keys: readonly RowKey[]): Promise<readonly unknown[]> {
@@ -154,7 +181,10 @@ class Recorder implements RowSource {
   async wholeTable(table: string, most: number): Promise<readonly unknown[] | undefined> {
     this.reads += 1
     const rows = await this.#rows.wholeTable(table, most)
-    if (rows !== undefined) this.#saw(table, rows)
+    if (rows !== undefined) {
+      this.#saw(table, rows)
+      this.#of(table).isWhole = true
+    }
     return rows
   }
 
@@ -170,10 +200,8 @@ class Recorder implements RowSource {
     return rows
   }
 
-  #of(table: string): Map<MapKey, unknown> {
-    let known = this.known.get(table)
-    if (known === undefined) this.known.set(table, (known = new Map()))
-    return known
+  #of(table: string): KnownTable {
+    return this.known.get(table) as KnownTable
   }
 
   #saw(table: string, rows: readonly unknown[]): void {

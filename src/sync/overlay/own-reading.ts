@@ -2,7 +2,9 @@
 import type { RecordedEvent } from '../../events/event.js'
 import type { EventFilter } from '../../log/event-store.js'
 import { finishPage, type Decoding, type ReadPage } from '../../log/pages.js'
-import type { EventText, StoredEvent } from '../../log/record/record-text.js'
+import type { EventText } from '../../log/record/record-text.js'
+import type { OutboxCopy } from '../outbox-copy.js'
+import { storedOf } from '../stored-of.js'
 import type { OwnApplied } from './laying.js'
 
 /** What own events are read with. */
@@ -19,14 +21,19 @@ export interface PendingPlace {
   readonly text: EventText
   readonly commit: string
   readonly position: number
-  /** How many pending events of its stream come before it, and this one. */
-  readonly nth: number
+}
+
+/** What versions of pending events are counted from. */
+export interface VersionsAt {
+  readonly copy: OutboxCopy
+  readonly pending: readonly PendingPlace[]
+  nth(): ReadonlyMap<string, number>
 }
 
 /** Own events that are no more than this far apart in the log are read together with what is between them. */
 const gap = 64
 /** How many events are decoded together, or versions of streams read. */
-const together = 512
+const together = 1024
 
 /** Events of the log at these positions that a filter lets through, by position. @param positions in ascending order */
 export async function confirmedEvents(
@@ -59,105 +66,109 @@ export async function confirmedEvents(
   return found
 }
 
-/** Versions of streams, read only once a handler has asked for one: most look at none. */
+/** The versions of pending events: read only once a handler has asked for one, since most look at none. */
 export class Versions {
-  readonly #versionOf: (stream: string) => Promise<number>
-  readonly #known = new Map<string, number>()
-  readonly #asked = new Set<string>()
-  #cursor = -1
-
-  constructor(versionOf: (stream: string) => Promise<number>) {
-    this.#versionOf = versionOf
-  }
-
-  /** The version of a stream in the log, as far as that is known. */
-  of(stream: string): number {
-    const known = this.#known.get(stream)
-    if (known !== undefined) return known
-    this.#asked.add(stream)
-    return 0
-  }
-
+  readonly #parts: OwnReadingParts
+  #at: VersionsAt | undefined
+  /** Of streams with pending events: their versions in the log. */
+  #known = new Map<string, number>()
+  #nth: ReadonlyMap<string, number> | undefined
+  #isAsked = false
   /** A version was asked for that is not known. */
-  get isLacking(): boolean {
-    for (const stream of this.#asked) if (!this.#known.has(stream)) return true
-    return false
+  isLacking = false
+  /** The same for all events, so that they are of one shape. */
+  readonly getter: PropertyDescriptor
+
+  constructor(parts: OwnReadingParts) {
+    const of = (event: RecordedEvent) => this.#of(event)
+    this.#parts = parts
+    this.getter = {
+      get(this: RecordedEvent) {
+        return of(this)
+      },
+      enumerable: true,
+      configurable: true,
+    }
   }
 
-  /** The log ends here now: reads what was asked for again. */
-  async at(cursor: number): Promise<void> {
-    if (cursor !== this.#cursor) this.#known.clear()
-    this.#cursor = cursor
-    const missing = [...this.#asked].filter((stream) => !this.#known.has(stream))
-    for (let from = 0; from < missing.length; from += together)
+  #of({ stream, id }: RecordedEvent): number {
+    const confirmed = this.#known.get(stream)
+    this.#isAsked = true
+    this.isLacking ||= confirmed === undefined
+    this.#nth ??= this.#at?.nth()
+    return (confirmed ?? 0) + (this.#nth?.get(id) ?? 0)
+  }
+
+  /** These are pending now: reads what was asked for again, of no more streams than have pending events. */
+  async at(now: VersionsAt): Promise<void> {
+    const { identity, cursor } = now.copy.state
+    const before = this.#at?.copy.state
+    this.#at = now
+    this.#nth = undefined
+    this.isLacking = false
+    if (!this.#isAsked) return
+    if (before?.identity !== identity || !(await this.#readOn(before.cursor.at, cursor.at))) this.#known.clear()
+    const streams = [...new Set(now.pending.map(({ text }) => text.stream))]
+    const known = new Map<string, number>()
+    for (let from = 0; from < streams.length; from += together)
       await Promise.all(
-        missing
+        streams
           .slice(from, from + together)
-          .map(async (stream) => this.#known.set(stream, await this.#versionOf(stream))),
+          .map(async (stream) =>
+            known.set(stream, this.#known.get(stream) ?? (await this.#parts.streamVersion(stream))),
+          ),
       )
+    this.#known = known
+  }
+
+  /** Takes versions from the events that came since. Returns false if there are many. */
+  async #readOn(after: number, cursor: number): Promise<boolean> {
+    if (after === cursor) return true
+    if (cursor - after > together) return false
+    const page = await this.#parts.readPage({ after, limit: together }, { unreadable: 'collect', before: cursor + 1 })
+    for (const { stream, version } of page.events) if (this.#known.has(stream)) this.#known.set(stream, version)
+    return page.scannedTo >= cursor
   }
 }
 
-/** Pending events, decoded again each time: a handler may change the objects that it is given. */
-export async function pendingEvents(
+/** Pending events, page by page, decoded again each time: a handler may change the objects that it is given. */
+export async function* pendingEvents(
   { decoding }: OwnReadingParts,
   places: readonly PendingPlace[],
-  versions: Versions,
-): Promise<OwnApplied[]> {
-  const events: OwnApplied[] = []
+  { getter }: Versions,
+): AsyncGenerator<readonly OwnApplied[], void, undefined> {
   const { catalogue, codec } = decoding
   for (let from = 0; from < places.length; from += together) {
     const part = places.slice(from, from + together)
     if (codec === undefined && catalogue.identity && part.every(({ text }) => text.schema === 1)) {
-      for (const place of part) events.push({ event: plainOf(place, versions), commit: place.commit })
+      yield part.map((place) => ({ event: own(plainOf(place), getter), commit: place.commit }))
       continue
     }
-    const found = part.map(storedOf)
+    const found = part.map(({ text, position }) => storedOf(text, 0, position))
     const page = await finishPage({ found, broken: new Map() }, 0, 0, decoding, { unreadable: 'collect' })
     const broken = new Map(page.unreadable?.map((error) => [error.position, error]))
-    for (const [at, decoded] of page.events.entries()) {
-      const { text, commit, nth } = part[at] as PendingPlace
+    yield page.events.map((decoded, at) => {
       const error = broken.get(decoded.position)
-      const event = Object.defineProperty({ ...decoded, pending: true } as RecordedEvent, 'version', {
-        get: () => versions.of(text.stream) + nth,
-        enumerable: true,
-        configurable: true,
-      })
-      events.push({ event, commit, ...(error !== undefined && { error }) })
-    }
+      const event = own({ ...decoded, pending: true }, getter)
+      return { event, commit: (part[at] as PendingPlace).commit, ...(error !== undefined && { error }) }
+    })
   }
-  return events
 }
 
+const own = (event: object, getter: PropertyDescriptor): RecordedEvent =>
+  Object.defineProperty(event, 'version', getter) as RecordedEvent
+
 /** An event that needs no decoding: the usual case. */
-function plainOf({ text, position, nth }: PendingPlace, versions: Versions): RecordedEvent {
+function plainOf({ text, position }: PendingPlace): object {
   const { type, stream, id, time, data, meta } = text
   return {
     type,
     data: JSON.parse(data) as unknown,
     ...(meta !== undefined && { meta: JSON.parse(meta) as unknown }),
     stream,
-    get version() {
-      return versions.of(stream) + nth
-    },
     position,
     id,
     time,
     pending: true,
-  }
-}
-
-const storedOf = ({ text, position, nth }: PendingPlace): StoredEvent => {
-  const { type, stream, id, time, schema, data, meta } = text
-  return {
-    type,
-    data: JSON.parse(data) as unknown,
-    ...(meta !== undefined && { meta: JSON.parse(meta) as unknown }),
-    stream,
-    version: nth,
-    position,
-    id,
-    time,
-    ...(schema !== 1 && { schema }),
   }
 }

@@ -1,8 +1,9 @@
 /** Which own events are laid over the rows of one state, in which order, and what tells one such list from another. */
 import type { CompiledFilter } from '../../log/filter.js'
 import type { StateRow } from '../../read-model/state.js'
+import type { EventText } from '../../log/record/record-text.js'
 import type { OutboxCopy, OutboxSource } from '../outbox-copy.js'
-import { missingAfter, ownEvents, type RowsAt } from './in-rows.js'
+import { isExtended, missingAfter, ownEvents, type OwnEvent, type RowsAt } from './in-rows.js'
 import type { PendingPlace } from './own-reading.js'
 
 /** Own events of the log that are laid over rows which are being made, at most: the newest. */
@@ -10,15 +11,18 @@ export const mostConfirmed = 10_000
 
 /** Own events, by where they are. */
 export interface Plan {
-  /** The end of the log that it was made of. */
-  readonly cursor: number
-  readonly identity: string
+  /** What it was made of. */
+  readonly copy: OutboxCopy
   /** Positions in the log, in order. */
   readonly confirmed: readonly number[]
   /** Streams whose events the projection puts aside. */
   readonly blocked: ReadonlySet<string> | undefined
   /** In the order of the outbox. */
   readonly pending: readonly PendingPlace[]
+  /** How many pending events there are, with those that the read model does not handle. */
+  readonly count: number
+  /** By the id of a pending event: which one of its stream it is, from 1. */
+  nth(): ReadonlyMap<string, number>
 }
 
 const rowsAt = ({ log, position }: Pick<StateRow, 'log' | 'position'>): RowsAt => ({ identity: log, position })
@@ -45,6 +49,7 @@ export async function copyFor(source: OutboxSource, state: StateRow, isKnown: bo
  * does not let through, and of streams that are blocked by dead letters. Of events of the log the latter is known once
  * they are read.
  *
+ * @param before of the same rows: if there are only more commits since, it is continued
  * @throws RangeError for a copy that is older than the rows
  */
 export function planOf(
@@ -52,26 +57,41 @@ export function planOf(
   state: Pick<StateRow, 'log' | 'position' | 'skipped'>,
   filter: CompiledFilter,
   blocked: ReadonlySet<string> | undefined,
+  before?: Plan,
 ): Plan {
   const { identity, cursor } = copy.state
+  const rows = rowsAt(state)
+  const known = before !== undefined && isExtended(copy, before.copy) ? before : undefined
   const skipped = new Set(identity === state.log ? state.skipped : undefined)
-  const confirmed: number[] = []
-  const pending: PendingPlace[] = []
-  const versions = new Map<string, number>()
-  let position = cursor.at
-  for (const event of ownEvents(copy, rowsAt(state))) {
+  const confirmed = [...(known?.confirmed ?? [])]
+  const pending = [...(known?.pending ?? [])]
+  let count = known?.count ?? 0
+  for (const event of ownEvents(copy, rows, known?.copy.outbox.length)) {
     if (event.kind === 'confirmed') {
       if (!skipped.has(event.position)) confirmed.push(event.position)
       continue
     }
-    const text = event.commit.events[event.index]
-    if (text === undefined) continue
     // Also those that this read model does not handle: an event has one place in all of them.
-    position += 1
-    const nth = (versions.get(text.stream) ?? 0) + 1
-    versions.set(text.stream, nth)
+    count += 1
+    const text = textOf(event)
     if (filter.matches(text) && blocked?.has(text.stream) !== true)
-      pending.push({ text, commit: event.commit.name, position, nth })
+      pending.push({ text, commit: event.commit.name, position: cursor.at + count })
   }
-  return { cursor: cursor.at, identity, confirmed: confirmed.slice(-mostConfirmed), blocked, pending }
+  return { copy, confirmed: confirmed.slice(-mostConfirmed), blocked, pending, count, nth: () => nthOf(copy, rows) }
+}
+
+const textOf = ({ commit, index }: OwnEvent & { readonly kind: 'pending' }): EventText =>
+  commit.events[index] as EventText
+
+function nthOf(copy: OutboxCopy, rows: RowsAt): Map<string, number> {
+  const counts = new Map<string, number>()
+  const nth = new Map<string, number>()
+  for (const event of ownEvents(copy, rows)) {
+    if (event.kind === 'confirmed') continue
+    const { id, stream } = textOf(event)
+    const count = (counts.get(stream) ?? 0) + 1
+    counts.set(stream, count)
+    nth.set(id, count)
+  }
+  return nth
 }

@@ -5,10 +5,12 @@
  * A moment is one state of the stored rows together with one state of the outbox. Each has a stamp of its own, so that an
  * answer never holds parts of two. Rows are always read first, and the copy of the outbox after that.
  */
+import { StorageBusyError } from '../../errors.js'
 import type { RecordedEvent } from '../../events/event.js'
 import { randomId } from '../../events/identifier.js'
 import { hintPause } from '../../log/head-watch.js'
 import { compileFilter, type CompiledFilter } from '../../log/filter.js'
+import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import { listenerSet } from '../../platform/listeners.js'
 import type { Hint } from '../../platform/signals.js'
@@ -24,7 +26,7 @@ import type { Answers, TableQuery } from '../../read-model/storage.js'
 import type { Entry } from '../../read-model/unit-of-work/rows.js'
 import type { ShownState } from '../../reading/laid-over.js'
 import type { ModelLookout } from '../../running/shared-storage.js'
-import type { OutboxSource } from '../outbox-copy.js'
+import type { OutboxCopy, OutboxSource } from '../outbox-copy.js'
 import { Laying } from './laying.js'
 import { askOver, type KnownRows, type LaidRows } from './merged.js'
 import { confirmedEvents, pendingEvents, Versions, type OwnReadingParts } from './own-reading.js'
@@ -38,6 +40,8 @@ export interface OverlayParts extends OwnReadingParts {
 
 /** How often rows that move meanwhile are laid over again; then with the next commit. */
 const maxTries = 3
+/** The same for a reader, who waits for it: only rows that are read in between can be those of another moment. */
+const mostTries = 100
 /** How long an append waits until live queries know of it, ms: what takes longer is noticed later. */
 const noticeTime = 200
 /** As many rows that are not laid over any more are read, so that live queries know where they are. */
@@ -49,6 +53,9 @@ interface Laid {
   readonly seen: Seen
   /** The state is made of a hint: all in it but the position may be old. */
   readonly isGuess: boolean
+  readonly plan: Plan
+  /** The events of the log in the plan. */
+  readonly confirmed: readonly Confirmed[]
   /** The ids of the events, in order. */
   readonly ids: readonly string[]
   readonly rows: LaidRows
@@ -59,6 +66,8 @@ interface Laid {
   readonly unshown: ReadonlyMap<string, unknown>
   readonly moment: Seen
 }
+
+type Made = Pick<Laid, 'state' | 'isGuess' | 'plan' | 'confirmed' | 'ids'>
 
 /** Of an event what is remembered: its handler may change the rest. */
 type Confirmed = Pick<RecordedEvent, 'id' | 'position' | 'stream'>
@@ -106,7 +115,7 @@ export class RowsOverlay {
     this.#key = projectionKey(definition)
     this.#clock = clock
     this.#filter = compileFilter(definition.filter)
-    this.#versions = new Versions(parts.streamVersion)
+    this.#versions = new Versions(parts)
     this.lookout = {
       storage: plain.storage,
       recent: plain.recent,
@@ -127,9 +136,9 @@ export class RowsOverlay {
     return (await this.#layOver(state)) ? this.#shownState(state) : this.lookout.state()
   }
 
-  /** Asks until rows, own events and results belong to one moment. */
+  /** Asks until rows, own events and results belong to one moment. @throws StorageBusyError if they never do */
   async #answer(asked: readonly TableQuery[]): Promise<Answers> {
-    for (;;) {
+    for (let tries = 1; tries <= mostTries; tries += 1) {
       const { rows, known } = this.#laid ?? { rows: nothing, known: nothing }
       const asking = askOver(this.#definition.tables, asked, rows, known)
       const { values, state } = await this.#ask(asking.questions)
@@ -139,6 +148,7 @@ export class RowsOverlay {
       if (merged !== undefined)
         return { values: merged.values, state: { ...this.#shownState(state), pending: merged.pending } as ShownState }
     }
+    throw new StorageBusyError(say`The rows of '${this.#key}' were others each time they were read.`)
   }
 
   async #ask(questions: readonly TableQuery[]): Promise<Answers> {
@@ -175,29 +185,35 @@ export class RowsOverlay {
     const isOld = before !== undefined && seen.stamp !== before.seen.stamp && seen.revision < before.seen.revision
     // It was asked for before what is laid over now; or the read model was deleted, and begins again.
     if (isOld && seenIn(await this.#plain.state()).stamp !== seen.stamp) return false
-    const plan = await this.#planOf(state, isKnown)
+    const copy = await copyFor(this.#parts.source, state, isKnown)
+    const isSame = before !== undefined && before.seen.stamp === seen.stamp && !before.isGuess
+    /** What can be continued. */
+    const last = isSame && (before.work !== undefined || before.ids.length === 0) ? before : undefined
+    const known = last?.state.position === state.position && last.state.log === state.log ? last.plan : undefined
+    if (known?.copy === copy) return true
+    const plan = await this.#planOf(copy, state, known)
     if (plan === undefined) return false
     const confirmed = await this.#confirmedOf(plan)
     const ids = [...confirmed.map(({ id }) => id), ...plan.pending.map(({ text }) => text.id)]
-    if (ids.length === 0) return this.#made({ state, isGuess, ids, work: undefined })
+    const made = { state, isGuess, plan, confirmed, ids }
+    if (ids.length === 0) return this.#made({ ...made, work: undefined })
     if (isGuess) return false
-    const isSame = before !== undefined && before.seen.stamp === seen.stamp && !before.isGuess
-    const isMore = isSame && before.work !== undefined && before.ids.every((id, at) => id === ids[at])
-    if (isMore && before.ids.length === ids.length) return true
-    const from = isMore ? before.ids.length : 0
-    const positions = confirmed.map(({ position }) => position)
-    const work = await this.#apply(state, plan, positions, from, isMore ? before.work : undefined)
-    return work !== undefined && this.#made({ state, isGuess, ids, work })
+    const isMore = last?.work !== undefined && last.ids.every((id, at) => id === ids[at])
+    if (isMore && last.ids.length === ids.length) {
+      this.#laid = { ...last, state, plan, confirmed }
+      return true
+    }
+    const work = await this.#apply(made, isMore ? last : undefined)
+    return work !== undefined && this.#made({ ...made, work })
   }
 
-  async #planOf(state: StateRow, isKnown: boolean): Promise<Plan | undefined> {
-    const copy = await copyFor(this.#parts.source, state, isKnown)
+  async #planOf(copy: OutboxCopy, state: StateRow, before: Plan | undefined): Promise<Plan | undefined> {
     const blocked =
       state.holds === true && copy.outbox.length + copy.own.length > 0
         ? await readBlockedStreams(this.#plain.storage, state.shown)
         : undefined
     try {
-      return planOf(copy, state, this.#filter, blocked)
+      return planOf(copy, state, this.#filter, blocked, before)
     } catch (error) {
       // The copy is of another identity of the log than these rows, or older: the rows are read again.
       if (error instanceof RangeError) return undefined
@@ -206,7 +222,8 @@ export class RowsOverlay {
   }
 
   /** The events of the log in a plan that the projection applies. */
-  async #confirmedOf({ confirmed, identity, blocked }: Plan): Promise<readonly Confirmed[]> {
+  async #confirmedOf({ confirmed, copy, blocked }: Plan): Promise<readonly Confirmed[]> {
+    const { identity } = copy.state
     if (this.#read.identity !== identity || this.#read.events.size > 2 * mostConfirmed)
       this.#read = { identity, events: new Map() }
     const { events } = this.#read
@@ -219,29 +236,30 @@ export class RowsOverlay {
     })
   }
 
-  /** Applies the events of a plan from one of them on. Returns nothing if the rows moved meanwhile. */
-  async #apply(
-    state: StateRow,
-    plan: Plan,
-    positions: readonly number[],
-    from: number,
-    work = new Laying(this.#definition, this.#plain.storage, state, this.#clock),
-  ): Promise<Laying | undefined> {
-    const { reads } = work
+  /** Applies the events of a plan that come after the last ones. Returns nothing if the rows moved meanwhile. */
+  async #apply(made: Made, last: Laid | undefined): Promise<Laying | undefined> {
+    const { state, plan, confirmed } = made
+    const { storage } = this.#plain
+    const isNow = async () => seenIn(await this.#plain.state()).stamp === seenIn(state).stamp
+    const work = last?.work ?? new Laying(this.#definition, storage, state, this.#clock, isNow)
+    let isWhole = false
     try {
-      await this.#versions.at(plan.cursor)
-      const confirmed = await confirmedEvents(this.#parts, positions.slice(from), this.#definition.filter)
-      const pending = plan.pending.slice(Math.max(0, from - positions.length))
-      await work.apply([...confirmed.values(), ...(await pendingEvents(this.#parts, pending, this.#versions))])
-    } catch (error) {
+      await this.#versions.at(plan)
+      isWhole = await work.apply(this.#events(plan, confirmed, last?.ids.length ?? 0))
+    } finally {
       // More cannot be applied to it.
-      this.#spoil()
-      throw error
+      if (!isWhole) this.#spoil()
     }
-    if (this.#versions.isLacking) return this.#apply(state, plan, positions, 0)
-    const isTorn = work.reads !== reads && seenIn(await this.#plain.state()).stamp !== seenIn(state).stamp
-    if (isTorn) this.#spoil()
-    return isTorn ? undefined : work
+    if (isWhole && this.#versions.isLacking) return this.#apply(made, undefined)
+    return isWhole ? work : undefined
+  }
+
+  /** The events of a plan from one of them on. */
+  async *#events(plan: Plan, all: readonly Confirmed[], from: number) {
+    const positions = all.slice(from).map(({ position }) => position)
+    if (positions.length > 0)
+      yield [...(await confirmedEvents(this.#parts, positions, this.#definition.filter)).values()]
+    yield* pendingEvents(this.#parts, plan.pending.slice(Math.max(0, from - all.length)), this.#versions)
   }
 
   #spoil(): void {
@@ -250,7 +268,7 @@ export class RowsOverlay {
   }
 
   /** Shows what was made. Returns false if the rows moved meanwhile. */
-  async #made({ state, isGuess, ids, work }: Pick<Laid, 'state' | 'isGuess' | 'ids' | 'work'>): Promise<boolean> {
+  async #made({ state, isGuess, plan, confirmed, ids, work }: Made & Pick<Laid, 'work'>): Promise<boolean> {
     const before = this.#laid
     const known = work?.known ?? nothing
     const rows: LaidRows =
@@ -265,7 +283,8 @@ export class RowsOverlay {
     const seen = seenIn(state)
     const isSame = before?.seen.stamp === seen.stamp && (isEmpty || changed?.size === 0)
     const moment = isSame ? (before as Laid).moment : this.#nextMoment()
-    this.#laid = { state, seen, isGuess, ids, rows, known, work, unshown: work?.unshown ?? new Map(), moment }
+    const unshown = work?.unshown ?? new Map()
+    this.#laid = { state, seen, isGuess, plan, confirmed, ids, rows, known, work, unshown, moment }
     this.#tell()
     return true
   }

@@ -12,6 +12,8 @@ import { verifyReadModel } from 'tidemark'
 import { describe, expect, test } from 'vitest'
 import { openReadModel } from '../../../src/sync/synced-read-model.js'
 import { nextTask } from '../../../src/platform/tasks.js'
+import { stampOf } from '../../../src/read-model/state.js'
+import { openStorage } from '../../../src/running/shared-storage.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { heldClock } from '../../support/held-clock.js'
 import { Tab, type TestEvent } from './overlay-device.js'
@@ -185,6 +187,65 @@ export function overlayViews(backend: OverlayBackend): void {
         [11, 1],
         [13, 3],
       ]).toContainEqual(sums)
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N70: rows that move once they were read do not make a reader begin again', async () => {
+      const tab = new Tab(
+        await backend.open({ name: `views-${crypto.randomUUID()}`, url: 'https://example.com/log', events }),
+      )
+      let folded = 0
+      let open = () => {}
+      const opened = new Promise<void>((resolve) => (open = resolve))
+      const gated = defineProjection(events, {
+        name: 'gated',
+        tables: { sums: table<{ key: string; sum: number }>({ key: 'key' }) },
+        fold: {
+          sums: {
+            key: ({ type, data }) => (type === 'Added' ? data.key : undefined),
+            evolve: (row, { type, data, pending }) => {
+              if (pending === true) folded += 1
+              return { key: data.key, sum: (row?.sum ?? 0) + (type === 'Added' ? data.by : 0) }
+            },
+          },
+        },
+        on: { Added: async ({ pending }) => (pending === true ? opened : undefined) },
+      })
+      const view = await openReadModel(tab.synced as never, gated, { clock: virtualClock() })
+      const foreign = [added('a', 1)]
+      await tab.pull([foreign], [])
+      await tab.run(gated as never)
+      await tab.append([added('a', 10), added('a', 100)])
+      const asked = view.sums.getAll()
+      for (let turn = 0; turn < 20; turn += 1) await nextTask()
+      await tab.pull([[added('a', 1000)]], foreign)
+      await tab.run(gated as never)
+      open()
+      expect(await asked).toMatchObject([{ key: 'a', sum: 111 }])
+      expect(folded).toBe(2)
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N70: rows that are others each time they are read end a read with an error', async () => {
+      const { tab, view, clock } = await opened()
+      const { lookout } = await openStorage(tab.store, model as never)
+      const plain = lookout(clock)
+      const { state } = plain
+      let revision = 0
+      Object.assign(plain, {
+        state: async () => {
+          const now = await state()
+          return { ...now, stamp: { id: `moved-${(revision += 1)}`, revision, of: stampOf(now, false) } }
+        },
+      })
+      await tab.pull([[added('a', 1)]], [])
+      await tab.run(model as never)
+      await tab.append([added('a', 10)])
+      await expect(view.sums.getAll()).rejects.toMatchObject({ code: 'storage-busy' })
+      Object.assign(plain, { state })
+      expect(await view.sums.getAll()).toMatchObject([{ sum: 11 }])
       await view.close()
       await tab.store.close()
     })

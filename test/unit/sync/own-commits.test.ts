@@ -1,9 +1,9 @@
 // What a context says of its own commits after another one gave them back to a restored server, and after a reload.
 import 'fake-indexeddb/auto'
-import { expect, test } from 'vitest'
-import { defineCommand, defineEvents, execute } from 'tidemark'
+import { expect, test, vi } from 'vitest'
+import { defineCommand, defineEvents, deleteEventStore, execute } from 'tidemark'
 import { defineCommands, openSyncedStore, startSync } from 'tidemark/sync'
-import { testSyncServer } from 'tidemark/testing'
+import { testSyncServer, virtualClock } from 'tidemark/testing'
 
 type Event = { type: 'Added'; data: { n: number } }
 const events = defineEvents<Event>()
@@ -45,6 +45,76 @@ test('a commit that another context gave back is where it is now, not where it w
   expect(await commit?.settled()).toMatchObject({ status: 'confirmed', position: 2, events: [{ data: { n: 1 } }] })
   await one.close()
   await two.close()
+})
+
+test('a commit that wants nothing when it is decided again is confirmed with no events, in every tab and after a reload', async () => {
+  const server = testSyncServer()
+  const { url, fetch } = server
+  const name = fresh()
+  const once = defineCommands({
+    once: defineCommand(events, (stream: string) => ({
+      streams: [stream],
+      initial: 0,
+      evolve: (count: number) => count + 1,
+      decide: (count: number) => (count > 0 ? [] : [{ stream, type: 'Added' as const, data: { n: 0 } }]),
+    })),
+  })
+  const open = () => openSyncedStore({ name, events, url, fetch, commands: once })
+  const [one, two] = [await open(), await open()]
+  const { commit } = (await execute(one, once.once('a'))) as { commit?: { id: string } }
+  const { id } = commit as { id: string }
+  const [here, there] = [await one.ownCommit(id), await two.ownCommit(id)]
+  const settled = [here?.settled(), there?.settled()]
+  await server.append([{ stream: 'a', type: 'Added', data: { n: 7 } }], 'bert')
+  const sync = startSync(one)
+  await sync.now()
+  await sync.now()
+  const nothing = { id, status: 'confirmed', events: [] }
+  expect(await Promise.all(settled)).toMatchObject([nothing, nothing])
+  await sync.stop()
+  await one.close()
+  await two.close()
+  const later = await open()
+  expect(await later.ownCommit(id)).toMatchObject(nothing)
+  await later.close()
+})
+
+test('what the app discarded is not in the outbox any more, also while the server is asked to cancel it', async () => {
+  const clock = virtualClock()
+  const server = testSyncServer({ clock })
+  const { url, fetch } = server
+  const store = await openSyncedStore({ name: fresh(), events, url, fetch, clock })
+  const sync = startSync(store, { wake: 'poll' })
+  await clock.runUntil(sync.now())
+  server.partition('down')
+  const { commit } = await clock.runUntil(store.append('a', events.Added({ n: 1 })))
+  await clock.advance(100)
+  await clock.runUntil(commit?.discard() as Promise<void>)
+  expect(await clock.runUntil(store.outbox())).toEqual([])
+  expect(sync.status.getSnapshot().pending).toBe(0)
+  expect(await clock.runUntil(store.ownCommit(commit!.id) as Promise<unknown>)).toMatchObject({ status: 'discarded' })
+  server.partition()
+  expect(await clock.runUntil(commit!.settled())).toMatchObject({ status: 'confirmed' })
+  await clock.runUntil(sync.stop())
+  await store.close()
+})
+
+test('who waits for a commit finds out that its database was deleted', async () => {
+  const clock = virtualClock()
+  const { url, fetch } = testSyncServer()
+  const name = fresh()
+  const store = await openSyncedStore({ name, events, url, fetch, clock })
+  const { commit } = await store.append('a', events.Added({ n: 1 }))
+  let outcome: unknown
+  const waiting = commit!.settled().catch((error: unknown) => (outcome = error))
+  await deleteEventStore(name)
+  await vi.waitUntil(async () => {
+    await clock.advance(5_000)
+    return outcome !== undefined
+  })
+  await waiting
+  expect(outcome).toMatchObject({ code: 'storage-lost' })
+  await store.close()
 })
 
 test('a commit that was decided again keeps its name after a reload', async () => {

@@ -3,7 +3,8 @@ import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, openReadModel, startProjection, table } from 'tidemark'
 import { openSyncedStore, startSync } from 'tidemark/sync'
-import { testSyncServer } from 'tidemark/testing'
+import { testSyncServer, virtualClock } from 'tidemark/testing'
+import { nextTask } from '../../../src/platform/tasks.js'
 
 const events = defineEvents<{ type: 'Added'; data: { key: string } }>()
 const counts = defineProjection(events, {
@@ -22,13 +23,18 @@ afterEach(() => {
   IDBDatabase.prototype.transaction = begin
 })
 
-/** The transactions from now on, by database and mode. */
-function counted(): string[] {
+/** The transactions from now on, by database and mode: once those of before have ended. */
+async function counted(): Promise<string[]> {
   const all: string[] = []
   IDBDatabase.prototype.transaction = function (...given: Parameters<typeof begin>) {
     all.push(`${this.name} ${String(given[0])} ${given[1]} ${given[2]?.durability}`)
     return begin.apply(this, given)
   }
+  for (let before = -1; before !== all.length;) {
+    before = all.length
+    for (let turn = 0; turn < 100; turn += 1) await nextTask()
+  }
+  all.length = 0
   return all
 }
 
@@ -49,7 +55,7 @@ test('a device in contact sends what is appended with no transaction in between,
   const sync = startSync(store)
   await sync.now()
   await vi.waitUntil(() => sync.status.getSnapshot().status === 'idle', { interval: 1 })
-  all = counted()
+  all = await counted()
   await store.append('s', events.Added({ key: 'a' }))
   await vi.waitUntil(() => sync.status.getSnapshot().cursor === 1, { interval: 1 })
   expect(atPush?.filter(ofOutbox)).toHaveLength(1)
@@ -67,18 +73,24 @@ test('a device that is told of news asks for them with no transaction in between
     return server.fetch(url, init)
   }
   const store = await openSyncedStore({ name, events, url: server.url, fetch })
-  const running = startProjection(store, counts)
+  // Of the run, which looks for itself once in a while.
+  const clock = virtualClock()
+  const running = startProjection(store, counts, { clock })
   const view = await openReadModel(store, counts)
   const live = view.rows.liveRow('a')
   const unsubscribe = live.subscribe(() => {})
   await live.ready()
   const sync = startSync(store)
   await vi.waitUntil(() => sync.status.getSnapshot().status === 'idle', { interval: 1 })
-  await running.caughtUp(0)
-  all = counted()
+  await clock.runUntil(running.caughtUp(0))
+  all = await counted()
   atHint = undefined
   await server.append([{ stream: 's', type: 'Added', data: { key: 'a' } }], 'bert')
-  await vi.waitUntil(() => live.getSnapshot().data?.times === 1, { interval: 1 })
+  const isShown = async () => {
+    await clock.advance(1)
+    return live.getSnapshot().data?.times === 1
+  }
+  await vi.waitUntil(isShown, { interval: 1 })
   expect(atHint).toEqual([])
   const rowsStored = all.findIndex((each) => each.startsWith(`tidemark:${name}:`) && each.includes('readwrite'))
   expect(rowsStored).toBeGreaterThan(0)
@@ -86,6 +98,6 @@ test('a device that is told of news asks for them with no transaction in between
   unsubscribe()
   await view.close()
   await sync.stop()
-  await running.stop()
+  await clock.runUntil(running.stop())
   await store.close()
 })
