@@ -1,4 +1,4 @@
-// The model of sync at length: node scripts/sync-model.mjs [--runs 10000] [--seed 1] [--mutant id] [--mutants]
+// The model of sync at length: node scripts/sync-model.mjs [--runs 10000] [--seed 1] [--style name] [--mutant id] [--mutants]
 // `--mutants`: how many seeds it takes until each mutant of test/mutants/sync-model.mjs is caught.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ export async function bundledModel(mutant) {
       root,
       configFile: false,
       logLevel: 'error',
-      plugins: [mutated(mutant), readAs('development')],
+      plugins: [mutated(shortReach), mutated(mutant), readAs('development')],
       build: {
         ssr: join(root, 'test/support/sync-model/run.ts'),
         outDir,
@@ -32,6 +32,14 @@ export async function bundledModel(mutant) {
   } finally {
     await rm(outDir, { recursive: true, force: true })
   }
+}
+
+/** Logs of the model are short: a server looks back less far for conditions, so that devices have to. */
+const shortReach = {
+  id: 'reach',
+  file: 'src/wire/protocol.ts',
+  find: 'export const conditionReach = 10_000',
+  replace: 'export const conditionReach = 30',
 }
 
 function mutated(mutant) {
@@ -73,6 +81,8 @@ async function main() {
     options: {
       runs: { type: 'string', default: '1000' },
       seed: { type: 'string', default: '1' },
+      style: { type: 'string' },
+      until: { type: 'string', default: '3' },
       mutant: { type: 'string' },
       mutants: { type: 'boolean', default: false },
       stack: { type: 'boolean', default: false },
@@ -87,7 +97,7 @@ async function main() {
     const { totals, failures, seconds } = await runModel(model, {
       seed,
       runs,
-      options: mutant?.options,
+      options: { style: values.style },
       onFailure,
       onProgress: (so) => console.error(JSON.stringify(so)),
     })
@@ -98,7 +108,12 @@ async function main() {
   const chosen = values.mutant?.split(',')
   for (const mutant of mutants.filter(({ id }) => chosen?.includes(id) ?? true)) {
     const model = await bundledModel(mutant)
-    const { failures } = await runModel(model, { seed, runs, until: 3, options: mutant.options })
+    const { failures } = await runModel(model, {
+      seed,
+      runs,
+      until: Number(values.until),
+      options: { style: values.style },
+    })
     console.log(
       mutant.id,
       failures.length === 0 ? `is not caught in ${runs} runs` : failures.map((each) => each.message).join(' | '),

@@ -5,7 +5,7 @@ import type { ExpectedVersion } from '../errors.js'
 import type { ReadOptions } from '../log/event-store.js'
 import { internalsOf, storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
-import { weightOf } from '../log/record/record-text.js'
+import { weightOf, type EventText } from '../log/record/record-text.js'
 import { inspectionOf } from '../maintenance/inspection.js'
 import type { LogInspection } from '../maintenance/log-inspection.js'
 import { say } from '../messages.js'
@@ -18,9 +18,10 @@ import type { AdoptedLog } from './adoption-mark.js'
 import type { ConfirmedFacts } from './device-storage.js'
 import { localCommits, twiceUsed } from './local-commits.js'
 import type { OutboxCopy } from './outbox-copy.js'
-import { adopted, adoptedUpTo, foundAsIs, type LocalCommit, type LocalLog } from './rules/adopted.js'
+import { adopted, adoptedUpTo, foundAsIs, ownOf, type LocalCommit, type LocalLog } from './rules/adopted.js'
 import { isSameRecordAt } from './rules/same-event.js'
 import { isSynced, syncPartsOf, type SyncParts } from './sync-parts.js'
+import type { OwnRow } from './sync-state.js'
 import type { SyncedStore } from './synced-store.js'
 
 /** What `adoptStore` did, in commits of the local store. */
@@ -212,7 +213,7 @@ class Adoption {
       const facts = await outbox.facts(lookedUp(commits))
       if (facts.turn !== snapshot.state.turn) continue
       const found = this.#asIs.isOver ? [] : sameIn(commits, facts, cursor)
-      if (found.length > 0) await this.#found(snapshot, local, found)
+      if (found.length > 0) await this.#found(snapshot, local, found, facts)
       else {
         this.#asIs.isOver = true
         if (await this.#wait(snapshot, local, commits, facts, upTo)) return
@@ -221,13 +222,26 @@ class Adoption {
   }
 
   /** They are in the log, at their positions. */
-  async #found(snapshot: OutboxCopy, local: LocalLog, commits: readonly LocalCommit[]): Promise<void> {
-    const { outbox, storage } = this.#to
+  async #found(
+    snapshot: OutboxCopy,
+    local: LocalLog,
+    commits: readonly LocalCommit[],
+    facts: ConfirmedFacts,
+  ): Promise<void> {
     const end = endOf(commits.at(-1) as LocalCommit)
-    const { own, state } = await storage.loadOwn((commits[0] as LocalCommit).at - 1)
-    if (state.turn !== snapshot.state.turn) return
-    const changed = await outbox.change(snapshot, (now) => foundAsIs(now, local, end, own.length === 0))
+    const own = await this.#own(commits, facts)
+    if (own === undefined) return
+    const changed = await this.#to.outbox.change(snapshot, (now) => foundAsIs(now, local, end, own))
     if (changed.kind === 'stored') this.#result.confirmed += commits.length
+  }
+
+  /** What notes commits that are in the log as commits of this device; nothing if something else was stored meanwhile. */
+  async #own(commits: readonly LocalCommit[], { known, turn }: ConfirmedFacts): Promise<readonly OwnRow[] | undefined> {
+    if (commits.length === 0) return []
+    const placeOf = (id: string) => known.get(id)?.position as number
+    const first = Math.min(...commits.map(({ events }) => placeOf((events[0] as EventText).id)))
+    const { own, state } = await this.#to.storage.loadOwn(first - 1)
+    return state.turn === turn ? ownOf(commits, placeOf, own) : undefined
   }
 
   /** They wait in the outbox. Returns false if something else was stored meanwhile. */
@@ -242,7 +256,12 @@ class Adoption {
     const { ids } = outbox.indexOf(snapshot)
     const unconfirmed = commits.filter((commit) => !isConfirmed(commit, facts))
     const fresh = unconfirmed.filter((commit) => !isWaiting(commit, ids))
-    const changed = await outbox.change(snapshot, (now) => adopted(now, local, fresh, upTo), true)
+    const own = await this.#own(
+      commits.filter((commit) => isConfirmed(commit, facts)),
+      facts,
+    )
+    if (own === undefined) return false
+    const changed = await outbox.change(snapshot, (now) => adopted(now, local, fresh, upTo, own), true)
     if (changed.kind !== 'stored') return false
     this.#result.confirmed += commits.length - unconfirmed.length
     this.#result.pending += unconfirmed.length

@@ -79,6 +79,13 @@ export function joinedOwn(last: OwnRow | undefined, rows: readonly OwnRow[]): Ow
   return joined
 }
 
+/** Own rows with new ones, most of which are behind them, in order. */
+export function withOwn(rows: readonly OwnRow[], more: readonly OwnRow[]): OwnRow[] {
+  const all = [...rows.slice(0, -1), ...joinedOwn(rows.at(-1), more)]
+  const isInOrder = all.every((row, index) => index === 0 || (all[index - 1] as OwnRow).at < row.at)
+  return isInOrder ? all : all.sort((left, right) => left.at - right.at)
+}
+
 /** The rows once the log ends at a position, where a commit ends. */
 export const ownUpTo = (rows: readonly OwnRow[], upTo: number): OwnRow[] =>
   rows.filter(({ at }) => at <= upTo).map((row) => (isBehind(row, upTo) ? { ...row, n: upTo + 1 - row.at } : row))

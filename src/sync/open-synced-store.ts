@@ -11,7 +11,7 @@ import {
   type TidemarkStore,
 } from '../log/open.js'
 import { randomId } from '../events/identifier.js'
-import type { AppendOptions, AppendResult } from '../log/event-store.js'
+import type { AppendOptions, AppendResult, FollowOptions } from '../log/event-store.js'
 import type { IndexedDbLog } from '../log/indexeddb/indexeddb-log.js'
 import { format } from '../log/indexeddb/format.js'
 import type { MemoryLog } from '../log/memory/memory-log.js'
@@ -21,6 +21,7 @@ import { systemClock } from '../platform/clock.js'
 import { isObject } from '../platform/objects.js'
 import { assertCommands, commandRow } from './define-commands.js'
 import { decideAgain } from './decide-again.js'
+import { followLog } from './follow-log.js'
 import type { DeviceStorage } from './device-storage.js'
 import { assertRemote } from './log-address.js'
 import { IndexedDbSyncStorage } from './indexeddb/indexeddb-sync-storage.js'
@@ -232,9 +233,10 @@ function syncedStore<E extends EventShape>(
   { own, sync, opened }: OpenedParts,
 ): SyncedStore<E> {
   opened.store = store as unknown as TidemarkStore
-  const { readStream } = store
+  const { readStream, follow, readPage } = store
   const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
-  const { assertOpen } = storeInternals(store)
+  const { assertOpen, tap } = storeInternals(store)
+  const { clock, closed, outbox, onChange } = sync
   const more = {
     [syncParts]: { ...sync, assertOpen } satisfies SyncParts,
     append(...given: readonly unknown[]) {
@@ -249,6 +251,11 @@ function syncedStore<E extends EventShape>(
       if (typeof confirmed !== 'boolean') throw new InvalidArgumentError('confirmed', say`must be true or false.`)
       if (confirmed) confirmedOnly.add(rest)
       return readStream(stream, rest)
+    },
+    follow(options: FollowOptions<E> = {}) {
+      // Checks them, and begins nothing.
+      follow(options)
+      return followLog<E>(options, { outbox, onChange, readPage, tap, clock, closing: closed })
     },
     async outbox() {
       assertOpen()

@@ -11,8 +11,9 @@ import type { Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isObject } from '../platform/objects.js'
 import { RecentMap } from '../platform/recent-map.js'
+import { openChannel } from '../platform/signals.js'
 import { nextTask, tell } from '../platform/tasks.js'
-import { joinedOwn, largestNOf, ownUpTo } from './change-rules.js'
+import { largestNOf, ownUpTo, withOwn } from './change-rules.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp } from './device-storage.js'
 import type { OutboxCopy, OutboxSource } from './outbox-copy.js'
 import { OutboxIndex } from './outbox-index.js'
@@ -68,9 +69,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   constructor(options: KeeperOptions) {
     this.#options = options
     this.#storage = options.storage
-    this.#channel = openChannel(options.channelName)
-    if (this.#channel !== undefined)
-      this.#channel.onmessage = ({ data }: MessageEvent) => void this.#hinted(data).catch(() => {})
+    this.#channel = openChannel(options.channelName, (message) => void this.#hinted(message).catch(() => {}))
   }
 
   /** Whether this device is in contact with the server, so that what is appended is sent immediately. */
@@ -214,7 +213,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const kept = takeBack === undefined ? copy.own : ownUpTo(copy.own, takeBack.upTo)
     // Behind the cursor of before nothing was missing.
     const ownFrom = Math.min(copy.ownFrom, from.state.cursor.at, takeBack?.upTo ?? Infinity)
-    return { own: [...kept.slice(0, -1), ...joinedOwn(kept.at(-1), own)], ownFrom }
+    return { own: withOwn(kept, own), ownFrom }
   }
 
   /** Looks whether the copy is still true, and reads it again if not. Calls share a look that has not begun. */
@@ -303,17 +302,5 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     if (!isNewer(claimed, stampOf(this.#copy))) return
     const copy = await this.fresh()
     if (isNewer(claimed, stampOf(copy))) this.#deafUntil = clock.monotonic() + hintPause
-  }
-}
-
-function openChannel(name: string | undefined): BroadcastChannel | undefined {
-  if (name === undefined || typeof BroadcastChannel !== 'function') return undefined
-  try {
-    const channel = new BroadcastChannel(name)
-    // In Node an open channel would keep the process alive.
-    ;(channel as { unref?: () => void }).unref?.()
-    return channel
-  } catch {
-    return undefined
   }
 }

@@ -164,7 +164,7 @@ export interface SyncChange {
   readonly state: SyncState
   readonly put?: readonly OutboxRow[]
   readonly remove?: readonly number[]
-  /** Behind all rows that are there, in any order. */
+  /** Behind all rows that are there, in any order; or with names, so that they are joined with no other row. */
   readonly own?: readonly OwnRow[]
   /** Goes to the end of the log. Not in a change that takes back. */
   readonly pulled?: PulledEvents

@@ -885,7 +885,8 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const shop = make({ run: false })
       await shop.ready()
       const list = [add('A1', 2)]
-      const appended = shop.append('s', list, { until: 'visible' })
+      // No context runs the models, however long it waits.
+      const appended = shop.append('s', list, { until: 'visible', timeout: 20 })
       list.length = 0
       expect(await appended).toMatchObject({ position: 1, visible: false })
       await shop.close()

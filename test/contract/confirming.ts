@@ -54,17 +54,14 @@ export async function confirmAll(store: SyncedStore<any>): Promise<void> {
     const snapshot = await storage.load()
     const pending: OutboxRow[] = snapshot.outbox.filter(({ refused }) => refused === undefined)
     if (pending.length === 0) return
-    const streams = new Set(pending.flatMap(({ events }) => events.map(({ stream }) => stream)))
-    const versions = new Map<string, number>()
-    for (const stream of streams) {
-      const { ends } = await (storage as OutboxKeeper).facts({
-        events: [],
-        expected: new Map([[stream, 'any']]),
-        condition: undefined,
-        pathOf: String,
-      })
-      versions.set(stream, ends.get(stream)?.version ?? 0)
-    }
+    const streams = pending.flatMap(({ events }) => events.map(({ stream }) => stream))
+    const { ends } = await (storage as OutboxKeeper).facts({
+      events: [],
+      expected: new Map(streams.map((stream) => [stream, 'any'])),
+      condition: undefined,
+      pathOf: String,
+    })
+    const versions = new Map(streams.map((stream) => [stream, ends.get(stream)?.version ?? 0]))
     // With one that was appended meanwhile, its streams have to be looked at.
     const changed = await storage.change(snapshot, (now) =>
       now.outbox.length === snapshot.outbox.length ? confirmation(now, versions) : undefined,

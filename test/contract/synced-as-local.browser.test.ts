@@ -2,7 +2,7 @@ import { openSyncedStore } from 'tidemark/sync'
 import { appendContract } from './append.js'
 import { asLocal } from './confirming.js'
 import { eventStoreContract } from './event-store.js'
-import { largeOrImported, largeStoreCases } from './synced-as-local.js'
+import { largeOrImported, largeStoreCases, moreSeeds } from './synced-as-local.js'
 
 const url = 'http://127.0.0.1:9/'
 const nameOf = () => `synced-${crypto.randomUUID()}`
@@ -18,5 +18,5 @@ eventStoreContract(
 appendContract(
   'synced, IndexedDB',
   async (options) => asLocal(await openSyncedStore({ name: nameOf(), url, ...options })),
-  largeOrImported,
+  [...largeOrImported, ...moreSeeds],
 )

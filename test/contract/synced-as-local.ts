@@ -15,3 +15,8 @@ export const largeOrImported = [
   'of another version of its type: its data is not compared',
   'an import whose ids are those of other events is refused',
 ]
+
+/** Hundreds of transactions each, of which Node runs all: in an engine one of them shows what its storage does. */
+export const moreSeeds = [2, 3].map(
+  (seed) => `ids of any time, in any order, made here or given, are each stored once (seed ${seed})`,
+)

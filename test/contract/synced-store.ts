@@ -851,6 +851,49 @@ function healing(on: On): void {
     ])
   })
 
+  const followed = async (store: SyncedStore, other: SyncedStore) => {
+    const seen: unknown[] = []
+    let had = (_: number) => {}
+    const until = (count: number) =>
+      new Promise<void>((resolve) => (had = (size) => size >= count && resolve(undefined))).then(() => seen.slice())
+    const loop = async () => {
+      for await (const { stream, version, position } of other.follow()) {
+        seen.push([position, stream, version])
+        had(seen.length)
+        if (seen.length === 6) break
+      }
+    }
+    const following = loop()
+    const first = until(3)
+    await arrive(store, ['a', 1], ['a', 2])
+    await arrive(store, ['a', 3])
+    const begun = [
+      [1, 'a', 1],
+      [2, 'a', 2],
+      [3, 'a', 3],
+    ]
+    expect(await first).toEqual(begun)
+    await takeBack(store, 2, 'second')
+    // The log is shorter than it was, and stays so for a while.
+    const second = until(4)
+    await arrive(store, ['b', 1])
+    expect(await second).toEqual([...begun, [3, 'b', 1]])
+    await arrive(store, ['b', 2], ['b', 3])
+    await following
+    expect(seen.slice(4)).toEqual([
+      [4, 'b', 2],
+      [5, 'b', 3],
+    ])
+  }
+  on('a loop that follows the log continues where it was taken back', (store) => followed(store, store))
+  on(
+    'a loop of another tab continues there, too',
+    async (store, open) => {
+      await followed(store, await open())
+    },
+    { onDevice: true },
+  )
+
   const streams = defineProjection(defineEvents({ Added: {} }), {
     name: 'streams',
     tables: { seen: table<{ key: string; at: number }>({ key: 'key' }) },

@@ -44,6 +44,14 @@ export default [
     breaks: 'a plain projector stops for good at what a log held that is not there any more',
   },
   {
+    id: 'taken-back-follow',
+    file: 'src/sync/follow-log.ts',
+    find: 'identity === undefined ? after : Math.min(after, sameUpTo(state, identity))',
+    replace: 'after',
+    tests: ['test/contract/synced-store.node.test.ts'],
+    breaks: 'a loop that follows the log misses what came where it was taken back',
+  },
+  {
     id: 'prerendered-patience',
     file: 'src/running/status-keeper.ts',
     find: "prerendered()?.addEventListener('prerenderingchange', () => this.#progress.excuse(), { once: true })",

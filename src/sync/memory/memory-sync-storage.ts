@@ -74,6 +74,7 @@ export class MemorySyncStorage implements DeviceStorage {
     const last = this.#own.pop()
     // One by one: a list of a hundred thousand is more than an engine takes as arguments.
     for (const row of joinedOwn(last, own)) this.#own.push(row)
+    if (own.some(({ at }) => at < (last?.at ?? 0))) this.#own.sort((left, right) => left.at - right.at)
     for (const n of remove) this.#outbox.delete(n)
     for (const row of put) this.#put(row)
     this.#state = state

@@ -2,7 +2,7 @@
 import type { EventText } from '../../log/record/record-text.js'
 import { largestNOf } from '../change-rules.js'
 import type { PulledPage } from '../sync-effects.js'
-import type { OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
+import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
 import { changedState } from './outbox-draft.js'
 import { pulled } from './pulled.js'
 
@@ -46,16 +46,38 @@ export function rowOf({ events }: LocalCommit, n: number): OutboxRow {
 }
 
 /**
+ * Commits that are in the log, as rows of own ones, so that they are given back to a server that loses them. Those that
+ * are noted already are left out.
+ *
+ * @param placeOf the position of an event in the log
+ * @param own the rows that end behind the first of them
+ */
+export function ownOf(
+  commits: readonly LocalCommit[],
+  placeOf: (id: string) => number,
+  own: readonly OwnRow[],
+): readonly OwnRow[] {
+  const rows = commits.map(({ events }): OwnRow & { name: string } => {
+    const { id } = events[0] as EventText
+    // With its name: it is joined with no neighbour, since there may be rows behind it.
+    return { at: placeOf(id), n: events.length, name: id }
+  })
+  return rows.filter(({ at }) => !own.some((each) => each.at <= at && at < each.at + each.n))
+}
+
+/**
  * Adds commits behind all others, and stores in the same transaction how far the local log has come.
  *
  * @param commits of the local log, behind what is adopted of it
  * @param upTo where the last of them ends
+ * @param own others of the local log, which are in the log of the server already
  */
 export function adopted(
   snapshot: SyncSnapshot,
   local: LocalLog,
   commits: readonly LocalCommit[],
   upTo: number,
+  own: readonly OwnRow[] = [],
 ): SyncChange {
   const { state } = snapshot
   const before = largestNOf(snapshot)
@@ -63,6 +85,7 @@ export function adopted(
   return {
     state: changedState(state, { largestN: before + put.length, adopting: adoptingOf(state, local, upTo) }),
     put,
+    ...(own.length > 0 && { own }),
   }
 }
 
@@ -94,13 +117,11 @@ export function adoptedAsIs(
 /**
  * Commits are in the log already, at the positions that they have in the local log: they were sent, and no response came.
  *
- * @param isOwn whether they are noted as commits of this device: not if anything behind is
+ * @param own the rows that note them
  */
-export function foundAsIs(snapshot: SyncSnapshot, local: LocalLog, upTo: number, isOwn: boolean): SyncChange {
-  const { state } = snapshot
-  const at = adoptedUpTo(state, local.log) + 1
+export function foundAsIs(snapshot: SyncSnapshot, local: LocalLog, upTo: number, own: readonly OwnRow[]): SyncChange {
   return {
-    state: changedState(state, { adopting: adoptingOf(state, local, upTo) }),
-    ...(isOwn && { own: [{ at, n: upTo + 1 - at }] }),
+    state: changedState(snapshot.state, { adopting: adoptingOf(snapshot.state, local, upTo) }),
+    ...(own.length > 0 && { own }),
   }
 }

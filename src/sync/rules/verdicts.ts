@@ -25,7 +25,9 @@ export function answered(snapshot: SyncSnapshot, { by, identity, head, answers }
   if (!isBy(state, by) || state.identity !== identity) return undefined
   const draft = new OutboxDraft(snapshot)
   const places = new Map(snapshot.outbox.map((row) => [wireId(row), row.n]))
-  for (const answer of answers) {
+  // What the server has is no longer decided by what becomes of others.
+  const inOrder = [...answers].sort((one, other) => Number('accepted' in other) - Number('accepted' in one))
+  for (const answer of inOrder) {
     // An earlier verdict may have changed it, or replaced it.
     const row = draft.get(places.get(answer.id) ?? NaN)
     if (row !== undefined && isPending(row) && wireId(row) === answer.id) take(draft, row, answer)

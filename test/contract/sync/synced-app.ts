@@ -323,7 +323,7 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
         { url: 'https://' },
         { url: 'https://anna:secret@sync.test/logs/7' },
         { url: 'https://sync.test/logs/7#now' },
-        { url: '/u', wake: 'websocket' },
+        { url: '/u', wake: 'pigeon' },
         { url: '/u', headers: 'h' },
         { url: '/u', headers: { 'not a name': 'x' } },
         { url: '/u', fetch: 1 },

@@ -1,10 +1,13 @@
 /** What the app was told: every commit that it appended, and every no that it got. */
 import type { OutboxRow, SyncSnapshot } from '../../../src/sync/sync-state.js'
+import type { EventText } from '../../../src/log/record/record-text.js'
 import type { Changed } from '../../../src/sync/sync-storage.js'
 import type { Device } from './device.js'
 
 export interface Made {
   readonly device: Device
+  /** It was in a local store before. */
+  readonly isLocal: boolean
   /** The app does not want it any more, or its command wants nothing. */
   isEnded: boolean
   /** The app, or its device for a new version, took it back once: a late cancel may reach a server that lost it. */
@@ -34,6 +37,7 @@ export class Book {
   /** Versions that were given back to a restored server: history, which expects nothing. */
   readonly healed = new Set<string>()
   readonly counts: Record<string, number> = {}
+  readonly #locals = new Map<Device, readonly { readonly upTo: number; readonly events: readonly EventText[] }[]>()
   readonly #seen = new Map<string, ReadonlyMap<string, unknown>>()
   readonly #fail: (what: string) => never
 
@@ -45,10 +49,35 @@ export class Book {
     this.counts[what] = (this.counts[what] ?? 0) + by
   }
 
-  appended(device: Device, row: OutboxRow, seen: ReadonlyMap<string, unknown>): void {
-    this.made.set(row.name, { device, isEnded: false, wasUnwanted: false, isFree: false })
+  appended(device: Device, row: OutboxRow, seen: ReadonlyMap<string, unknown>, isLocal = false): void {
+    this.made.set(row.name, { device, isLocal, isEnded: false, wasUnwanted: false, isFree: false })
     this.versions.set(first(row), { name: row.name, row, seen })
     this.count('commits')
+  }
+
+  /** What a device has in its local store. */
+  local(device: Device, upTo: number, events: readonly EventText[]): void {
+    this.#locals.set(device, [...(this.#locals.get(device) ?? []), { upTo, events }])
+    this.count('local commits')
+  }
+
+  /** A device stored a part of its local log: from then on it is what the device made. */
+  adopts(device: Device, changed: Changed): void {
+    if (changed.kind !== 'stored') return
+    const upTo = changed.change.state.adopting?.at(-1)?.upTo ?? 0
+    const before = new Set(this.made.keys())
+    for (const { upTo: end, events } of this.#locals.get(device) ?? []) {
+      const { id } = events[0] as EventText
+      if (end > upTo || before.has(id)) continue
+      this.appended(device, { n: 0, name: id, time: 1, events, expect: [] }, new Map(), true)
+      this.count(changed.change.put === undefined ? 'adopted as they are' : 'adopted')
+    }
+  }
+
+  /** Local commits that the device has not adopted. */
+  unadopted(device: Device): readonly string[] {
+    const ids = (this.#locals.get(device) ?? []).map(({ events }) => (events[0] as EventText).id)
+    return ids.filter((id) => !this.made.has(id))
   }
 
   /** What a command saw that made a version, which may not be stored. */
@@ -68,6 +97,12 @@ export class Book {
     return told !== undefined && !((this.#returned.get(id) ?? -1) > told)
   }
 
+  /** The device lost all that it had, its local store as well. */
+  cleared(device: Device): void {
+    this.#locals.delete(device)
+    this.free(device)
+  }
+
   free(device: Device): void {
     for (const made of this.made.values()) if (made.device === device) made.isFree = true
   }
@@ -79,15 +114,17 @@ export class Book {
     const before = new Map(outbox.map((row) => [row.n, row]))
     const epoch = this.epochs.indexOf(change.state.remote?.epoch ?? '')
     for (const row of change.put ?? []) this.#changed(row, before.get(row.n), epoch)
+    for (const name of change.state.nothing ?? []) {
+      if (this.#made(name).isEnded) continue
+      this.#made(name).isEnded = true
+      this.count('wants nothing')
+    }
     for (const ended of change.ended ?? []) {
       const row = outbox.find(({ name }) => name === ended.name)
       if (ended.status === 'discarded' && row !== undefined) {
         this.no.set(first(row), epoch)
         this.#made(row.name).isEnded = true
         this.count('discarded')
-      } else if (ended.position === undefined) {
-        this.#made(ended.name).isEnded = true
-        this.count('wants nothing')
       } else this.count('confirmed')
     }
     if (change.takeBack !== undefined) {
@@ -128,6 +165,6 @@ export class Book {
   }
 }
 
-const codeOf = ({ refused, undecided }: OutboxRow): string | undefined => refused?.code ?? undecided?.code
+export const codeOf = ({ refused, undecided }: OutboxRow): string | undefined => refused?.code ?? undecided?.code
 
 export const first = (row: OutboxRow): string => (row.events[0] as { id: string }).id

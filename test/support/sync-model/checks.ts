@@ -121,11 +121,13 @@ function checkOrder({ book, devices, fail, service }: Running, places: ReadonlyM
       const made = book.made.get(name)
       if (made?.device !== device || made.isFree || made.isEnded || changed.has(name)) continue
       if (!isAsWritten(service.events, places, row)) continue
+      // What was adopted has an order of its own.
+      const kind = made.isLocal ? 'local ' : ''
       for (const stream of new Set(row.events.map((event) => event.stream))) {
-        const before = last.get(stream)
+        const before = last.get(kind + stream)
         if (before !== undefined && (places.get(before) as number) > (places.get(first(row)) as number))
           fail(`same order: ${first(row)} was made behind ${before}, and is before it in ${stream}`)
-        last.set(stream, first(row))
+        last.set(kind + stream, first(row))
       }
     }
   }

@@ -19,6 +19,9 @@ import type { SyncReport } from '../../../src/sync/sync-status.js'
 import type { Changed } from '../../../src/sync/sync-storage.js'
 import type { MachineOptions } from '../../../src/sync/machine/sync-machine.js'
 import type { Book } from './book.js'
+import { openEventStore } from '../../../src/memory/index.js'
+import type { TidemarkStore } from '../../../src/log/open.js'
+import { Adopter } from './adopter.js'
 import { Runner } from './runner.js'
 import type { Chance } from './seeded.js'
 import { unwanted } from './service.js'
@@ -49,9 +52,8 @@ export interface DeviceOptions {
   readonly book: Book
   readonly fail: (what: string) => never
   readonly machine: Pick<MachineOptions, 'pageSize' | 'pushBytes'>
+  readonly streams: number
 }
-
-const streamCount = 4
 
 export class Device {
   readonly name: string
@@ -59,6 +61,9 @@ export class Device {
   storage!: MemorySyncStorage
   rows!: Rows
   runners: Runner[] = []
+  /** Contexts that adopt its local store, if it has one. */
+  adopters: Adopter[] = []
+  #local: TidemarkStore | undefined
   /** What tabs knew when they last looked. */
   #known: OutboxCopy[] = []
   readonly #options: DeviceOptions
@@ -77,13 +82,59 @@ export class Device {
   clear(): void {
     this.#open(`${this.name}!${(this.#serial += 1)}`)
     this.rows = { identity: this.storage.identity, position: 0, events: [] }
+    this.#local = undefined
   }
 
   #open(identity: string): void {
     this.#log = new MemoryLog({ catalogue: anyEvents, codec: undefined })
     this.storage = new MemorySyncStorage(this.#log, identity)
     this.runners = []
+    this.adopters = []
     this.#known = []
+  }
+
+  /** The app began without an account. */
+  async openLocal(): Promise<void> {
+    this.#local = await openEventStore({ name: `${this.name} before` })
+    for (let commits = this.#options.chance.pick(5); commits >= 0; commits -= 1) await this.appendLocal()
+  }
+
+  get hasLocal(): boolean {
+    return this.#local !== undefined
+  }
+
+  /** A tab that does not know yet that the local store is adopted. */
+  async appendLocal(): Promise<void> {
+    const { chance, book } = this.#options
+    const id = `${this.name}L${(this.#serial += 1)}`
+    const streams = Array.from({ length: 1 + chance.pick(3) }, () => `s${chance.pick(this.#options.streams)}`)
+    const events = streams.map((stream, index) => text(`${id}.${index}`, stream, 'T0'))
+    try {
+      const written = await this.#local?.append(
+        events.map(({ stream, type, id: given, data }) => ({
+          stream,
+          events: [{ type, id: given, data: JSON.parse(data) as string }],
+        })),
+      )
+      if (written !== undefined) book.local(this, written.position, events)
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'unsupported-format') throw error
+      book.count('appends to an adopted store')
+    }
+  }
+
+  /** A context begins to adopt the local store. */
+  async adopt(): Promise<Adopter | undefined> {
+    if (this.#local === undefined) return undefined
+    const { fail, book } = this.#options
+    const stored = (changed: Changed, before: SyncSnapshot) => {
+      book.adopts(this, changed)
+      book.stored(changed, before)
+    }
+    const adopter = new Adopter({ storage: this.storage, stored, fail }, this.#local)
+    this.adopters.push(adopter)
+    await adopter.rest()
+    return adopter
   }
 
   /** A context begins to sync. */
@@ -94,6 +145,7 @@ export class Device {
       storage,
       decide: (row: OutboxRow, from: SyncSnapshot) => this.decide(row, from),
       stored: (changed: Changed, before: SyncSnapshot) => this.#options.book.stored(changed, before),
+      fail: this.#options.fail,
       reported: ({ status, reason, message }: SyncReport) => {
         if (status === 'stopped' || status === 'paused')
           this.#options.fail(`${this.name} ${status}: ${reason} ${message}`)
@@ -132,12 +184,13 @@ export class Device {
     const { chance, book } = this.#options
     const name = `${this.name}${(this.#serial += 1)}`
     let from: SyncSnapshot = chance.hits(0.3) ? (chance.one(this.#known) ?? (await this.copy())) : await this.copy()
-    const streams = Array.from({ length: 1 + chance.pick(3) }, () => `s${chance.pick(streamCount)}`)
-    const readOnly = chance.hits(0.5) ? [`s${chance.pick(streamCount)}`] : []
+    const streams = Array.from({ length: 1 + chance.pick(3) }, () => `s${chance.pick(this.#options.streams)}`)
+    const readOnly = chance.hits(0.5) ? [`s${chance.pick(this.#options.streams)}`] : []
     const isStrict = chance.hits(0.5)
     const type = chance.hits(0.05) ? unwanted : `T${chance.pick(6)}`
     const [hasCommand, hasCondition] = [chance.hits(0.5), chance.hits(0.2)]
     const events = streams.map((stream, index) => text(`${name}.${index}`, stream, type))
+    const leaves = chance.hits(0.5)
     for (;;) {
       const log = await this.#logOf(from)
       const index = new OutboxIndex(from.outbox)
@@ -168,7 +221,7 @@ export class Device {
         time: 1,
       })
       if (verdict.kind !== 'row') throw new Error(verdict.kind)
-      const { row } = verdict
+      const row = { ...verdict.row, ...(leaves && { leaves }) }
       if ((await this.storage.append(row, from.state)) === 'stored')
         return book.appended(this, row, this.#seenBy(row, from, log))
       book.count('appends decided again')
@@ -239,12 +292,16 @@ export class Device {
   }
 
   async discard(): Promise<void> {
-    const { chance, book } = this.#options
+    const { chance } = this.#options
     const { outbox } = await this.storage.load()
     const row = chance.one(
       outbox.filter(({ refused, accepted }) => (refused ?? accepted) === undefined || chance.hits(0.2)),
     )
-    if (row === undefined) return
+    if (row !== undefined) await this.discardNow(row)
+  }
+
+  async discardNow(row: OutboxRow): Promise<void> {
+    const { book } = this.#options
     if (await this.#change((snapshot) => discarded(snapshot, row.n))) book.count('discards')
     const made = book.made.get(row.name)
     if (made !== undefined && row.refused !== undefined) made.isEnded = true

@@ -26,7 +26,12 @@ export async function run(seed: number, options: RunOptions = {}): Promise<Reado
   return new Run(seed, options).all()
 }
 
-type Message = () => Promise<void> | void
+interface Message {
+  readonly arrive: () => Promise<void> | void
+  readonly kind: 'request' | 'reply' | 'other'
+  readonly device?: Device
+  readonly request?: Request
+}
 
 const offline: Reply = { kind: 'offline' }
 
@@ -63,7 +68,14 @@ class Run {
       pushBytes: this.chance.one([700, 1500, 4000, 100_000]) as number,
     }
     this.devices = ['A', 'B', 'C'].map(
-      (name) => new Device(name, { chance: this.chance, book: this.book, fail: this.fail, machine }),
+      (name) =>
+        new Device(name, {
+          chance: this.chance,
+          book: this.book,
+          fail: this.fail,
+          machine,
+          streams: this.#style.streams,
+        }),
     )
     this.#backups.push(this.service.store.snapshot())
   }
@@ -75,6 +87,7 @@ class Run {
   async all(): Promise<Readonly<Record<string, number>>> {
     const { steps = 400 } = this.#options
     this.book.epoch((await this.service.store.identity()).epoch, [])
+    for (const device of this.devices) if (this.chance.hits(this.#style.locals)) await device.openLocal()
     for (let step = 0; step < steps; step += 1) {
       const device = this.chance.one(this.devices) as Device
       await this.#act(device)
@@ -93,6 +106,7 @@ class Run {
 
   async #act(device: Device): Promise<void> {
     const { chance } = this
+    if (device.hasLocal && chance.hits(0.2)) return this.#adoptSome(device)
     const what = chance.next()
     if (chance.hits(this.#style.rare)) await this.#rareAct(device, drawn(this.#style.rares, chance))
     else if (this.#isFickle && chance.hits(0.08)) await device.discard()
@@ -115,9 +129,51 @@ class Run {
     else if (rare === 'save') this.#saved.set(device, await device.save())
     else if (rare === 'roll back') await this.#rollBack(device)
     else if (rare === 'kill') this.#kill(device)
-    else if (rare === 'wake late') this.#wakeLate(device)
+    else if (rare === 'wake late') await this.#wakeLate(device)
     else if (rare === 'resync') await device.resync()
+    else if (rare === 'take back') await this.#takeBack(device)
     else device.start({ isBounded: chance.hits(0.5), decides: chance.hits(0.5) })
+  }
+
+  /** Contexts adopt the local store of a device, or are about to. */
+  async #adoptSome(device: Device): Promise<void> {
+    const { chance, service } = this
+    device.adopters = device.adopters.filter((each) => !each.isOver)
+    if (chance.hits(0.1)) return device.appendLocal()
+    const adopter =
+      device.adopters.length < 1 || (device.adopters.length < 2 && chance.hits(0.1))
+        ? await device.adopt()
+        : chance.one(device.adopters)
+    if (adopter === undefined) return
+    while (await adopter.step()) if (chance.hits(0.3)) return
+    const asked = adopter.request()
+    if (asked === undefined) return
+    const { author } = device
+    const arrive = async () => {
+      const response = await service.respond(asked.request, author)
+      const resume = async () => {
+        if (device.adopters.includes(adopter)) await asked.resume(response.clone())
+      }
+      this.#net.push({ kind: 'reply', arrive: resume })
+    }
+    this.#net.push({ kind: 'request', device, arrive })
+  }
+
+  /** A call of the app with nothing in its way. */
+  async #adoptAll(device: Device): Promise<void> {
+    device.adopters = []
+    const adopter = await device.adopt()
+    for (let steps = 0; adopter !== undefined && !adopter.isOver; steps += 1) {
+      if (steps === 500) this.fail(`drains: adopting the local store of ${device.name} does not end`)
+      if (await adopter.step()) continue
+      const asked = adopter.request()
+      if (asked === undefined) await adopter.giveUp()
+      else await asked.resume(await this.service.respond(asked.request, device.author))
+    }
+    device.adopters = []
+    await checkDevice(this, device)
+    const [left] = this.book.unadopted(device)
+    if (left !== undefined) this.fail(`adopted: ${left} of ${device.name} was left out`)
   }
 
   /** Contexts of a device do something: mostly up to their next request. */
@@ -140,17 +196,16 @@ class Run {
     if (asked === undefined) return
     const { author } = device
     const { request, resume } = asked
-    this.#net.push(async () => {
+    const respond = (reply: Reply) => this.#net.push({ kind: 'reply', arrive: () => resume(reply) })
+    const arrive = async () => {
       const reply = await this.#serve(request, author)
-      if (reply === undefined) {
-        // Looked up now, decided when the message that this is arrives.
-        const found = await this.service.lookUp(request)
-        this.#net.push(async () => {
-          const late = await this.service.serve(request, author, found)
-          this.#net.push(() => resume(late))
-        })
-      } else this.#net.push(() => resume(reply))
-    })
+      if (reply !== undefined) return void respond(reply)
+      // Looked up now, decided when the message that this is arrives.
+      const found = await this.service.lookUp(request)
+      const decide = async () => void respond(await this.service.serve(request, author, found))
+      this.#net.push({ kind: 'other', arrive: decide })
+    }
+    this.#net.push({ kind: 'request', device, request, arrive })
   }
 
   /** Nothing: it is decided later. */
@@ -158,18 +213,18 @@ class Run {
     const { chance, service } = this
     if (chance.hits(0.02)) return chance.hits(0.5) ? { kind: 'busy' } : offline
     if (request.kind === 'pull' && chance.hits(0.01)) return { kind: 'full' }
-    if (this.#options.checksThenActs === true && request.kind === 'push' && chance.hits(0.3)) return undefined
+    if (this.#options.checksThenActs === true && request.kind === 'push' && chance.hits(0.6)) return undefined
     return service.serve(request, author)
   }
 
   async #deliver(): Promise<void> {
     const { chance } = this
-    const { late: lateness, arrives, twice } = this.#style
+    const { late: lateness, arrives, twice, lost } = this.#style
     const late = chance.hits(arrives)
     const from = late ? this.#late : this.#net
     if (from.length === 0) return
     const message = from.splice(chance.pick(from.length), 1)[0] as Message
-    if (chance.hits(0.08)) return this.book.count('lost messages')
+    if (chance.hits(lost)) return this.book.count('lost messages')
     if (chance.hits(twice)) {
       this.book.count('messages twice')
       this.#late.push(message)
@@ -178,7 +233,7 @@ class Run {
       this.#late.push(message)
       return
     }
-    await message()
+    await message.arrive()
   }
 
   /** Another user of the log takes ids that it knows or guesses, or cancels them. */
@@ -195,7 +250,7 @@ class Run {
     this.book.count('squats')
     const ids = events.map(({ id }) => id)
     const body = chance.hits(0.5) ? { commits: [evilOf(events)] } : { commits: [], cancel: [ids] }
-    this.#net.push(() => service.pushAs('M', body))
+    this.#net.push({ kind: 'other', arrive: () => service.pushAs('M', body) })
   }
 
   async #restore(): Promise<void> {
@@ -210,6 +265,8 @@ class Run {
       service.events.map(({ id }) => id),
     )
     book.count('restores')
+    // Of what it said before, something arrives later.
+    if (chance.hits(this.#style.overtaken)) this.#delay(({ kind }) => kind === 'reply')
     if (!chance.hits(thefts)) return
     // A stranger is faster than the devices: other things are under the ids that were lost.
     const kept = backup.commits.length
@@ -223,8 +280,31 @@ class Run {
     this.book.epoch((await this.service.store.identity()).epoch, [])
   }
 
+  /** Messages are overtaken by others. */
+  #delay(which: (message: Message) => boolean): void {
+    const delayed = this.#net.filter(which)
+    this.#net.splice(0, Infinity, ...this.#net.filter((message) => !which(message)))
+    this.#late.push(...delayed)
+  }
+
+  /** The app takes back what is on its way, and the cancel overtakes it. */
+  async #takeBack(device: Device): Promise<void> {
+    const pushes = [...this.#net, ...this.#late].filter(
+      (each) => each.device === device && each.request?.kind === 'push',
+    )
+    const request = this.chance.one(pushes)?.request
+    if (request?.kind !== 'push') return
+    const row = this.chance.one(request.commits)
+    if (row === undefined) return
+    this.#delay((message) => message.device === device)
+    for (const runner of device.runners) if (runner.isAsking) runner.giveUp(offline)
+    await device.discardNow(row)
+    this.book.count('taken back')
+    if (this.chance.hits(0.7)) await this.#syncOnce(device)
+  }
+
   #clear(device: Device): void {
-    this.book.free(device)
+    this.book.cleared(device)
     device.clear()
     this.book.count('cleared devices')
   }
@@ -239,11 +319,13 @@ class Run {
 
   #kill(device: Device): void {
     device.runners = device.runners.filter(() => this.chance.hits(0.5))
+    device.adopters = device.adopters.filter(() => this.chance.hits(0.5))
   }
 
   /** A request times out; its message may arrive nevertheless. */
-  #wakeLate(device: Device): void {
+  async #wakeLate(device: Device): Promise<void> {
     for (const runner of device.runners) if (runner.isAsking && this.chance.hits(0.5)) runner.giveUp(offline)
+    for (const adopter of device.adopters) if (this.chance.hits(0.5)) await adopter.giveUp()
   }
 
   /** Faults end: everything under way arrives, then every device syncs until nothing changes. */
@@ -251,9 +333,10 @@ class Run {
     const net = this.#net
     net.push(...this.#late.splice(0))
     while (net.length > 0) {
-      await (net.splice(this.chance.pick(net.length), 1)[0] as Message)()
+      await (net.splice(this.chance.pick(net.length), 1)[0] as Message).arrive()
       await checkDevice(this, this.chance.one(this.devices) as Device)
     }
+    for (const device of this.devices) await this.#adoptAll(device)
     let before = ''
     for (let quiet = 0, round = 0; quiet < 3; round += 1) {
       if (round === 60) this.fail('drains: the devices do not come to rest')

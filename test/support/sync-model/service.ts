@@ -3,6 +3,7 @@ import {
   memoryLogStore,
   RequestRefusedError,
   serverLog,
+  syncHandler,
   type LogStore,
   type ServerLog,
   type Refusal,
@@ -72,6 +73,16 @@ export class Service {
     } finally {
       await this.read()
     }
+  }
+
+  /** The same, over HTTP. */
+  async respond(request: globalThis.Request, author: string): Promise<Response> {
+    const handler = syncHandler({ open: async () => ({ log: this.#log, author }), accept })
+    const response = await handler(request.clone())
+    // A page is read when it is made.
+    const text = await response.text()
+    await this.read()
+    return new Response(text, { status: response.status, headers: response.headers })
   }
 
   /** Another user of the log, who asks as this one. */

@@ -1,7 +1,8 @@
 // What is stored after each thing that can happen: pure, without a storage.
 import { describe, expect, test } from 'vitest'
 import { snapshotAfter } from '../../../src/sync/change-rules.js'
-import { firstBatch, firstCancels, toSend, waitingBatch, wireSize } from '../../../src/sync/rules/batches.js'
+import { wireSize } from '../../../src/sync/commit-text.js'
+import { firstBatch, firstCancels, toSend, waitingBatch } from '../../../src/sync/rules/batches.js'
 import { met } from '../../../src/sync/rules/contact.js'
 import { refetched } from '../../../src/sync/rules/control.js'
 import { decided } from '../../../src/sync/rules/decided.js'
@@ -281,6 +282,17 @@ describe('answered', () => {
     expect(answered(snapshot(0, rows), push([{ id: 'b', accepted: 1 }]))).toBeUndefined()
     expect(answered(snapshot(0, rows), push([{ id: 'c0', accepted: 1 }]))).toBeUndefined()
     expect(answered(snapshot(0, rows), push([], { head: 5 }))?.state.head).toBe(5)
+  })
+
+  test('what the server has stays, whatever becomes of what it was decided on', () => {
+    const rows = [row(1, 'a'), row(2, 'b', { requires: ['a'] }), row(3, 'c', { requires: ['b'] })]
+    const before = snapshot(4, rows)
+    // A backup of another past has it.
+    const said = push([
+      { id: 'a', refused: { code: 'rule', message: '' } },
+      { id: 'b', accepted: 7 },
+    ])
+    expect(brief(after(before, answered(before, said)))).toEqual(['a rule', 'b 7', 'c'])
   })
 })
 
