@@ -51,7 +51,7 @@ export class OutboxIndex {
 export const rowsBefore = (rows: readonly OutboxRow[], n: number): readonly OutboxRow[] =>
   (rows.at(-1)?.n ?? -Infinity) < n ? rows : rows.filter((row) => row.n < n)
 
-/** The indexes of lists that only grow: of one list after the other, each row looked at once. */
+/** The indexes of lists that only grow: of one list after the other, and no row is looked at twice. */
 export function growingIndex(): (rows: readonly OutboxRow[]) => OutboxIndex {
   let known: readonly OutboxRow[] | undefined
   let index: OutboxIndex
