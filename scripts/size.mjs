@@ -95,7 +95,7 @@ export const budgets = [
     budget: kib(11.2),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
-  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(76.5) },
+  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(77.2) },
   {
     title: 'openEventStore',
     entry: 'tidemark',
@@ -204,7 +204,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(31), aim: kib(12) }
+export const syncLayer = { budget: kib(32.2), aim: kib(12) }
 
 /** How much larger a bundle of the core becomes by sync. */
 export async function measureSyncLayer() {

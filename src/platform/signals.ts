@@ -84,15 +84,10 @@ const spacing = [4, 16] as const
 /** Signals over a BroadcastChannel of that name where the context has one; within this instance only without a name. */
 export function openSignals(channelName?: string): Signals {
   const listeners = listenerSet<[hint: Hint]>()
-  const channel = channelName === undefined ? undefined : openChannel(channelName)
-  if (channel !== undefined) {
-    channel.onmessage = (event: MessageEvent) => {
-      const hint = parseHint(event.data)
-      if (hint !== undefined) listeners.tell(hint)
-    }
-    // In Node an open channel would keep the process alive.
-    ;(channel as { unref?: () => void }).unref?.()
-  }
+  const channel = openChannel(channelName, (message) => {
+    const hint = parseHint(message)
+    if (hint !== undefined) listeners.tell(hint)
+  })
   const others = channel === undefined ? undefined : outbox(channel)
   return {
     post(hint, join) {
@@ -163,11 +158,16 @@ function merged(before: Hint | undefined, after: Hint & { readonly kind: 'commit
     : { ...after, from: before.from, changes: join(before.changes, after.changes) }
 }
 
-/** None where storage is forbidden: hints do without, and opening the database says why. */
-function openChannel(name: string): BroadcastChannel | undefined {
-  try {
-    return typeof BroadcastChannel === 'function' ? new BroadcastChannel(name) : undefined
-  } catch {
-    return undefined
+/** None without a name, and where storage is forbidden: hints do without, and opening the database says why. */
+export function openChannel(
+  name: string | undefined,
+  received: (message: unknown) => void,
+): BroadcastChannel | undefined {
+  const channel = name === undefined ? undefined : feature((here) => new here.BroadcastChannel(name))
+  if (channel !== undefined) {
+    channel.onmessage = ({ data }: MessageEvent) => received(data)
+    // In Node an open channel would keep the process alive.
+    ;(channel as { unref?: () => void }).unref?.()
   }
+  return channel
 }

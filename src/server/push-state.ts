@@ -4,7 +4,7 @@ import { conditionReach } from '../wire/protocol.js'
 import { say } from '../messages.js'
 import { chainBehind } from './chain.js'
 import type { CheckedCommit, CheckedEvent, CheckedPush, Refusal } from './check-push.js'
-import type { LogDecision, LoggedEvent } from './log-store.js'
+import type { DecisionQuestions, LogDecision, LoggedEvent } from './log-store.js'
 import { RequestRefusedError } from './request-refused.js'
 import { judge, judgeCancel, type Known } from './rules.js'
 
@@ -33,14 +33,11 @@ export class PushState implements Known {
   }
 
   /** Asks for all that the rules need, so that no commit waits for a question of its own. */
-  static async load(log: LogDecision, author: string, { commits, cancel }: CheckedPush): Promise<PushState> {
-    const ids = unique([...commits.flatMap((commit) => [...commit.ids, ...commit.needs]), ...cancel.flat()])
-    const streams = unique(
-      commits.flatMap(({ events, expect }) => [
-        ...events.map(({ stream }) => stream),
-        ...expect.map(([stream]) => stream),
-      ]),
-    )
+  static async load(
+    log: LogDecision,
+    { author, ids, streams }: DecisionQuestions,
+    { commits }: CheckedPush,
+  ): Promise<PushState> {
     // In one turn, so that a backend may ask for all of it at the same time.
     const known = await Promise.all([log.find(ids), log.last(streams), log.verdicts(author, ids)])
     const [events, last, verdicts] = [new Map(known[0]), new Map(known[1]), new Map(known[2])]
@@ -100,6 +97,20 @@ export class PushState implements Known {
     this.recent.push(...events)
     await this.#log.add({ author: this.#author, events, chain: this.chain })
     return first
+  }
+}
+
+/** All that the rules need of the log. */
+export function questionsOf(author: string, { commits, cancel }: CheckedPush): DecisionQuestions {
+  return {
+    author,
+    ids: unique([...commits.flatMap((commit) => [...commit.ids, ...commit.needs]), ...cancel.flat()]),
+    streams: unique(
+      commits.flatMap(({ events, expect }) => [
+        ...events.map(({ stream }) => stream),
+        ...expect.map(([stream]) => stream),
+      ]),
+    ),
   }
 }
 

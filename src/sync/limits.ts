@@ -1,18 +1,14 @@
 /** A synced store takes nothing that a server may find too large later. */
 import { InvalidEventError } from '../errors.js'
-import { weightOf, type EventText } from '../log/record/record-text.js'
+import { weightOf } from '../log/record/record-text.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import { say } from '../messages.js'
 import { leastLimits, maxDepth } from '../wire/protocol.js'
-import { commitText } from './push-text.js'
-import { wireSize } from './rules/batches.js'
+import { eventText, utf8, wireSize } from './commit-text.js'
 import type { OutboxRow } from './sync-state.js'
 
 /** Kept for what a commit requires: 1,000 ids. More is added when it is given back to a restored server. */
 const reserve = 128 * 1024
-
-/** What belongs to an event on the wire in addition to its names, data and meta, in bytes. */
-const around = 128
 
 /** @throws InvalidEventError for an append that is too large to be pushed */
 export function assertFits({ events, pathOf }: Pick<PreparedAppend, 'events' | 'pathOf'>): void {
@@ -31,7 +27,7 @@ export function assertFits({ events, pathOf }: Pick<PreparedAppend, 'events' | '
       )
     if (isDeep(event.data) || isDeep(event.meta))
       throw new InvalidEventError(pathOf(index), say`is nested more than ${maxDepth} deep.`)
-    bytes += bytesOf(event)
+    bytes += utf8(eventText(event))
     if (bytes > commitBytes - reserve)
       throw new InvalidEventError(
         pathOf(index),
@@ -47,29 +43,12 @@ export function assertFits({ events, pathOf }: Pick<PreparedAppend, 'events' | '
  */
 export function assertRowFits(row: OutboxRow): OutboxRow {
   const { commitBytes } = leastLimits
-  // The size is at least what it is.
-  if (wireSize(row) > commitBytes && utf8(commitText(row)) > commitBytes)
+  if (wireSize(row) > commitBytes)
     throw new InvalidEventError(
       'writes',
       say`with all streams, events and types that are expected are larger than ${commitBytes} bytes, the most that a server has to take.`,
     )
   return row
-}
-
-function bytesOf({ stream, type, id, data, meta = '' }: EventText): number {
-  let bytes = around + utf8(data) + utf8(meta)
-  for (const name of [stream, type, id]) bytes += utf8(JSON.stringify(name))
-  return bytes
-}
-
-/** How many bytes a text has in UTF-8. A lone half of a character has three, as it is written there. */
-function utf8(text: string): number {
-  let bytes = text.length
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at)
-    if (code > 0x7f) bytes += code > 0x7ff && (code < 0xd800 || code > 0xdfff) ? 2 : 1
-  }
-  return bytes
 }
 
 function isDeep(text = ''): boolean {

@@ -211,12 +211,13 @@ function open(
       channelName: onDevice ? `tidemark-sync:${name}` : undefined,
       decide(row, { state, outbox }) {
         const before = outbox.filter(({ n }) => n < row.n)
-        const { streams } = new OutboxIndex(before)
+        // Of one stream: chains that are decided again are long.
+        const inStream = (name: string) => before.filter(({ events }) => events.some(({ stream }) => stream === name))
         return decideAgain(row, {
           commands,
           context: { ...about, clock },
           stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: before }),
-          loose: (stream) => streams.get(stream)?.loose ?? [],
+          loose: (stream) => new OutboxIndex(inStream(stream)).streams.get(stream)?.loose ?? [],
         })
       },
       onAppend: (listener) => keeper.onAppend(listener),

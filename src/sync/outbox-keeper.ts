@@ -11,6 +11,7 @@ import type { Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isObject } from '../platform/objects.js'
 import { RecentMap } from '../platform/recent-map.js'
+import { openChannel } from '../platform/signals.js'
 import { nextTask, tell } from '../platform/tasks.js'
 import { largestNOf, ownUpTo, withOwn } from './change-rules.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp } from './device-storage.js'
@@ -68,9 +69,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   constructor(options: KeeperOptions) {
     this.#options = options
     this.#storage = options.storage
-    this.#channel = openChannel(options.channelName)
-    if (this.#channel !== undefined)
-      this.#channel.onmessage = ({ data }: MessageEvent) => void this.#hinted(data).catch(() => {})
+    this.#channel = openChannel(options.channelName, (message) => void this.#hinted(message).catch(() => {}))
   }
 
   /** Whether this device is in contact with the server, so that what is appended is sent immediately. */
@@ -303,17 +302,5 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     if (!isNewer(claimed, stampOf(this.#copy))) return
     const copy = await this.fresh()
     if (isNewer(claimed, stampOf(copy))) this.#deafUntil = clock.monotonic() + hintPause
-  }
-}
-
-function openChannel(name: string | undefined): BroadcastChannel | undefined {
-  if (name === undefined || typeof BroadcastChannel !== 'function') return undefined
-  try {
-    const channel = new BroadcastChannel(name)
-    // In Node an open channel would keep the process alive.
-    ;(channel as { unref?: () => void }).unref?.()
-    return channel
-  } catch {
-    return undefined
   }
 }

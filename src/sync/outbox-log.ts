@@ -135,7 +135,7 @@ export class OutboxLog implements Log {
     const ahead = options?.ahead
     if (ahead !== undefined) {
       // Who reads page after page must not go from one log to another: runs end once this context knows of it.
-      // What this context pulled itself is there. A run that finds nothing is to find out whether that is so.
+      // What this context pulled itself is there. A run that finds nothing is to find out whether that is true.
       const { keeper } = this.#options
       const known = keeper.current?.state
       const { identity } = known && (request.after ?? 0) < known.cursor.at ? known : (await keeper.fresh()).state

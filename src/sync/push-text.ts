@@ -1,55 +1,12 @@
-/** The body of a push, from what is stored as text: data is not parsed again. */
+/** The body of a push, and what the server said to it. */
 import { isEventId } from '../events/names.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import type { EventText } from '../log/record/record-text.js'
 import type { CommitAnswer } from '../wire/protocol.js'
+import { commitText, list, strings } from './commit-text.js'
 import { Inconsistent, isChain, isCount, isName, parsedObject } from './responses.js'
 import type { PushReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
-
-const quoted = (text: string): string => JSON.stringify(text)
-const list = (texts: readonly string[]): string => `[${texts.join(',')}]`
-// Not by `JSON.stringify` of a list: libraries give lists a `toJSON` (H2).
-const strings = (texts: readonly string[]): string => list(texts.map(quoted))
-
-function eventText({ stream, type, schema, id, time, data, meta }: EventText): string {
-  const version = schema === 1 ? '' : `"schema":${schema},`
-  return `{"stream":${quoted(stream)},"type":${quoted(type)},${version}"id":${quoted(id)},"time":${time},"data":${data}${
-    meta === undefined ? '' : `,"meta":${meta}`
-  }}`
-}
-
-function filterText({
-  types,
-  streamPrefix,
-  streamPattern,
-}: NonNullable<OutboxRow['condition']>['failIfEventsMatch']): string {
-  const parts: string[] = []
-  if (types !== undefined) parts.push(`"types":${strings(types)}`)
-  if (streamPrefix !== undefined) parts.push(`"streamPrefix":${quoted(streamPrefix)}`)
-  if (streamPattern !== undefined) parts.push(`"streamPattern":${quoted(streamPattern)}`)
-  return `{${parts.join(',')}}`
-}
-
-/** A commit as it is pushed. */
-export function commitText({ events, expect, condition, requires, healed }: OutboxRow): string {
-  const parts = [`"events":${list(events.map(eventText))}`]
-  if (expect.length > 0)
-    parts.push(
-      `"expect":{${expect.map(([stream, id]) => `${quoted(stream)}:${id === null ? 'null' : quoted(id)}`).join(',')}}`,
-    )
-  if (condition !== undefined) {
-    const { failIfEventsMatch, after, except } = condition
-    const but = except.length === 0 ? '' : `,"except":${strings(except)}`
-    parts.push(
-      `"condition":{"failIfEventsMatch":${filterText(failIfEventsMatch)},"after":${after === null ? 'null' : quoted(after)}${but}}`,
-    )
-  }
-  if (requires !== undefined && requires.length > 0) parts.push(`"requires":${strings(requires)}`)
-  if (healed === true) parts.push('"healed":true')
-  return `{${parts.join(',')}}`
-}
 
 /** What is pushed. */
 export interface Pushed {

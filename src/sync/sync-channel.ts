@@ -1,11 +1,11 @@
 /** What the contexts of a synced store tell each other about who syncs and how. Hints: a lost one makes nothing wrong. */
-import { feature } from '../platform/features.js'
 import { listenerSet, type Listeners } from '../platform/listeners.js'
 import { isObject } from '../platform/objects.js'
+import { openChannel } from '../platform/signals.js'
 import { soon } from '../platform/tasks.js'
 import type { LeadershipHints } from '../projection/hand-over.js'
 import { isCount } from './responses.js'
-import { phases, reasons, type SyncStatus } from './sync-status.js'
+import { phases, reasons, statusOf, type SyncStatus } from './sync-status.js'
 
 export type SyncHint =
   /** Of the context that syncs. `owner` names its run. */
@@ -34,7 +34,10 @@ export function openSyncChannel(storage: object, name: string | undefined): Sync
   let near = local.get(storage)
   if (near === undefined) local.set(storage, (near = listenerSet()))
   const others = near
-  const channel = name === undefined ? undefined : feature((here) => new here.BroadcastChannel(name))
+  const channel = openChannel(name, (message) => {
+    const hint = hintIn(message)
+    if (hint !== undefined) listeners.tell(hint)
+  })
   const self = {
     tell(hint: SyncHint) {
       soon(() => others.tell(self, hint))
@@ -59,14 +62,6 @@ export function openSyncChannel(storage: object, name: string | undefined): Sync
   const leave = others.add((from, hint) => {
     if (from !== self) listeners.tell(hint)
   })
-  if (channel !== undefined) {
-    channel.onmessage = ({ data }: MessageEvent) => {
-      const hint = hintIn(data)
-      if (hint !== undefined) listeners.tell(hint)
-    }
-    // In Node an open channel would keep the process alive.
-    ;(channel as { unref?: () => void }).unref?.()
-  }
   return self
 }
 
@@ -89,18 +84,14 @@ function statusIn(value: unknown): SyncStatus | undefined {
     value as Partial<Record<keyof SyncStatus, unknown>>
   if (!phases.includes(status as never) || ![cursor, head, pending, behind, refused].every(isCount)) return undefined
   const { done, total } = (isObject(progress) ? progress : {}) as Record<string, unknown>
-  return {
-    status,
-    cursor,
-    head,
-    pending,
-    behind,
-    refused,
-    ...(reasons.includes(reason as never) && { reason }),
-    ...(typeof message === 'string' && message.length <= 10_000 && { message }),
-    ...(isCount(done) && isCount(total) && { progress: { done, total } }),
-    ...((wake === 'open' || wake === 'closed') && { wake }),
-    ...(Number.isFinite(lastContact) && { lastContact }),
-    ...(Number.isFinite(nextTry) && { nextTry }),
-  } as SyncStatus
+  const only = (entry: unknown, isRight: boolean) => (isRight ? (entry as never) : undefined)
+  return statusOf({
+    ...({ status, cursor, head, pending, behind, refused } as SyncStatus),
+    reason: only(reason, reasons.includes(reason as never)),
+    message: only(message, typeof message === 'string' && message.length <= 10_000),
+    progress: only({ done, total }, isCount(done) && isCount(total)),
+    wake: only(wake, wake === 'open' || wake === 'closed'),
+    lastContact: only(lastContact, Number.isFinite(lastContact)),
+    nextTry: only(nextTry, Number.isFinite(nextTry)),
+  })
 }

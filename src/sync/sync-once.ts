@@ -10,7 +10,7 @@ import type { Woken } from './sync-effects.js'
 import { syncPartsOf, type SyncParts } from './sync-parts.js'
 import { runSync } from './sync-run.js'
 import { nothingKnown } from './sync-status-keeper.js'
-import { countsOf, type SyncStatus } from './sync-status.js'
+import { countsOf, statusOf, type SyncStatus } from './sync-status.js'
 import type { SyncedStore } from './synced-store.js'
 import { openTransport, type Transport } from './transport.js'
 
@@ -58,16 +58,12 @@ export async function syncOnce<E extends EventShape = EventShape>(
   for (const each of [signal, parts.closed]) each?.addEventListener('abort', stop, { once: true })
   try {
     const status = await runOnce(parts, transport, {}, controller.signal)
-    return { ...(status ?? nothingKnown), ...(lastContact !== undefined && { lastContact }) }
+    return statusOf({ ...(status ?? nothingKnown), lastContact })
   } catch (error) {
     signal?.throwIfAborted()
     parts.assertOpen()
     if (!controller.signal.aborted) throw error
-    return {
-      ...countsOf(await parts.storage.load()),
-      status: 'working',
-      ...(lastContact !== undefined && { lastContact }),
-    }
+    return statusOf({ ...countsOf(await parts.storage.load()), status: 'working', lastContact })
   } finally {
     cancel()
     for (const each of [signal, parts.closed]) each?.removeEventListener('abort', stop)
@@ -115,10 +111,5 @@ export async function runOnce(
   }
   if (told === undefined) return undefined
   const { status, reason, message } = told
-  return {
-    ...countsOf(told.snapshot),
-    status,
-    ...(reason !== undefined && { reason }),
-    ...(message !== undefined && { message }),
-  }
+  return statusOf({ ...countsOf(told.snapshot), status, reason, message })
 }

@@ -21,8 +21,8 @@ import { runOnce } from './sync-once.js'
 import type { SyncParts } from './sync-parts.js'
 import { runSync } from './sync-run.js'
 import type { SyncRule, SyncSnapshot } from './sync-state.js'
-import { SyncStatusKeeper, type SyncStatusChange } from './sync-status-keeper.js'
-import { countsOf, type SyncReport, type SyncStatus } from './sync-status.js'
+import { SyncStatusKeeper } from './sync-status-keeper.js'
+import { countsOf, type SyncReport, type SyncStatus, type SyncStatusChange } from './sync-status.js'
 import { openTransport, type Transport } from './transport.js'
 
 /** A status is posted to other contexts at most once in this time, ms. */
@@ -63,7 +63,7 @@ export class SyncShell {
   #isAdopting = false
   #lastContact: number | undefined
   /** When a round last began that tries all that is pending. */
-  #tried = -Infinity
+  #tried = 0
   #post: (() => void) | undefined
   readonly #undo: (() => unknown)[] = []
 
@@ -288,8 +288,8 @@ export class SyncShell {
     let woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
     // What is behind is tried by the clock, also where the app appends without a pause.
     const now = this.#parts.clock.monotonic()
-    if ((woken === 'own-append' || woken === 'server') && now - this.#tried >= longestUntried) woken = 'time'
     if (woken !== 'own-append' && woken !== 'server') this.#tried = now
+    else if (this.#keeper.getSnapshot().behind > 0 && now - this.#tried >= longestUntried) woken = 'time'
     // The network is back: the stream of hints is opened again with the next contact, and not after its pause.
     if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()
     this.#rounds.begins()

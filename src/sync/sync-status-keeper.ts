@@ -2,7 +2,7 @@
 import { listenerSet } from '../platform/listeners.js'
 import { equal } from '../read-model/equal.js'
 import type { StatusStore } from '../running/status.js'
-import type { SyncStatus } from './sync-status.js'
+import { statusOf, type SyncStatus, type SyncStatusChange } from './sync-status.js'
 
 /** Before anything is known. */
 export const nothingKnown: SyncStatus = Object.freeze({
@@ -13,9 +13,6 @@ export const nothingKnown: SyncStatus = Object.freeze({
   behind: 0,
   refused: 0,
 })
-
-/** What becomes different. `undefined` removes an entry. */
-export type SyncStatusChange = { readonly [K in keyof SyncStatus]?: SyncStatus[K] | undefined }
 
 export class SyncStatusKeeper implements StatusStore<SyncStatus> {
   readonly #listeners = listenerSet()
@@ -33,9 +30,7 @@ export class SyncStatusKeeper implements StatusStore<SyncStatus> {
 
   /** Some entries become different. Returns whether that changed anything. */
   set(change: SyncStatusChange): boolean {
-    const next: Record<string, unknown> = { ...this.#status, ...change }
-    for (const key of Object.keys(next)) if (next[key] === undefined) delete next[key]
-    return this.become(next as unknown as SyncStatus)
+    return this.become(statusOf({ ...this.#status, ...change }))
   }
 
   /** A status that says the same stays the same object. Returns whether it changed. */

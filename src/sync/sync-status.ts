@@ -100,11 +100,21 @@ export interface SyncStatus {
   readonly nextTry?: number
 }
 
+/** What becomes different. `undefined` removes an entry. */
+export type SyncStatusChange = { readonly [K in keyof SyncStatus]?: SyncStatus[K] | undefined }
+
+/** A status without the entries that are `undefined`. */
+export function statusOf(entries: SyncStatusChange): SyncStatus {
+  const status: Record<string, unknown> = { ...entries }
+  for (const key of Object.keys(status)) if (status[key] === undefined) delete status[key]
+  return status as unknown as SyncStatus
+}
+
 /** What the machine says of itself. Counts come from the snapshot. */
 export interface SyncReport {
   readonly status: Exclude<SyncPhase, 'following'>
-  readonly reason?: SyncReason
-  readonly message?: string
+  readonly reason?: SyncReason | undefined
+  readonly message?: string | undefined
   readonly snapshot: SyncSnapshot
 }
 

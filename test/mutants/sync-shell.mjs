@@ -72,8 +72,8 @@ export default [
   {
     id: 'shell-untried',
     file: 'src/sync/sync-shell.ts',
-    find: "&& now - this.#tried >= longestUntried) woken = 'time'",
-    replace: "&& now - this.#tried >= Infinity) woken = 'time'",
+    find: "now - this.#tried >= longestUntried) woken = 'time'",
+    replace: "now - this.#tried >= Infinity) woken = 'time'",
     tests: whole,
     breaks: 'an app that appends without a pause never tries again what is behind',
   },

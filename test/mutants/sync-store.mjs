@@ -69,8 +69,8 @@ export default [
   {
     id: 'sync-loose-sent-together',
     file: 'src/sync/rules/batches.ts',
-    find: 'if (looseStreams(row, loose).length > 0 || ',
-    replace: 'if (',
+    find: 'looseStreams(row, loose).length > 0 ||',
+    replace: '',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'a command is sent with the pending commit that it was decided on, before which foreign events may come',
   },

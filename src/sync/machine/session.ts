@@ -104,14 +104,6 @@ export class Session {
 
   report(status: Exclude<SyncPhase, 'following'>, trouble: Partial<Trouble> = {}): SyncSteps<undefined> {
     const { reason, message } = trouble
-    return ask({
-      kind: 'report',
-      report: {
-        status,
-        ...(reason !== undefined && { reason }),
-        ...(message !== undefined && { message }),
-        snapshot: this.at,
-      },
-    })
+    return ask({ kind: 'report', report: { status, reason, message, snapshot: this.at } })
   }
 }

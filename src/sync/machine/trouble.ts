@@ -6,10 +6,10 @@ import type { SyncReason, SyncReport } from '../sync-status.js'
 
 export interface Trouble {
   readonly status: Extract<SyncReport['status'], 'offline' | 'waiting' | 'paused' | 'stopped'>
-  readonly reason?: SyncReason
-  readonly message?: string
+  readonly reason?: SyncReason | undefined
+  readonly message?: string | undefined
   /** What the server or the rule says how long to wait, in ms; else it grows from one try to the next. */
-  readonly ms?: number
+  readonly ms?: number | undefined
   /** It is about commits that wait anyway: a newer one need not wait with them. */
   readonly isAside?: true
 }
@@ -54,11 +54,7 @@ export function requestTrouble(failure: RequestFailure): Trouble {
   if (failure.kind === 'offline' || failure.kind === 'busy') {
     const { kind, message } = failure
     const ms = failure.kind === 'busy' ? failure.after : undefined
-    return {
-      status: kind === 'busy' ? 'waiting' : kind,
-      ...(message !== undefined && { message }),
-      ...(ms !== undefined && { ms }),
-    }
+    return { status: kind === 'busy' ? 'waiting' : kind, message, ms }
   }
   const { status, code, message } = failure
   if (status === 401) return { status: 'paused', reason: 'unauthorized', message }

@@ -1,35 +1,9 @@
 /** Which commits are sent, and which of them together. */
 import { maxEntries } from '../../wire/protocol.js'
+import { aroundPush, strings, utf8, wireSize } from '../commit-text.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
 import { looseIds, looseStreams } from './loose.js'
 import { needsOf } from './outbox-draft.js'
-
-/** What the texts around the values of an event and of a commit take, and more. */
-const aroundEvent = 120
-const aroundCommit = 120
-
-/** The most bytes that JSON takes as UTF-8. */
-function jsonBytes(json: string): number {
-  let bytes = json.length
-  for (let index = 0; index < json.length; index += 1) if (json.charCodeAt(index) > 0x7f) bytes += 2
-  return bytes
-}
-
-const textBytes = (text: string): number => jsonBytes(JSON.stringify(text))
-
-/** The size of a commit on the wire: at least what it is. */
-export function wireSize({ events, expect, condition, requires = [] }: OutboxRow): number {
-  let bytes = aroundCommit
-  for (const { type, stream, id, data, meta = '' } of events)
-    bytes += aroundEvent + textBytes(type) + textBytes(stream) + textBytes(id) + jsonBytes(data) + jsonBytes(meta)
-  for (const [stream, id] of expect) bytes += 8 + textBytes(stream) + textBytes(id ?? '')
-  for (const id of requires) bytes += 4 + textBytes(id)
-  if (condition !== undefined) {
-    bytes += jsonBytes(JSON.stringify(condition.failIfEventsMatch)) + textBytes(condition.after ?? '') + 60
-    for (const id of condition.except) bytes += 4 + textBytes(id)
-  }
-  return bytes
-}
 
 /**
  * Whether the server's word that it has a commit still counts: it was not pulled yet, and may be. A server whose head is
@@ -107,11 +81,10 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
 
 /** The first commits that one push cancels: at least one, if there is one. */
 export function firstCancels(rows: readonly OutboxRow[], bytes: number, most: number): OutboxRow[] {
-  let size = aroundCommit
+  let size = aroundPush
   let count = 0
   for (const { events } of rows) {
-    for (const { id } of events) size += 1 + textBytes(id)
-    size += 3
+    size += 1 + utf8(strings(events.map(({ id }) => id)))
     if (count === most || (count > 0 && size > bytes)) break
     count += 1
   }

@@ -114,15 +114,17 @@ export class Book {
     const before = new Map(outbox.map((row) => [row.n, row]))
     const epoch = this.epochs.indexOf(change.state.remote?.epoch ?? '')
     for (const row of change.put ?? []) this.#changed(row, before.get(row.n), epoch)
+    for (const name of change.state.nothing ?? []) {
+      if (this.#made(name).isEnded) continue
+      this.#made(name).isEnded = true
+      this.count('wants nothing')
+    }
     for (const ended of change.ended ?? []) {
       const row = outbox.find(({ name }) => name === ended.name)
       if (ended.status === 'discarded' && row !== undefined) {
         this.no.set(first(row), epoch)
         this.#made(row.name).isEnded = true
         this.count('discarded')
-      } else if (ended.position === undefined) {
-        this.#made(ended.name).isEnded = true
-        this.count('wants nothing')
       } else this.count('confirmed')
     }
     if (change.takeBack !== undefined) {

@@ -1,7 +1,8 @@
 // What is stored after each thing that can happen: pure, without a storage.
 import { describe, expect, test } from 'vitest'
 import { snapshotAfter } from '../../../src/sync/change-rules.js'
-import { firstBatch, firstCancels, toSend, waitingBatch, wireSize } from '../../../src/sync/rules/batches.js'
+import { wireSize } from '../../../src/sync/commit-text.js'
+import { firstBatch, firstCancels, toSend, waitingBatch } from '../../../src/sync/rules/batches.js'
 import { met } from '../../../src/sync/rules/contact.js'
 import { refetched } from '../../../src/sync/rules/control.js'
 import { decided } from '../../../src/sync/rules/decided.js'

@@ -11,8 +11,10 @@ export function ruleCases(add: AddServerCase): void {
     cancelling,
     owning,
     needing,
+    waitingStreams,
     expecting,
     conditions,
+    patterns,
     reaching,
     adopting,
   ])
@@ -268,26 +270,6 @@ function needing(add: AddServerCase): void {
     equal(await anna.pushOne(commit('b', {}, 't')), { id: 'b', accepted: 2 }, 'the same in a push of its own')
   })
 
-  add('rule 4: streams that are only expected make nothing wait', async (subject) => {
-    const anna = new ContractClient(subject)
-    const answers = await anna.push(
-      commit('x', { requires: ['v'], expect: { u: null } }),
-      // Expects a stream in which the one that is behind has an event …
-      commit('a', { expect: { s: null } }, 't'),
-      // … and has an event in one that it only expects.
-      commit('b', {}, 'u'),
-    )
-    equal(
-      answers,
-      [
-        { id: 'x', behind: 'v' },
-        { id: 'a', accepted: 1 },
-        { id: 'b', accepted: 2 },
-      ],
-      'the verdicts',
-    )
-  })
-
   add('rule 4: what is in the log, or refused, does not wait', async (subject) => {
     const anna = new ContractClient(subject)
     await anna.push(commit('a'))
@@ -437,47 +419,6 @@ function conditions(add: AddServerCase): void {
     }
   })
 
-  add('rule 8: what a pattern matches', async (subject) => {
-    const anna = new ContractClient(subject)
-    const streams = ['ab', 'a-b', '-', '!', '^', 'a\\b', '\u{1f600}', 'b']
-    await anna.push({ events: streams.map((stream, n) => event(`p${n}`, { stream })) })
-    const cases: (readonly [pattern: string, matching: readonly string[]])[] = [
-      ['a?b', ['a-b', 'a\\b']],
-      ['a*b', ['ab', 'a-b', 'a\\b']],
-      ['**', streams],
-      // A code unit is no character: one beyond U+FFFF has two.
-      ['?', ['-', '!', '^', 'b']],
-      ['??', ['ab', '\u{1f600}']],
-      ['\u{1f600}', ['\u{1f600}']],
-      ['[a-]', ['-']],
-      ['[-a]', ['-']],
-      ['[a!]', ['!']],
-      ['[!!-]', ['^', 'b']],
-      ['[^a]', ['^']],
-      ['[a-bx-z]', ['b']],
-      ['[+--]', ['-']],
-      ['[B]', []],
-      ['a]b', []],
-      ['!', ['!']],
-      ['a\\b', ['a\\b']],
-      ['a\\?', ['a\\b']],
-      ['b*b', []],
-    ]
-    for (const [index, [streamPattern, matched]] of cases.entries()) {
-      const found: string[] = []
-      // One after the other: those that were found before are left out.
-      for (let except: string[] = []; ; except = found.map((stream) => `p${streams.indexOf(stream)}`)) {
-        const condition = { failIfEventsMatch: { streamPattern, types: ['A'] }, after: null, except }
-        const id = `x${index}-${found.length}`
-        const answer = await anna.pushOne({ events: [event(id, { stream: 'other', type: 'B' })], condition })
-        if (!('conflict' in answer) || !('position' in answer.conflict)) break
-        found.push(streams[answer.conflict.position - 1] as string)
-        ok(found.length <= streams.length, `an end of what ${streamPattern} matches`)
-      }
-      equal(found, matched, `what ${streamPattern} matches`)
-    }
-  })
-
   add('rule 8: events up to `after` do not count, nor do those of `except`', async (subject) => {
     const anna = new ContractClient(subject)
     await fill(anna)
@@ -571,5 +512,70 @@ function adopting(add: AddServerCase): void {
       )
     equal(await anna.ids(), ['a'], 'the log')
     equal(verdictOf(await anna.pushOne(commit('x'))), 'accepted', 'what would have been refused')
+  })
+}
+
+function waitingStreams(add: AddServerCase): void {
+  add('rule 4: streams that are only expected make nothing wait', async (subject) => {
+    const anna = new ContractClient(subject)
+    const answers = await anna.push(
+      commit('x', { requires: ['v'], expect: { u: null } }),
+      // Expects a stream in which the one that is behind has an event …
+      commit('a', { expect: { s: null } }, 't'),
+      // … and has an event in one that it only expects.
+      commit('b', {}, 'u'),
+    )
+    equal(
+      answers,
+      [
+        { id: 'x', behind: 'v' },
+        { id: 'a', accepted: 1 },
+        { id: 'b', accepted: 2 },
+      ],
+      'the verdicts',
+    )
+  })
+}
+
+function patterns(add: AddServerCase): void {
+  add('rule 8: what a pattern matches', async (subject) => {
+    const anna = new ContractClient(subject)
+    const streams = ['ab', 'a-b', '-', '!', '^', 'a\\b', '\u{1f600}', 'b']
+    await anna.push({ events: streams.map((stream, n) => event(`p${n}`, { stream })) })
+    const cases: (readonly [pattern: string, matching: readonly string[]])[] = [
+      ['a?b', ['a-b', 'a\\b']],
+      ['a*b', ['ab', 'a-b', 'a\\b']],
+      ['**', streams],
+      // A code unit is no character: one beyond U+FFFF has two.
+      ['?', ['-', '!', '^', 'b']],
+      ['??', ['ab', '\u{1f600}']],
+      ['\u{1f600}', ['\u{1f600}']],
+      ['[a-]', ['-']],
+      ['[-a]', ['-']],
+      ['[a!]', ['!']],
+      ['[!!-]', ['^', 'b']],
+      ['[^a]', ['^']],
+      ['[a-bx-z]', ['b']],
+      ['[+--]', ['-']],
+      ['[B]', []],
+      ['a]b', []],
+      ['!', ['!']],
+      ['a\\b', ['a\\b']],
+      ['a\\?', ['a\\b']],
+      ['b*b', []],
+    ]
+    for (const [index, [streamPattern, matched]] of cases.entries()) {
+      const found: string[] = []
+      // One after the other: those that were found before are left out.
+      for (let except: string[] = []; ; except = found.map((stream) => `p${streams.indexOf(stream)}`)) {
+        const condition = { failIfEventsMatch: { streamPattern, types: ['A'] }, after: null, except }
+        const id = `x${index}-${found.length}`
+        const answer = await anna.pushOne({ events: [event(id, { stream: 'other', type: 'B' })], condition })
+        if (!('conflict' in answer) || !('position' in answer.conflict)) break
+        found.push(streams[answer.conflict.position - 1] as string)
+        ok(found.length <= streams.length, `an end of what ${streamPattern} matches`)
+      }
+      equal(found, matched, `what ${streamPattern} matches`)
+    }
   })
 }
