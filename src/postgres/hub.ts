@@ -115,8 +115,10 @@ export class Hub {
         payload += line
         this.#untold.delete(name)
       }
-      // What is lost is found by those that look.
-      await this.database.query('select pg_notify($1, $2)', [this.#channel, payload]).catch(() => {})
+      // What is lost is found by those that look, so it need not wait for the disk.
+      await this.database
+        .query(`select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`, [this.#channel, payload])
+        .catch(() => {})
       await pause(betweenNotifications)
     }
     this.#isTelling = false

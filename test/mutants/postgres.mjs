@@ -4,14 +4,14 @@ const lost = 'test/unit/postgres/lost-connection.test.ts'
 const texts = 'test/unit/postgres/sql-text.test.ts'
 const migrate = 'test/unit/postgres/migrate.test.ts'
 const crash = 'test/unit/postgres/crash.test.ts'
-const contract = 'test/contract/postgres-log-store.node.test.ts'
+const storm = 'test/unit/postgres/storm.test.ts'
 export default [
   {
     id: 'postgres-lock',
     file: 'src/postgres/log-tables.ts',
     find: 'return `${this.#rowText} for update`',
     replace: 'return this.#rowText',
-    tests: [contract],
+    tests: [storm],
     breaks: 'processes decide at the same time',
   },
   {
@@ -83,7 +83,7 @@ export default [
     file: 'src/postgres/log-tables.ts',
     find: ' and (at + n - 1 <= $2 or at = $1 + 1)',
     replace: '',
-    tests: [contract],
+    tests: [store],
     breaks: 'a page has more events than its limit',
   },
   {

@@ -169,6 +169,20 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
     await expect(deleteOldRefusals(pool, { schema, days: 89 })).rejects.toThrow(InvalidArgumentError)
   })
 
+  test('a page has whole commits, and no more events than its limit but those of the first one', async () => {
+    const store = open('pages')
+    const commit = (...ids: string[]) => ({ events: ids.flatMap((id) => commitOf('s', id).events) })
+    await serverLog(store).push({ commits: [commit('a', 'b', 'c'), commit('d'), commit('e', 'f')] }, { author: '' })
+    const sizes = async (after: number, limit: number) =>
+      (await store.read(after, limit)).map(({ events }) => events.length)
+    expect([await sizes(0, 2), await sizes(0, 4), await sizes(0, 5), await sizes(3, 3)]).toEqual([
+      [3],
+      [3, 1],
+      [3, 1],
+      [1, 2],
+    ])
+  })
+
   // The function in docs/postgres.md.
   async function copyLog(from: LogStore, to: LogStore): Promise<void> {
     for (;;) {
