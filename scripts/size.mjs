@@ -61,7 +61,7 @@ export const budgets = [
     aim: kib(36),
     without: [...commands, ...memory],
   },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(70.6) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(70.7) },
   {
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
@@ -135,7 +135,7 @@ export const budgets = [
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(32.4), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(36.1), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(36.2), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.3), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
