@@ -111,6 +111,40 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
     await follower.close()
   })
 
+  test('notifications of ten milliseconds are one', async () => {
+    const raw = new pg.Client({ connectionString: url })
+    await raw.connect()
+    const channel = `tidemark_${subject.schema}`
+    await raw.query(`listen "${channel}"`)
+    const payloads: string[] = []
+    let wanted = { count: 0, resolve: () => {} }
+    raw.on('notification', ({ payload = '' }) => {
+      payloads.push(payload)
+      if (payloads.length === wanted.count) wanted.resolve()
+    })
+    // Not by polling, which lets the time pass.
+    const received = (count: number) =>
+      new Promise<void>((resolve) => {
+        wanted = { count, resolve }
+        if (payloads.length >= count) resolve()
+      })
+    // A pool of its own, so that nothing of another test is still to be sent.
+    const log = serverLog(open('merged', { pool: subject.anotherPool() }))
+    await log.info()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const push = (n: number) => log.push({ commits: [commitOf('s', `x${n}`)] }, { author: 'anna' })
+    await push(1)
+    await received(1)
+    for (let n = 2; n <= 20; n += 1) await push(n)
+    await raw.query('select pg_notify($1, $2)', [channel, 'meanwhile'])
+    await received(2)
+    await vi.advanceTimersByTimeAsync(10)
+    await received(3)
+    expect(payloads).toEqual(['merged 1\n', 'meanwhile', 'merged 20\n'])
+    vi.useRealTimers()
+    await raw.end()
+  })
+
   test('what a stranger sends over the channel makes no listener believe anything but a hint', async () => {
     const store = open('hinted')
     const heads: number[] = []
