@@ -3,7 +3,8 @@ import type { FinalVerdict, Verdict, CommitAnswer } from '../wire/protocol.js'
 import { conditionReach } from '../wire/protocol.js'
 import { say } from '../messages.js'
 import { chainBehind } from './chain.js'
-import type { CheckedCommit, CheckedEvent, CheckedPush, Refusal } from './check-push.js'
+import type { CheckedCommit, CheckedPush, Refusal } from './check-push.js'
+import { lineOf } from './line-of.js'
 import type { DecisionQuestions, LogDecision, LoggedEvent } from './log-store.js'
 import { RequestRefusedError } from './request-refused.js'
 import { judge, judgeCancel, type Known } from './rules.js'
@@ -127,16 +128,6 @@ async function recentOf(
   const recent: LoggedEvent[] = []
   if (from.length > 0) for await (const event of log.after(Math.min(...from))) recent.push(event)
   return recent
-}
-
-/** The event as it is pulled: one line, since JSON has line feeds in no string, and here nowhere else. */
-function lineOf(event: CheckedEvent, position: number, commit: number, version: number): string {
-  const { stream, type, schema, id, time, data, meta } = event
-  return (
-    `{"position":${position},"commit":${commit},"stream":${JSON.stringify(stream)},"version":${version}` +
-    `,"type":${JSON.stringify(type)}${schema === 1 ? '' : `,"schema":${schema}`},"id":${JSON.stringify(id)}` +
-    `,"time":${time},"data":${data}${meta === undefined ? '' : `,"meta":${meta}`}}`
-  )
 }
 
 const unique = (texts: readonly string[]) => [...new Set(texts)]
