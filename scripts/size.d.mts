@@ -29,3 +29,14 @@ export function measureSize(
   budget: Budget,
 ): Promise<{ readonly bytes: number; readonly minified: number; readonly foreign: readonly string[] }>
 export function bundle(source: string, build?: Build): Promise<{ code: string; modules: string[] }>
+
+export const syncedUses: readonly {
+  readonly title: string
+  readonly source: string
+  readonly local: string
+  readonly budget: number
+}[]
+export function measureUse(use: {
+  readonly source: string
+  readonly local: string
+}): Promise<{ readonly bytes: number; readonly local: number }>

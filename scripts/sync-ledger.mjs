@@ -1,6 +1,7 @@
 // `npm run sync-ledger -- --rounds 60 --engine all --seed 1 [--minutes 25] [--add]`: devices, tabs and a server work through a
 // network that cuts off, repeats, delays and loses, are killed and restored, and every commit is accounted for. `--rounds`
 // are of each engine; `--minutes` ends it earlier; `--add` keeps the rounds of earlier runs.
+// `--server durable-object` has logs in Durable Objects, in workerd.
 // `--sabotage no-ids` breaks the server, `--client no-cursor` the client: then a violation is what is hoped for.
 // Writes .cache/sync-ledger/ledger.jsonl (a line a round), ledger.md, and the evidence of every violation. See docs/sync-ledger.md.
 // Exit code: 0 no violation, 1 violations or rounds that could not be played, 2 an engine that was asked for is missing.
@@ -23,10 +24,14 @@ const { values: options } = parseArgs({
     add: { type: 'boolean', default: false },
     sabotage: { type: 'string' },
     client: { type: 'string' },
+    server: { type: 'string', default: 'node' },
     out: { type: 'string', default: join(root, '.cache', 'sync-ledger') },
   },
 })
 process.env['TIDEMARK_E2E_PORT'] ??= '4829'
+if (!['node', 'durable-object'].includes(options.server))
+  throw new Error('There are the servers node and durable-object.')
+process.env['TIDEMARK_LEDGER_SERVER'] = options.server
 const { module: ledger } = await runnerImport(join(root, 'test', 'sync-ledger', 'index.ts'), {
   root,
   configFile: false,

@@ -45,6 +45,8 @@ export interface DurableLogOptions<C = undefined> {
   readonly onError?: (error: unknown) => void
   /** The id of a log that begins in this object. @default a random one */
   readonly log?: string
+  /** Another one than before begins a new epoch: as `generation` of `durableLogStore`. @default '' */
+  readonly generation?: string
   /** For tests. @default that of this context */
   readonly clock?: Clock
 }
@@ -93,12 +95,16 @@ export interface DurableLog {
  * @throws InvalidArgumentError for unknown or missing options, and for an object without SQLite
  */
 export function durableLog<C = undefined>(ctx: DurableContext, options: DurableLogOptions<C>): DurableLog {
-  onlyKnown(options, ['session', 'accept', 'origins', 'compress', 'onError', 'log', 'clock'])
-  const { session, origins = [], log: id, clock = systemClock, ...rest } = options
+  onlyKnown(options, ['session', 'accept', 'origins', 'compress', 'onError', 'log', 'generation', 'clock'])
+  const { session, origins = [], log: id, generation, clock = systemClock, ...rest } = options
   const { onError = (error: unknown) => console.error(error) } = options
   if (typeof session !== 'function') throw new InvalidArgumentError('session', say`must be a function.`)
   const retention = new Retention(ctx)
-  const storeOptions = { now: () => clock.now(), ...(id !== undefined && { log: id }) }
+  const storeOptions = {
+    now: () => clock.now(),
+    ...(id !== undefined && { log: id }),
+    ...(generation !== undefined && { generation }),
+  }
   const store = openObjectLog(ctx, storeOptions, (due) => retention.expect(due))
   const log = serverLog(store)
   const sockets = new WakeSockets(ctx, clock)

@@ -17,6 +17,11 @@ export interface DurableLogStoreOptions {
    * `-`. A log that is there keeps its own. @default a random one
    */
   readonly log?: string
+  /**
+   * Begins a new epoch when it is another one than the log was last opened with. An operator who changes it, such as by
+   * a variable of the Worker, before logs go back to an earlier state need do nothing afterwards: docs/durable-objects.md. @default ''
+   */
+  readonly generation?: string
   /** The time in ms since 1970, for verdicts, which are kept for 90 days. @default Date.now */
   readonly now?: () => number
 }
@@ -70,15 +75,17 @@ export function openObjectLog(
   options: DurableLogStoreOptions,
   onKept: (due: number) => void = () => {},
 ): DurableLogStore {
-  onlyKnown(options, ['log', 'now'])
+  onlyKnown(options, ['log', 'generation', 'now'])
   if (!isObject(ctx) || typeof (ctx as Partial<DurableContext>).storage?.sql?.exec !== 'function')
     throw new InvalidArgumentError('ctx', say`must be the state of a Durable Object with SQLite (new_sqlite_classes).`)
-  const { log, now = systemTime } = options
+  const { log, generation, now = systemTime } = options
   if (log !== undefined && !/^[\w.-]{1,100}$/.test(log))
     throw new InvalidArgumentError('log', say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
+  if (generation !== undefined && typeof generation !== 'string')
+    throw new InvalidArgumentError('generation', say`must be a text.`)
   let shared = objects.get(ctx)
   if (shared === undefined) {
-    shared = { log: new SqlLog(ctx.storage, log), moved: listenerSet(), turn: Promise.resolve() }
+    shared = { log: new SqlLog(ctx.storage, { log, generation }), moved: listenerSet(), turn: Promise.resolve() }
     objects.set(ctx, shared)
   }
   return new ObjectLogStore(shared, now, onKept)

@@ -37,6 +37,14 @@ export interface LogIdentity {
   readonly epoch: string
 }
 
+/** What the app says about a log. */
+export interface GivenIdentity {
+  /** The id of a log that begins here. */
+  readonly log?: string | undefined
+  /** Another one than before begins another epoch. */
+  readonly generation?: string | undefined
+}
+
 const format = 1
 
 // Names of their own, since the app may have tables in the same object. Without row ids, so that a key is no second row.
@@ -57,14 +65,13 @@ const pageCharacters = 1_048_576
 export class SqlLog {
   readonly #storage: DurableStorage
   readonly #sql: DurableSql
-  readonly #given: string | undefined
+  readonly #given: GivenIdentity
   #identity: LogIdentity | undefined
 
-  /** @param log the id of a log that begins here */
-  constructor(storage: DurableStorage, log: string | undefined) {
+  constructor(storage: DurableStorage, given: GivenIdentity) {
     this.#storage = storage
     this.#sql = storage.sql
-    this.#given = log
+    this.#given = given
   }
 
   /** Makes the tables where there are none, but not before something is asked: the object of a refused request stays empty. */
@@ -80,15 +87,21 @@ export class SqlLog {
         .toArray()
         .map(({ name, value }) => [name as string, value]),
     )
+    const { log = randomId(), generation = '' } = this.#given
     if (meta.size === 0) {
-      const identity = { log: this.#given ?? randomId(), epoch: randomId() }
-      for (const [name, value] of Object.entries({ format, ...identity })) this.#write(name, value)
+      const identity = { log, epoch: randomId() }
+      for (const [name, value] of Object.entries({ format, ...identity, generation })) this.#write(name, value)
       return identity
     }
     const written = meta.get('format')
     if (written !== format)
       throw new UnsupportedFormatError(say`The log has the format ${written}, and this version knows ${format}.`)
-    return { log: meta.get('log') as string, epoch: meta.get('epoch') as string }
+    const identity = { log: meta.get('log') as string, epoch: meta.get('epoch') as string }
+    if (meta.get('generation') === generation) return identity
+    const renewed = { ...identity, epoch: randomId() }
+    this.#write('epoch', renewed.epoch)
+    this.#write('generation', generation)
+    return renewed
   }
 
   renewEpoch(): void {

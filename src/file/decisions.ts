@@ -62,9 +62,10 @@ export class Layer {
 
 /** The file, for what no layer knows. */
 export interface StoredLog {
-  eventById(id: string): Promise<LoggedEvent | undefined>
-  lastOf(stream: string): Promise<LoggedEvent | undefined>
-  verdictOn(author: string, id: string): Promise<FinalVerdict | undefined>
+  /** Nothing is returned where no look at the file is needed. */
+  eventById(id: string): Promise<LoggedEvent | undefined> | undefined
+  lastOf(stream: string): Promise<LoggedEvent | undefined> | undefined
+  verdictOn(author: string, id: string): Promise<FinalVerdict | undefined> | undefined
   /** Events behind a position, page by page. */
   after(position: number): AsyncIterable<LoggedEvent>
 }
@@ -78,6 +79,8 @@ export class Decision implements LogDecision {
   readonly #stored: StoredLog
   readonly #now: () => number
   readonly #lastKnown = new Map<string, LoggedEvent>()
+  /** Ids that the file does not have: nothing else is decided meanwhile. */
+  readonly #absent = new Set<string>()
   #isOver = false
 
   /** @param below from the newest to the oldest; what is decided meanwhile is not among them */
@@ -105,11 +108,13 @@ export class Decision implements LogDecision {
 
   async find(ids: readonly string[]): Promise<ReadonlyMap<string, LoggedEvent>> {
     this.#assertOpen()
-    return this.#all(
+    const found = await this.#all(
       ids,
       (layer, id) => layer.ids.get(id),
-      (id) => this.#stored.eventById(id),
+      (id) => (this.#absent.has(id) ? undefined : this.#stored.eventById(id)),
     )
+    for (const id of ids) if (!found.has(id)) this.#absent.add(id)
+    return found
   }
 
   async last(streams: readonly string[]): Promise<ReadonlyMap<string, LoggedEvent>> {
@@ -186,18 +191,23 @@ export class Decision implements LogDecision {
   async #all<T>(
     names: readonly string[],
     inLayer: (layer: Layer, name: string) => T | undefined,
-    inFile: (name: string) => Promise<T | undefined>,
+    inFile: (name: string) => Promise<T | undefined> | undefined,
   ): Promise<ReadonlyMap<string, T>> {
-    const found = await Promise.all(
-      names.map(async (name): Promise<[string, T | undefined]> => {
-        for (const layer of this.#layers) {
-          const value = inLayer(layer, name)
-          if (value !== undefined) return [name, value]
-        }
-        return [name, await inFile(name)]
-      }),
-    )
-    return new Map(found.filter((each): each is [string, T] => each[1] !== undefined))
+    const looks: Promise<void>[] = []
+    const values: (T | undefined)[] = names.map((name, index) => {
+      for (const layer of this.#layers) {
+        const value = inLayer(layer, name)
+        if (value !== undefined) return value
+      }
+      // Most of what is pushed is new: no promise for each of its ids.
+      const look = inFile(name)?.then((stored) => void (values[index] = stored))
+      if (look !== undefined) looks.push(look)
+      return undefined
+    })
+    await Promise.all(looks)
+    const found = new Map<string, T>()
+    for (const [index, value] of values.entries()) if (value !== undefined) found.set(names[index] as string, value)
+    return found
   }
 
   #assertOpen(): void {

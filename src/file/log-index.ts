@@ -61,6 +61,8 @@ export class LogIndex {
 
   /** Records that may hold the verdict, the newest last. */
   verdictCandidates(author: string, id: string): Extent[] {
+    // No hash for each id that is pushed, where nothing was ever refused.
+    if (this.#verdictAt.size === 0) return []
     const entries = this.#verdicts.find(hashOf(verdictKey(author, id))).toSorted((a, b) => a - b)
     return entries.map((entry) => ({ at: this.#verdictAt.at(entry - 1), length: this.#verdictLength.at(entry - 1) }))
   }

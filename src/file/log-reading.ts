@@ -4,7 +4,7 @@ import { chainStart, type FinalVerdict } from '../wire/protocol.js'
 import type { StoredLog } from './decisions.js'
 import type { LogFile } from './log-file.js'
 import type { LogIndex } from './log-index.js'
-import { chainIn, commitIn, eventIn, recordsOf } from './file-records.js'
+import { chainIn, commitIn, eventIn, recordsOf, type Extent } from './file-records.js'
 
 /** Events and bytes of one read, so that a page of large events fits into memory. */
 const mostEvents = 1000
@@ -19,16 +19,21 @@ export class LogReading implements StoredLog {
     this.#index = index
   }
 
-  eventById(id: string): Promise<LoggedEvent | undefined> {
+  eventById(id: string): Promise<LoggedEvent | undefined> | undefined {
     return this.#first(this.#index.idCandidates(id), (event) => event.id === id)
   }
 
-  lastOf(stream: string): Promise<LoggedEvent | undefined> {
+  lastOf(stream: string): Promise<LoggedEvent | undefined> | undefined {
     return this.#first(this.#index.streamCandidates(stream), (event) => event.stream === stream)
   }
 
-  async verdictOn(author: string, id: string): Promise<FinalVerdict | undefined> {
-    for (const place of this.#index.verdictCandidates(author, id).toReversed()) {
+  verdictOn(author: string, id: string): Promise<FinalVerdict | undefined> | undefined {
+    const places = this.#index.verdictCandidates(author, id)
+    return places.length === 0 ? undefined : this.#verdictIn(places.toReversed(), author, id)
+  }
+
+  async #verdictIn(places: readonly Extent[], author: string, id: string): Promise<FinalVerdict | undefined> {
+    for (const place of places) {
       const [record] = recordsOf(await this.#file.read(place), place.at)
       if (record?.kind === 'verdict' && record.author === author && record.ids.includes(id)) return record.verdict
     }
@@ -84,7 +89,14 @@ export class LogReading implements StoredLog {
     return commits
   }
 
-  async #first(positions: readonly number[], is: (event: LoggedEvent) => boolean): Promise<LoggedEvent | undefined> {
+  #first(
+    positions: readonly number[],
+    is: (event: LoggedEvent) => boolean,
+  ): Promise<LoggedEvent | undefined> | undefined {
+    return positions.length === 0 ? undefined : this.#firstOf(positions, is)
+  }
+
+  async #firstOf(positions: readonly number[], is: (event: LoggedEvent) => boolean): Promise<LoggedEvent | undefined> {
     for (const position of positions) {
       const event = eventIn(await this.#file.read(this.#index.event(position)), position)
       if (is(event)) return event

@@ -97,6 +97,12 @@ export type StoreInternals = CommonInternals &
         /** Made and used by `running/`: the log knows nothing of them. */
         readonly readModels: object
       }
+    | {
+        readonly medium: 'server'
+        /** The log, for looking at. Used by `maintenance/`. */
+        readonly inspection: object
+        readonly readModels: object
+      }
   )
 
 interface CommonInternals {
@@ -330,6 +336,38 @@ async function open<E extends EventShape>(
   }
   const ports = { checkpoints: indexedDbCheckpoints(log.connection), coordinator }
   return withPorts(store, shared, ports, deviceOperations)
+}
+
+/** What a store on a server consists of. */
+export interface ServerParts {
+  readonly log: Log
+  readonly signals: Signals
+  readonly ports: StorePorts
+  readonly internals: Pick<StoreInternals & { readonly medium: 'server' }, 'inspection' | 'readModels' | 'logId'>
+  dispose(): void
+}
+
+/** Opens an event store over the log of a server. @param names further options that it takes */
+export async function openOnServer<E extends EventShape>(
+  options: EventStoreOptions<E>,
+  names: readonly string[],
+  open: (about: Pick<LayerContext, 'name' | 'catalogue' | 'codec' | 'maxEventCharacters'>) => Promise<ServerParts>,
+): Promise<TidemarkStore<E>> {
+  const parts = common(options, { names, clock: systemClock } as unknown as StoreLayer<never>)
+  const start = monotonic()
+  const { log, signals, ports, internals, dispose } = await open(parts)
+  const tap = new Tap(parts.name, start)
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, tap, dispose })
+  const shared: StoreInternals = {
+    signals,
+    tap,
+    medium: 'server',
+    ...internals,
+    appendPrepared: append,
+    maxEventCharacters: parts.maxEventCharacters,
+    assertOpen,
+  }
+  return withPorts(store, shared, ports, memoryOperations)
 }
 
 /** Opens an event store in memory; see `tidemark/memory`. */

@@ -10,7 +10,7 @@ import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { deleteDatabase } from '../platform/connection.js'
 import { inUseName } from '../read-model/indexeddb/old-versions.js'
 import { isUsed } from '../running/definitions.js'
-import { memoryReadModels } from '../running/shared-storage.js'
+import { broughtReadModels } from '../running/shared-storage.js'
 import type { StoredReadModel } from './list.js'
 import { unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
@@ -61,11 +61,11 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
   if (!isDefined) assertStored(projection)
   const key = projectionKey(projection)
   const free = async () => {
-    if (parts.medium === 'memory') memoryReadModels(parts).empty(key)
+    if (parts.medium !== 'indexeddb') await broughtReadModels(parts).remove(key)
     else await deleteDatabase(databaseName(store.name, key), say`The read model '${key}'`)
   }
   // Rejects once the store is closed, or lost.
-  await (parts.medium === 'memory' ? store.head() : parts.logId())
+  await (parts.medium === 'indexeddb' ? parts.logId() : store.head())
   if (isDefined) await free()
   else await ifNotUsed(store, parts, key, free)
   parts.signals.post({ kind: 'control', projection: key })
@@ -94,7 +94,7 @@ async function ifNotUsed<E extends EventShape>(
     freed = true
     await free()
   }
-  const locks = parts.medium === 'memory' ? undefined : lockManager()
+  const locks = parts.medium === 'indexeddb' ? lockManager() : undefined
   if (isUsed(store.name, parts, key)) freed = false
   else if (locks === undefined) await work()
   else await ifUnused(locks, inUseName(store.name, key), work)

@@ -8,7 +8,7 @@ import { newRun } from '../projection/batching.js'
 import { settle } from '../projection/config.js'
 import { runMachine } from '../projection/runner.js'
 import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
-import { projectionKey, type Projection } from '../read-model/define.js'
+import type { Projection } from '../read-model/define.js'
 import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import type { RowChanges, StateRow } from '../read-model/state.js'
 import { readModelTarget } from '../running/read-model-target.js'
@@ -71,7 +71,7 @@ export async function foldAgain<E extends EventShape>(
       message: say`A dead letter is for position ${position}, where the log has no event for this projection.`,
     })
   }
-  return models.stored(projectionKey(definition))?.rows ?? new Map()
+  return (await models.stored(definition as unknown as Projection))?.rows ?? new Map()
 }
 
 /** Leaves out the events that the stored rows leave out. `see` is called with each event. */

@@ -7,6 +7,7 @@ import { anyHolds, endOf } from '../log/record/record.js'
 
 /** The log of a store, for looking at. */
 export function inspectionOf(name: string, parts: StoreInternals): LogInspection {
+  if (parts.medium === 'server') return parts.inspection as LogInspection
   return parts.medium === 'memory'
     ? memoryInspection(parts.log, parts.checkpoints)
     : indexedDbInspection(parts.connection, name, parts.databaseId)

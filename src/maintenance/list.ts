@@ -10,7 +10,7 @@ import { inUseName, stateOf } from '../read-model/indexeddb/old-versions.js'
 import { impossibleIn } from '../read-model/possible-state.js'
 import type { StateRow } from '../read-model/state.js'
 import { isUsed } from '../running/definitions.js'
-import { memoryReadModels } from '../running/shared-storage.js'
+import { broughtReadModels } from '../running/shared-storage.js'
 
 /** A read model as it is stored. */
 export interface StoredReadModel {
@@ -89,7 +89,10 @@ export async function listReadModels<E extends EventShape>(store: TidemarkStore<
       inUse: isUsed(store.name, parts, key) || inUse,
     })
   }
-  if (parts.medium === 'memory') for (const [key, state] of memoryReadModels(parts).states()) add(key, state, false)
+  if (parts.medium !== 'indexeddb')
+    // Which process of a server uses one is not known.
+    for (const [key, state] of await broughtReadModels(parts).states())
+      add(key, state, parts.medium === 'memory' ? false : undefined)
   else {
     const prefix = `${databaseName(store.name)}:`
     const locks = lockManager()

@@ -1,7 +1,7 @@
 /** Takes a snapshot of a read model; changes and makes nothing. */
 import type { StoreInternals } from '../log/open.js'
-import { projectionKey, type Projection } from '../read-model/define.js'
-import { memoryReadModels } from '../running/shared-storage.js'
+import type { Projection } from '../read-model/define.js'
+import { broughtReadModels } from '../running/shared-storage.js'
 import { snapshotOfDatabase } from './indexeddb/indexeddb-snapshot.js'
 import type { Snapshot } from './snapshot.js'
 
@@ -12,7 +12,7 @@ export async function takeSnapshot(
   definition: Projection,
 ): Promise<Snapshot | undefined> {
   if (parts.medium === 'indexeddb') return snapshotOfDatabase(storeName, definition)
-  const stored = memoryReadModels(parts).stored(projectionKey(definition))
+  const stored = await broughtReadModels(parts).stored(definition)
   if (stored === undefined) return undefined
   // Copies, as from a database: nothing may change them while they are compared.
   const rows = Object.keys(definition.tables).map(

@@ -2,7 +2,7 @@
 import { say } from '../messages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { listenerSet, type Listeners } from '../platform/listeners.js'
-import type { LogDecision } from '../server/log-store.js'
+import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
 import { LogQueue } from './log-queue.js'
 import { LogTables } from './log-tables.js'
 import { assertMigrated } from './postgres-schema.js'
@@ -66,6 +66,7 @@ export class Hub {
     name: string,
     work: (log: LogDecision) => Promise<T>,
     create: (sql: Sql) => Promise<void>,
+    asks?: DecisionQuestions,
   ): Promise<T> {
     await this.ready()
     let queue = this.#queues.get(name)
@@ -75,7 +76,7 @@ export class Hub {
       queue = new LogQueue(this.database, tables, (head) => this.#moved(name, head), forget)
       this.#queues.set(name, queue)
     }
-    return queue.decide(work, create)
+    return queue.decide(work, create, asks)
   }
 
   /** Resolves when the decisions about a log that are under way have ended. */
@@ -114,8 +115,10 @@ export class Hub {
         payload += line
         this.#untold.delete(name)
       }
-      // What is lost is found by those that look.
-      await this.database.query('select pg_notify($1, $2)', [this.#channel, payload]).catch(() => {})
+      // What is lost is found by those that look, so it need not wait for the disk.
+      await this.database
+        .query(`select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`, [this.#channel, payload])
+        .catch(() => {})
       await pause(betweenNotifications)
     }
     this.#isTelling = false

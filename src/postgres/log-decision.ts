@@ -1,7 +1,7 @@
 /** What a decision sees of a log: what others of its group added and what it adds itself, over what is stored. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import type { LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
+import type { DecisionQuestions, LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import type { FinalVerdict } from '../wire/protocol.js'
 import { verdictKeys, type KeptRow, type LogRow, type LogTables, type Question, type VerdictKey } from './log-tables.js'
 import type { Sql } from './sql-database.js'
@@ -71,6 +71,17 @@ export class DecisionGroup {
     return this.added.commits.at(-1)?.chain ?? this.row.chain
   }
 
+  /** Looks up, by one statement, what decisions will ask for. */
+  async prepare(all: readonly DecisionQuestions[]): Promise<void> {
+    await Promise.all(
+      all.flatMap(({ author, ids, streams }) => [
+        this.events(ids),
+        this.last(streams),
+        this.verdicts(ids.map(verdictKeys(author))),
+      ]),
+    )
+  }
+
   /** Runs one decision. What it adds counts if it does not throw. */
   async run<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
     const decision = new GroupedDecision(this)
@@ -107,6 +118,8 @@ export class DecisionGroup {
       const commits = await this.#tried(() => this.#tables.readFrom(this.#sql, after + 1, pageSize))
       for (const event of commits.flatMap(({ events }) => events)) {
         if (event.position <= after) continue
+        // Without the lock of a decision, others add meanwhile.
+        if (event.position > this.row.head) return
         after = event.position
         yield event
       }

@@ -5,13 +5,14 @@
 import { StorageBusyError, StorageFailedError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
-import type { LogDecision } from '../server/log-store.js'
+import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
 import { DecisionGroup } from './log-decision.js'
 import { logRow, type LogRow, type LogTables } from './log-tables.js'
 import type { Database, Sql, Transaction } from './sql-database.js'
 
 interface Waiting {
   readonly work: (log: LogDecision) => Promise<unknown>
+  readonly asks: DecisionQuestions | undefined
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
   /** Begins the log if it is not there. */
@@ -26,6 +27,9 @@ interface Ended {
 
 /** Of one transaction, so that none holds the lock for long: decisions, and characters of what they add. */
 const mostTogether = { decisions: 500, characters: 8 << 20 }
+
+/** Decisions whose questions are one statement. */
+const preparedTogether = 100
 
 export class LogQueue {
   readonly #database: Database
@@ -42,9 +46,13 @@ export class LogQueue {
     this.#onIdle = onIdle
   }
 
-  decide<T>(work: (log: LogDecision) => Promise<T>, create: (sql: Sql) => Promise<void>): Promise<T> {
+  decide<T>(
+    work: (log: LogDecision) => Promise<T>,
+    create: (sql: Sql) => Promise<void>,
+    asks?: DecisionQuestions,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ work, resolve: resolve as (value: unknown) => void, reject, create })
+      this.#waiting.push({ work, asks, resolve: resolve as (value: unknown) => void, reject, create })
       this.#running ??= this.#run()
     })
   }
@@ -123,7 +131,14 @@ export class LogQueue {
   /** Runs what waits, and stores what it added. */
   async #decide(sql: Sql, row: LogRow, ended: Ended[]): Promise<DecisionGroup> {
     const group = new DecisionGroup(sql, this.#tables, row)
+    let prepared = 0
     while (ended.length < mostTogether.decisions && group.characters < mostTogether.characters) {
+      if (prepared === 0) {
+        const next = this.#waiting.slice(0, preparedTogether)
+        await group.prepare(next.flatMap(({ asks }) => asks ?? []))
+        prepared = next.length
+      }
+      prepared -= 1
       const waiting = this.#waiting.shift()
       if (waiting === undefined) break
       const { work, resolve, reject } = waiting

@@ -3,9 +3,10 @@ import { ClosedError, InvalidArgumentError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
-import type { LogDecision, LoggedCommit, LogStore } from '../server/log-store.js'
+import type { DecisionQuestions, LogDecision, LoggedCommit, LogStore } from '../server/log-store.js'
 import { chainStart } from '../wire/protocol.js'
 import { hubOf, theLog, type Hub } from './hub.js'
+import { DecisionGroup } from './log-decision.js'
 import { noSuchLog } from './log-queue.js'
 import { LogTables, type LogRow } from './log-tables.js'
 import { checkedSchema } from './postgres-schema.js'
@@ -107,9 +108,17 @@ class OpenPostgresLog implements PostgresLogStore {
     return this.#tables.read(this.#hub.database, wholeNumber(after, 'after'), wholeNumber(limit, 'limit', 1))
   }
 
-  async decide<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
+  async decide<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T> {
     this.#assertOpen()
-    return this.#hub.decide(this.#name, work, (sql) => this.#create(sql))
+    return this.#hub.decide(this.#name, work, (sql) => this.#create(sql), asks)
+  }
+
+  async peek<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T> {
+    const group = new DecisionGroup(this.#hub.database, this.#tables, await this.#row())
+    if (asks !== undefined) await group.prepare([asks])
+    const result = await group.run(work)
+    if (!group.added.isEmpty) throw new InvalidArgumentError('work', say`must not add anything.`)
+    return result
   }
 
   subscribe(listener: (head: number) => void): () => void {

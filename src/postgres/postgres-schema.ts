@@ -4,6 +4,8 @@ import { say } from '../messages.js'
 import { sha256 } from '../server/sha-256.js'
 import type { Sql } from './sql-database.js'
 import { NotMigratedError } from './postgres-errors.js'
+import { projectorTables } from './projector-tables.js'
+import { readModelTables } from './read-model-tables.js'
 import { quoted } from './sql-text.js'
 
 /** Where the tables are, if the app does not say it. */
@@ -59,6 +61,11 @@ const migrations: readonly Migration[] = [
       ),
       `create index refusals_kept on ${schema}.refusals (kept)`,
     ],
+  },
+  {
+    version: 2,
+    least: 1,
+    statements: (schema) => [...projectorTables(schema), ...readModelTables(schema)],
   },
 ]
 

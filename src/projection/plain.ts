@@ -26,6 +26,21 @@ import {
 } from './target.js'
 import { isObject } from '../platform/objects.js'
 
+type Given<E extends EventShape, C> = ConstructorParameters<typeof PlainTarget<E, C>>
+
+/** Where a projector has the class of its target, if that is another one. */
+export const ownTarget = Symbol()
+
+export interface OwnTarget<E extends EventShape> {
+  readonly [ownTarget]?: new (...given: Given<E, unknown>) => PlainTarget<E, unknown>
+}
+
+/** The target of a plain projector. */
+export function plainTarget<E extends EventShape, C>(...given: Given<E, C>): PlainTarget<E, C> {
+  const Target = ((given[0] as OwnTarget<E> | undefined)?.[ownTarget] ?? PlainTarget) as typeof PlainTarget<E, C>
+  return new Target(...given)
+}
+
 /** What a plain target asks of its event store, and reports to the other contexts. */
 export interface PlainPorts<E extends EventShape> {
   /** The event at a position. @throws InvalidArgumentError if there is none */
@@ -178,8 +193,13 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     const [letter] = await this.deadLetters(position - 1, 1)
     if (letter?.position !== position)
       throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
-    await this.#call(await this.#store.event(position))
+    await this.replayed(await this.#store.event(position))
     await this.discard(position)
+  }
+
+  /** Applies the event of a dead letter. */
+  protected async replayed(event: RecordedEvent<E>): Promise<void> {
+    await this.#call(event)
   }
 
   async discard(position: number): Promise<void> {

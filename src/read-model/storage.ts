@@ -37,6 +37,8 @@ export interface RowSource {
   lastKey(table: string): Promise<RowKey | undefined>
   /** The rows that a selection finds, in its order. */
   select(table: string, selection: Selection): Promise<readonly unknown[]>
+  /** See {@link ReadModelStorage.assertKeeps}. */
+  readonly assertKeeps?: ReadModelStorage['assertKeeps'] | undefined
 }
 
 /** The rows of one slot. */
@@ -46,6 +48,7 @@ export const rowSource = (storage: ReadModelStorage, slot: Slot): RowSource => (
   lastKey: (table) => storage.lastKey(slot, table),
   select: async (table, options) =>
     (await storage.queries([{ table, query: { kind: 'all', options } }], slot)).values[0] as readonly unknown[],
+  assertKeeps: storage.assertKeeps,
 })
 
 /**
@@ -78,4 +81,9 @@ export interface ReadModelStorage {
   queries(asked: readonly TableQuery[], slot?: Slot): Promise<Answers>
   /** Dead letters after a position, in order. @param slot by default the one that readers see */
   letters(after: number, limit: number, slot?: Slot): Promise<DeadLetterRecord[]>
+  /**
+   * Throws an InvalidArgumentError for a row that this storage cannot keep. Called for each row that is put, so that the
+   * event fails, and not the commit. Needs no `this`. @default it keeps what structured clone copies
+   */
+  readonly assertKeeps?: ((table: string, key: RowKey, row: object) => void) | undefined
 }

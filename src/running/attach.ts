@@ -11,7 +11,7 @@ import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { ProjectorOptions } from '../projection/config.js'
 import type { LeadershipHints } from '../projection/hand-over.js'
 import type { Backend } from '../projection/leadership.js'
-import { PlainTarget } from '../projection/plain.js'
+import { plainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionState, ProjectionTarget } from '../projection/target.js'
 import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
@@ -100,7 +100,7 @@ function attachPlain<E extends EventShape, C>(
     committed: (position: number) => signals.post(unknownCommit(target.key, position)),
     close: () => close(),
   }
-  const target: Attached<E>['target'] = new PlainTarget(projector, store.checkpoints, options, ports)
+  const target: Attached<E>['target'] = plainTarget(projector, store.checkpoints, options, ports)
   const join = async () => {
     const definition = projector as unknown as Projector<never>
     const { waiting, release } = useDefinition(store.name, storeInternals(store), definition)

@@ -9,7 +9,7 @@ import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { settle, type ProjectionOptions, type ProjectorOptions } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
-import { PlainTarget } from '../projection/plain.js'
+import { plainTarget } from '../projection/plain.js'
 import type { ProjectionBackend, ProjectionResult, Projector } from '../projection/projector.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 import { attach } from './attach.js'
@@ -81,7 +81,7 @@ export async function runProjection<E extends EventShape, C>(
     }
   }
   const backend = portsOf(store)
-  const target = new PlainTarget(projector as Projector<E, C>, backend.checkpoints, options)
+  const target = plainTarget(projector as Projector<E, C>, backend.checkpoints, options)
   return driveTarget(target, { ...backend, lifecycle: pageLifecycle() }, options, how)
 }
 

@@ -15,7 +15,7 @@ import { isFinal } from '../projection/failures.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
 import { inUseName } from '../read-model/indexeddb/old-versions.js'
-import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
+import type { ReadModels } from '../read-model/read-models.js'
 import { RecentCommit } from '../read-model/recent-commit.js'
 import { ofAnotherLog, type Commit, type StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
@@ -23,11 +23,11 @@ import { useDefinition } from './definitions.js'
 import { modelLookout, type Lookout } from './model-lookout.js'
 
 /**
- * The read models of a store in memory. The store brings their code along, so that bundles without such a store do not
- * contain it.
+ * The read models of a store that is not in IndexedDB. The store brings their code along, so that bundles without such a
+ * store do not contain it.
  */
-export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels =>
-  parts.readModels as MemoryReadModels
+export const broughtReadModels = (parts: StoreInternals & { readonly medium: 'memory' | 'server' }): ReadModels =>
+  parts.readModels as ReadModels
 
 /** The storages that are open, by store and read model: runs and views share one connection. */
 const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
@@ -101,11 +101,11 @@ function sharedStorage<E extends EventShape>(
   inUse.set(parts, all)
   const open = all.get(key)
   if (open !== undefined) return open
-  const inMemory = parts.medium === 'memory'
-  const letGo = inMemory ? () => {} : holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
-  const storage = inMemory
-    ? memoryReadModels(parts).open(definition, log)
-    : new IndexedDbStorage(store.name, definition, log, () => store.head())
+  const onDevice = parts.medium === 'indexeddb'
+  const letGo = onDevice ? holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle()) : () => {}
+  const storage = onDevice
+    ? new IndexedDbStorage(store.name, definition, log, () => store.head())
+    : broughtReadModels(parts).open(definition, log)
   const shared: SharedStorage = {
     storage,
     recent: new RecentCommit(),

@@ -42,6 +42,13 @@ export interface LogDecision {
   keep(author: string, ids: readonly string[], verdict: FinalVerdict): Promise<void>
 }
 
+/** What a decision will ask for. */
+export interface DecisionQuestions {
+  readonly author: string
+  readonly ids: readonly string[]
+  readonly streams: readonly string[]
+}
+
 /** The log of a server and the refusals that belong to it. */
 export interface LogStore {
   /**
@@ -59,8 +66,18 @@ export interface LogStore {
    * Decides and stores, as one atomic act: decisions exclude each other per log, also between processes where the
    * backend allows several; what is added and kept is there for good when the promise resolves, and none of it is if it
    * rejects.
+   *
+   * @param asks what `work` will ask for, as far as it is known: a store may look it up together with that of other
+   *   decisions, or ignore it
    */
-  decide<T>(work: (log: LogDecision) => Promise<T>): Promise<T>
+  decide<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T>
+  /**
+   * As `decide`, for work that adds nothing, and whose result is only what was true a moment ago: it need not wait for
+   * decisions, nor exclude them.
+   *
+   * @default `decide`
+   */
+  peek?<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T>
   /** Calls back when the head may have moved. A hint: calls may be lost, delayed or doubled. */
   subscribe(listener: (head: number) => void): () => void
   close(): Promise<void>

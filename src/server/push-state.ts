@@ -3,8 +3,9 @@ import type { FinalVerdict, Verdict, CommitAnswer } from '../wire/protocol.js'
 import { conditionReach } from '../wire/protocol.js'
 import { say } from '../messages.js'
 import { chainBehind } from './chain.js'
-import type { CheckedCommit, CheckedEvent, CheckedPush, Refusal } from './check-push.js'
-import type { LogDecision, LoggedEvent } from './log-store.js'
+import type { CheckedCommit, CheckedPush, Refusal } from './check-push.js'
+import { lineOf } from './line-of.js'
+import type { DecisionQuestions, LogDecision, LoggedEvent } from './log-store.js'
 import { RequestRefusedError } from './request-refused.js'
 import { judge, judgeCancel, type Known } from './rules.js'
 
@@ -33,14 +34,11 @@ export class PushState implements Known {
   }
 
   /** Asks for all that the rules need, so that no commit waits for a question of its own. */
-  static async load(log: LogDecision, author: string, { commits, cancel }: CheckedPush): Promise<PushState> {
-    const ids = unique([...commits.flatMap((commit) => [...commit.ids, ...commit.needs]), ...cancel.flat()])
-    const streams = unique(
-      commits.flatMap(({ events, expect }) => [
-        ...events.map(({ stream }) => stream),
-        ...expect.map(([stream]) => stream),
-      ]),
-    )
+  static async load(
+    log: LogDecision,
+    { author, ids, streams }: DecisionQuestions,
+    { commits }: CheckedPush,
+  ): Promise<PushState> {
     // In one turn, so that a backend may ask for all of it at the same time.
     const known = await Promise.all([log.find(ids), log.last(streams), log.verdicts(author, ids)])
     const [events, last, verdicts] = [new Map(known[0]), new Map(known[1]), new Map(known[2])]
@@ -103,6 +101,20 @@ export class PushState implements Known {
   }
 }
 
+/** All that the rules need of the log. */
+export function questionsOf(author: string, { commits, cancel }: CheckedPush): DecisionQuestions {
+  return {
+    author,
+    ids: unique([...commits.flatMap((commit) => [...commit.ids, ...commit.needs]), ...cancel.flat()]),
+    streams: unique(
+      commits.flatMap(({ events, expect }) => [
+        ...events.map(({ stream }) => stream),
+        ...expect.map(([stream]) => stream),
+      ]),
+    ),
+  }
+}
+
 /** The events that conditions look at, as far as they may look. */
 async function recentOf(
   log: LogDecision,
@@ -116,16 +128,6 @@ async function recentOf(
   const recent: LoggedEvent[] = []
   if (from.length > 0) for await (const event of log.after(Math.min(...from))) recent.push(event)
   return recent
-}
-
-/** The event as it is pulled: one line, since JSON has line feeds in no string, and here nowhere else. */
-function lineOf(event: CheckedEvent, position: number, commit: number, version: number): string {
-  const { stream, type, schema, id, time, data, meta } = event
-  return (
-    `{"position":${position},"commit":${commit},"stream":${JSON.stringify(stream)},"version":${version}` +
-    `,"type":${JSON.stringify(type)}${schema === 1 ? '' : `,"schema":${schema}`},"id":${JSON.stringify(id)}` +
-    `,"time":${time},"data":${data}${meta === undefined ? '' : `,"meta":${meta}`}}`
-  )
 }
 
 const unique = (texts: readonly string[]) => [...new Set(texts)]

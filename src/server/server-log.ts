@@ -4,8 +4,8 @@ import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { leastLimits, protocolVersion, type LogInfo, type PushAnswer, type WireCommit } from '../wire/protocol.js'
 import { checkPush, type CheckedCommit, type CheckedPush, type Refusal } from './check-push.js'
-import type { LogStore } from './log-store.js'
-import { PushState } from './push-state.js'
+import type { LogDecision, LogStore } from './log-store.js'
+import { PushState, questionsOf } from './push-state.js'
 import { pagesOf } from './pull-page.js'
 import { RequestRefusedError } from './request-refused.js'
 import { settled, unknown } from './rules.js'
@@ -94,19 +94,30 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
   const asked = checkPush(body)
   const { accept, onError } = session
   const replies = new Map<CheckedCommit, Refusal | undefined>()
+  const asks = questionsOf(session.author, asked)
+  const stateOf = (log: LogDecision) => {
+    if (session.epoch !== undefined && session.epoch !== log.epoch) throw otherEpoch()
+    return PushState.load(log, asks, asked)
+  }
+  const unaskedIn = (state: PushState) =>
+    accept === undefined
+      ? []
+      : asked.commits.filter(
+          (commit) => commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined,
+        )
+  // Which commits the owner's rules are asked about: the decision looks once more.
+  let first = accept === undefined ? undefined : await store.peek?.(async (log) => unaskedIn(await stateOf(log)), asks)
   for (;;) {
     // A restore in between may have taken back a verdict that was there: then `accept` is asked after all.
-    const outcome = await store.decide(async (log) => {
-      if (session.epoch !== undefined && session.epoch !== log.epoch) throw otherEpoch()
-      const state = await PushState.load(log, session.author, asked)
-      const unasked =
-        accept === undefined
-          ? []
-          : asked.commits.filter(
-              (commit) => commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined,
-            )
-      return unasked.length > 0 ? unasked : await settle(state, asked, replies)
-    })
+    const outcome =
+      first !== undefined && first.length > 0
+        ? first
+        : await store.decide(async (log) => {
+            const state = await stateOf(log)
+            const unasked = unaskedIn(state)
+            return unasked.length > 0 ? unasked : await settle(state, asked, replies)
+          }, asks)
+    first = undefined
     if ('head' in outcome) return outcome
     const failed: unknown[] = []
     for (const commit of outcome) {

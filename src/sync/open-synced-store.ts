@@ -28,7 +28,7 @@ import { IndexedDbSyncStorage } from './indexeddb/indexeddb-sync-storage.js'
 import { syncedDatabase } from './indexeddb/synced-database.js'
 import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
-import { OutboxIndex } from './outbox-index.js'
+import { growingIndex, rowsBefore } from './outbox-index.js'
 import { OutboxKeeper } from './outbox-keeper.js'
 import { logChanged } from '../running/shared-storage.js'
 import { OwnCommits } from './own-commits.js'
@@ -157,6 +157,7 @@ function open(
     streamVersion: (stream) => log.streamVersion(stream),
   })
   const { unshown } = overlay
+  const indexOf = growingIndex()
   const own = new OwnCommits({ keeper, catalogue, codec, clock, unshown, closed: end.signal })
   const outboxLog = new OutboxLog({
     ...about,
@@ -179,13 +180,12 @@ function open(
           return { id: state.identity, sameUpTo: sameUpTo(state, than) }
         },
         // Of a damaged outbox, too: what is confirmed can be exported.
-        logId: async () =>
-          (
-            await keeper.fresh().then(
-              ({ state }) => state,
-              () => storage.stamp(),
-            )
-          ).identity,
+        async logId() {
+          const { identity } = await storage.stamp()
+          // It is needed soon, and read while something else is opened.
+          if (keeper.current === undefined) void keeper.fresh().catch(() => {})
+          return identity
+        },
         async appendPrepared() {
           throw new InvalidArgumentError(
             'store',
@@ -210,8 +210,8 @@ function open(
       coordinator,
       channelName: onDevice ? `tidemark-sync:${name}` : undefined,
       decide(row, { state, outbox }) {
-        const before = outbox.filter(({ n }) => n < row.n)
-        const { streams } = new OutboxIndex(before)
+        const before = rowsBefore(outbox, row.n)
+        const { streams } = indexOf(before)
         return decideAgain(row, {
           commands,
           context: { ...about, clock },

@@ -46,3 +46,19 @@ export class OutboxIndex {
     }
   }
 }
+
+/** Those of smaller numbers. */
+export const rowsBefore = (rows: readonly OutboxRow[], n: number): readonly OutboxRow[] =>
+  (rows.at(-1)?.n ?? -Infinity) < n ? rows : rows.filter((row) => row.n < n)
+
+/** The indexes of lists that only grow: of one list after the other, and no row is looked at twice. */
+export function growingIndex(): (rows: readonly OutboxRow[]) => OutboxIndex {
+  let known: readonly OutboxRow[] | undefined
+  let index: OutboxIndex
+  let length: number
+  return (rows) => {
+    if (known !== rows) [known, index, length] = [rows, new OutboxIndex([]), 0]
+    for (; length < rows.length; length += 1) index.add(rows[length] as OutboxRow)
+    return index
+  }
+}

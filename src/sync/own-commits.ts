@@ -84,11 +84,11 @@ export class OwnCommits {
     const index = keeper.indexOf(copy)
     const row = index.names.get(name) ?? (mayGuess ? ids.map((id) => index.ids.get(id)).find(Boolean) : undefined)
     if (row !== undefined) return knownRow(row)
-    if (copy.state.nothing?.includes(name) === true)
-      return { name, events: [], ids, status: 'confirmed', isSettled: true }
     const ended = keeper.ended(name)
     if (ended?.status === 'discarded') return undefined
-    if (ended !== undefined) return this.#inLog(ended.position as number, name)
+    if (ended?.position !== undefined) return this.#inLog(ended.position, name)
+    if (ended !== undefined || copy.state.nothing?.includes(name) === true)
+      return { name, events: [], ids, status: 'confirmed', isSettled: true }
     const own = await this.#placeOf(name, ids)
     return own && this.#inLog(own.position, own.name)
   }

@@ -88,6 +88,7 @@ export type SyncEffect =
   | { readonly kind: 'own'; readonly after: number }
   /** `SyncStorage.confirmed`. */
   | { readonly kind: 'confirmed'; readonly after: number; readonly limit: number }
+  /** `from`: with the commits before it; the list of them grows from one decision to the next. */
   | { readonly kind: 'decide'; readonly row: OutboxRow; readonly from: SyncSnapshot }
   /**
    * Until a reason to look again, `ms` at most. `'online'` and `'asked'` end every wait but a paused one, which only

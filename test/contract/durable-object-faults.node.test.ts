@@ -176,6 +176,47 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     expect((await device.control<{ since: number }>('stats')).since).toBeGreaterThan(first.since)
   })
 
+  test('N86: a new epoch begins when the operator says so, or names another generation, and then only', async () => {
+    const device = new Device()
+    const first = await device.identity()
+    await device.push([['a']])
+    await device.control('renew-epoch')
+    const epochOf = async () => (await device.ask('info')).headers.get('Tidemark-Log') ?? ''
+    const second = await epochOf()
+    expect(second).not.toBe(first)
+    expect(second.split('/')[0]).toBe(first.split('/')[0])
+    const late = await device.ask('push', { method: 'POST', body: '{"commits":[]}' }, { 'Tidemark-Log': first })
+    expect([late.status, ((await late.json()) as { code: string }).code]).toEqual([409, 'other-epoch'])
+    const epochs = []
+    for (const generation of ['', 'x', 'x', 'y']) {
+      await running.kill()
+      await running.startAgain({ generation })
+      epochs.push(await epochOf())
+    }
+    expect(epochs[0]).toBe(second)
+    expect(epochs[2]).toBe(epochs[1])
+    expect(new Set(epochs).size).toBe(3)
+    expect(await device.lines()).toHaveLength(1)
+    await running.kill()
+    await running.startAgain()
+  })
+
+  test.each(['before', 'after'])(
+    'N86: ended %s a commit is stored: a repeat says which, and stores it once',
+    async (when) => {
+      await running.kill()
+      await running.startAgain({ killAt: `${when}@2` })
+      const device = new Device()
+      await device.push([['a']])
+      await expect(device.push([['b', 'c']])).rejects.toThrow()
+      await running.ended()
+      await running.startAgain()
+      expect((await device.lines()).map(({ id }) => id)).toEqual(when === 'before' ? ['a'] : ['a', 'b', 'c'])
+      expect(await device.push([['b', 'c']])).toEqual([{ id: 'b', accepted: 2 }])
+      expect((await device.lines()).map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+    },
+  )
+
   test('N89: sockets get the head immediately, and then whenever it moves; ping is responded to', async () => {
     const device = new Device()
     await device.push([['a']])

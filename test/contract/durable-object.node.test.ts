@@ -23,13 +23,14 @@ describe.skipIf(workerd === undefined)('N86: a Durable Object keeps the contract
     expect(await response.json()).toEqual({})
   })
 
+  let generation = ''
   const open = () => {
     const log = randomUUID()
     const url = `${running.url}/logs/${log}`
     const restart = async (whileEnded = () => Promise.resolve()) => {
       await running.kill()
       await whileEnded()
-      await running.startAgain()
+      await running.startAgain({ generation })
     }
     return Promise.resolve({
       url,
@@ -38,18 +39,18 @@ describe.skipIf(workerd === undefined)('N86: a Durable Object keeps the contract
       unknown: {},
       refusedType: 'Refused',
       restart: () => restart(),
-      // All logs go back, and the operator says so.
+      // All logs go back, and the operator says so with another generation.
       async backup() {
         await running.kill()
         const copy = join(running.folder, randomUUID())
         await cp(running.disk, copy, { recursive: true })
-        await running.startAgain()
-        return async () => {
-          await restart(async () => {
+        await running.startAgain({ generation })
+        return () => {
+          generation = randomUUID()
+          return restart(async () => {
             await rm(running.disk, { recursive: true })
             await cp(copy, running.disk, { recursive: true })
           })
-          await fetch(`${url}/control?do=renew-epoch`)
         }
       },
       dispose: () => Promise.resolve(),

@@ -133,6 +133,22 @@ export default [
     breaks: 'nothing goes back unless the caller asks how to undo it',
   },
   {
+    id: 'object-generation',
+    file: 'src/durable-object/sql-log.ts',
+    find: "    this.#write('generation', generation)\n    return renewed",
+    replace: '    return renewed',
+    tests: [faults],
+    breaks: 'each opening of an object begins a new epoch',
+  },
+  {
+    id: 'object-epoch',
+    file: 'src/durable-object/sql-log.ts',
+    find: '    this.#identity = { log, epoch }\n',
+    replace: '',
+    tests: [faults],
+    breaks: 'requests of the epoch before are still looked at',
+  },
+  {
     id: 'object-author',
     file: 'src/durable-object/durable-log.ts',
     find: "if (typeof opened?.author !== 'string')",

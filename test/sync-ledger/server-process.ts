@@ -7,36 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { readAs } from '../../scripts/builds.mjs'
 import { alias } from '../../vite.config.js'
-import type { Sabotage } from './sabotaged-log.js'
-
-/** Ends the server by itself: before its nth commit is in the file, or after it. */
-export interface KillAt {
-  readonly when: 'before' | 'after'
-  readonly commit: number
-}
-
-export interface LedgerServer {
-  /** Of its logs: `${url}/logs/<name>`. Stays over restarts. */
-  readonly url: string
-  /** Of this process; `undefined` while there is none. */
-  readonly pid: number | undefined
-  /** Starts the process. Does nothing if it runs. */
-  start(options?: { readonly killAt?: KillAt; readonly sabotage?: Sabotage }): Promise<void>
-  /** Ends the process by SIGKILL, and resolves when it has ended. */
-  kill(): Promise<void>
-  /** Resolves when the process has ended, by itself or by `kill`. */
-  ended(): Promise<void>
-  /** Copies the files, also while they are written, as an operator does. */
-  backup(): Promise<LedgerBackup>
-  /** Ends the process, puts the copy in the place of the files, and starts it again. */
-  restore(backup: LedgerBackup, options?: Parameters<LedgerServer['start']>[0]): Promise<void>
-  /** Ends the process and removes its files. */
-  dispose(): Promise<void>
-}
-
-export interface LedgerBackup {
-  readonly folder: string
-}
+import { startObjectServer } from './object-server.js'
+import type { LedgerServer, LedgerBackup } from './ledger-server.js'
 
 let script: Promise<string> | undefined
 
@@ -62,6 +34,7 @@ function built(): Promise<string> {
 }
 
 export async function startLedgerServer(options?: Parameters<LedgerServer['start']>[0]): Promise<LedgerServer> {
+  if (process.env['TIDEMARK_LEDGER_SERVER'] === 'durable-object') return await startObjectServer(options)
   const server = new Server(await mkdtemp(join(tmpdir(), 'tidemark-ledger-')), await built())
   await server.start(options)
   return server

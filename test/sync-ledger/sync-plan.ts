@@ -2,7 +2,7 @@
 import { seededRandom, seedFor } from '../../src/testing/random.js'
 import type { Kill, KillWeights } from '../ledger/plan.js'
 import type { FaultKind, FaultPlan, ProxyPartition } from './fault-proxy.js'
-import type { KillAt } from './server-process.js'
+import type { KillAt } from './ledger-server.js'
 
 export type SyncActKind =
   | 'plain'

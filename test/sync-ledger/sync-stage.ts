@@ -6,7 +6,8 @@ import type { LedgerBrowser, LedgerEngine, LedgerPage } from '../ledger/browser.
 import { limited } from '../ledger/limit.js'
 import { openReceiver, type Receiver } from '../ledger/receiver.js'
 import type { Sabotage } from './sabotaged-log.js'
-import { startLedgerServer, type LedgerServer } from './server-process.js'
+import type { LedgerServer } from './ledger-server.js'
+import { startLedgerServer } from './server-process.js'
 import type { SyncMessage } from './sync-account.js'
 
 const closeLimit = 10_000

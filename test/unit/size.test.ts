@@ -1,7 +1,16 @@
 // What an app pays for each import, and that it pays for nothing else.
 import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
-import { appLayer, budgets, measureAppLayer, measureSize, measureSyncLayer, syncLayer } from '../../scripts/size.mjs'
+import {
+  appLayer,
+  budgets,
+  measureAppLayer,
+  measureSize,
+  measureSyncLayer,
+  measureUse,
+  syncedUses,
+  syncLayer,
+} from '../../scripts/size.mjs'
 
 test.for(budgets)(
   '$title is within its budget and brings nothing that it has no use for',
@@ -20,6 +29,12 @@ test('tidemark() is a thin layer over the functions', { timeout: 30_000 }, async
 
 test('sync is within its budget over the core', { timeout: 30_000 }, async () => {
   expect(await measureSyncLayer(), 'npm run size shows it').toBeLessThanOrEqual(syncLayer.budget)
+})
+
+test.for(syncedUses)('an app that syncs is within its budget: $title', { timeout: 30_000 }, async (use) => {
+  const { bytes, local } = await measureUse(use)
+  expect(local).toBeLessThan(bytes)
+  expect(bytes, 'npm run size shows it').toBeLessThanOrEqual(use.budget)
 })
 
 test('every function that is no error, helper of types or refusal has a budget of its own', () => {

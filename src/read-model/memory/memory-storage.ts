@@ -11,6 +11,7 @@ import { equal } from '../equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../fingerprint.js'
 import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { addLeftOut, earlierVersions } from '../earlier-versions.js'
+import type { ReadModels, StoredModel } from '../read-models.js'
 import { letterRemoved, type Replay } from '../dead-letters.js'
 import { assertPossible } from '../possible-state.js'
 import { select, type Selectable } from '../selection.js'
@@ -40,7 +41,7 @@ interface MemoryDatabase {
 }
 
 /** The read models of one store in memory. */
-export class MemoryReadModels {
+export class MemoryReadModels implements ReadModels {
   readonly #databases: MemoryDatabases = new Map()
 
   /** Opens one, and makes it if there is none. */
@@ -48,9 +49,8 @@ export class MemoryReadModels {
     return new MemoryStorage(this.#databases, definition, log)
   }
 
-  /** The state, rows and dead letters that readers see, as they are stored. */
-  stored(key: string): { state: StateRow; rows: Map<string, unknown[]>; letters: DeadLetterRecord[] } | undefined {
-    const database = this.#databases.get(key)
+  async stored(definition: Projection): Promise<StoredModel | undefined> {
+    const database = this.#databases.get(projectionKey(definition))
     // One that was emptied counts as deleted.
     if (database === undefined || database.state.fingerprint === '') return undefined
     const { tables, letters } = database.slots[database.state.shown]
@@ -61,16 +61,15 @@ export class MemoryReadModels {
     }
   }
 
-  /** The state of each, by its key. */
-  states(): [key: string, state: StateRow][] {
+  async states(): Promise<[key: string, state: StateRow][]> {
     // One that was emptied counts as deleted.
     return [...this.#databases]
       .map(([key, { state }]): [string, StateRow] => [key, state])
       .filter(([, state]) => state.fingerprint !== '')
   }
 
-  /** Empties one. Its epoch is raised, so that no runner continues with what it remembers. */
-  empty(key: string): void {
+  /** Empties it, and raises its epoch. */
+  async remove(key: string): Promise<void> {
     const database = this.#databases.get(key)
     if (database === undefined) return
     const { state } = database

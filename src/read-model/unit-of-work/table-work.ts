@@ -239,6 +239,7 @@ export class TableWork {
     const entry = taken(copyOfKey(key), row, this.#name)
     if (mapKeyOf(this.keyOf(entry.row)) !== mapKeyOf(key))
       throw new InvalidArgumentError(this.#keyOfRow, say`changes each time it is read.`)
+    this.#source.assertKeeps?.(this.#name, entry.key, entry.row as object)
     if (__DEV__) this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }

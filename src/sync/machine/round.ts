@@ -2,7 +2,7 @@
 import { leastLimits, maxEntries } from '../../wire/protocol.js'
 import { answered } from '../rules/verdicts.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../rules/batches.js'
-import { decided } from '../rules/decided.js'
+import { decided, nextVersion, type Decision } from '../rules/decided.js'
 import { found } from '../rules/found.js'
 import { wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
@@ -17,6 +17,8 @@ import { again, isStorageFailure, type Ended, type MachineOptions, type Session 
 import { leadsNowhere, outOfSpace, requestTrouble, storageTrouble, type Trouble } from './trouble.js'
 
 const defaultPage = 5000
+/** How many commits are decided again before that is stored. */
+const decidedAtOnce = 100
 /** A server that wants to be left alone for longer than this, in ms, means everything that it is asked. */
 const longestAside = 60_000
 
@@ -80,7 +82,7 @@ export class Round {
     const decidesMore = undecided !== undefined && this.#decisions > 0 && this.#decisions < maxEntries
     const pullsFirst = this.#wasPushed || (this.#pullsFirst && this.#wantsPull) || decidesMore
     if (isDue && pullsFirst) return this.#pull()
-    if (decidesMore) return this.#decide(undecided)
+    if (decidesMore) return this.#decide()
     const { waiting, cancel, commits } = toSend(this.#session.at)
     if (waiting.length === 0) this.#aside = undefined
     const isNew = (row: OutboxRow) => !this.#tried.has(wireId(row))
@@ -92,7 +94,7 @@ export class Round {
       if (rows.length > 0) return this.#push(firstBatch(rows, this.#pushBytes), [])
     }
     if (isDue) return this.#pull()
-    if (undecided !== undefined) return this.#decide(undecided)
+    if (undecided !== undefined) return this.#decide()
     if (state.isFresh && this.#waitingFrom !== undefined) {
       const { rows, next } = waitingBatch(waiting, this.#waitingFrom, this.#pushBytes)
       this.#waitingFrom = next
@@ -208,13 +210,27 @@ export class Round {
     return yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
   }
 
-  *#decide(row: OutboxRow): SyncSteps<Ended> {
+  /** Many of them, each on those before it, which are stored together. */
+  *#decide(): SyncSteps<Ended> {
     const session = this.#session
-    const reply = yield* ask({ kind: 'decide', row, from: session.at })
-    if (isStorageFailure(reply)) return storageTrouble(reply)
+    const { state, outbox } = session.at
+    const before: OutboxRow[] = []
+    const decisions: Decision[] = []
+    for (const row of outbox) {
+      if (decisions.length === decidedAtOnce) break
+      if (row.undecided === undefined) {
+        before.push(row)
+        continue
+      }
+      const reply = yield* ask({ kind: 'decide', row, from: { state, outbox: before } })
+      if (isStorageFailure(reply)) return storageTrouble(reply)
+      decisions.push([row, reply])
+      const next = nextVersion(row, reply)
+      if (next !== undefined) before.push(next)
+    }
     // A decision is made on what was read: where that changed meanwhile, it is made again.
-    const ended = yield* session.storeOnce((snapshot) => decided(snapshot, row, reply))
-    if (ended === undefined) this.#decisions += 1
+    const ended = yield* session.storeOnce((snapshot) => decided(snapshot, decisions))
+    if (ended === undefined) this.#decisions += decisions.length
     return ended === again ? undefined : ended
   }
 }

@@ -1,4 +1,4 @@
-/** A commit was decided again by the command that made it. */
+/** Commits were decided again by the commands that made them. */
 import type { DecisionReply } from '../sync-effects.js'
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { unknownCommand } from './refusal-texts.js'
@@ -7,32 +7,48 @@ import { idsOf, OutboxDraft, wireId, without } from './outbox-draft.js'
 /** Of how many commits it is remembered that nothing became of them. */
 const mostNothing = 1000
 
+/** A commit as it was, and what its command says now. */
+export type Decision = readonly [was: OutboxRow, reply: DecisionReply]
+
 /**
- * Takes the row's place, if it still has the ids that were to be replaced: several contexts that decide the same commit
- * make one of it. Later commits that were decided on the replaced events follow.
+ * Takes the places of the rows, as long as each still has the ids that were to be replaced: several contexts that decide
+ * the same commit make one of it. Later commits that were decided on the replaced events follow.
+ *
+ * @param decisions in the order of the outbox, each made on those before it
  */
-export function decided(snapshot: SyncSnapshot, was: OutboxRow, decision: DecisionReply): SyncChange | undefined {
+export function decided(snapshot: SyncSnapshot, decisions: readonly Decision[]): SyncChange | undefined {
   const draft = new OutboxDraft(snapshot)
-  // (N63)
-  const row = draft.get(was.n)
-  if (row?.undecided === undefined || wireId(row) !== wireId(was)) return undefined
-  if (decision.kind === 'refused') draft.refuse(row, decision.code, decision.message)
-  else if (decision.kind === 'unknown') draft.refuse(row, 'command-unknown', unknownCommand(row.command?.name))
-  else {
-    if (decision.kind === 'nothing') draft.remove(row)
-    else draft.put(nextVersion(row, decision.row))
-    draft.follow(row)
+  const nothing = [...(snapshot.state.nothing ?? [])]
+  for (const [was, reply] of decisions) {
+    // (N63)
+    const row = draft.get(was.n)
+    if (row?.undecided === undefined || wireId(row) !== wireId(was)) break
+    if (reply.kind === 'refused') draft.refuse(row, reply.code, reply.message)
+    else if (reply.kind === 'unknown') draft.refuse(row, 'command-unknown', unknownCommand(row.command?.name))
+    else {
+      const next = nextVersion(row, reply)
+      if (next !== undefined) draft.put(next)
+      else {
+        draft.remove(row, { status: 'confirmed' })
+        nothing.push(row.name)
+      }
+      draft.follow(row)
+    }
   }
-  if (decision.kind !== 'nothing') return draft.change()
-  const { nothing = [] } = snapshot.state
-  return draft.change({ nothing: [...nothing, row.name].slice(-mostNothing) })
+  if (draft.isEmpty) return undefined
+  return draft.change(nothing.length > 0 ? { nothing: nothing.slice(-mostNothing) } : {})
 }
 
-const nextVersion = (row: OutboxRow, { events, expect, condition, requires }: OutboxRow): OutboxRow => ({
-  ...without(row, 'undecided', 'accepted', 'behind', 'condition', 'requires'),
-  events,
-  expect,
-  ...(condition !== undefined && { condition }),
-  ...(requires !== undefined && { requires }),
-  had: idsOf(row),
-})
+/** What a commit is in the outbox once it was decided, if it is pending then. */
+export function nextVersion(row: OutboxRow, reply: DecisionReply): OutboxRow | undefined {
+  if (reply.kind !== 'decided') return undefined
+  const { events, expect, condition, requires } = reply.row
+  return {
+    ...without(row, 'undecided', 'accepted', 'behind', 'condition', 'requires'),
+    events,
+    expect,
+    ...(condition !== undefined && { condition }),
+    ...(requires !== undefined && { requires }),
+    had: idsOf(row),
+  }
+}

@@ -61,7 +61,7 @@ async function requestsOf<T>(work: () => Promise<T>): Promise<{ value: T; reques
   }
 }
 
-export function countsContract({ name: backend, open, shared }: Backend): void {
+export function countsContract({ name: backend, open, shared, onDevice = shared }: Backend): void {
   describe(`counts of rows: ${backend}`, () => {
     test(
       'whatever is put, deleted, parked, replayed, rebuilt and taken over, the count is that of the rows',
@@ -115,7 +115,7 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
       },
     )
 
-    if (!shared) return
+    if (!onDevice) return
 
     const filled = async (count: number) => {
       const name = newName()

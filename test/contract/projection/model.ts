@@ -25,6 +25,8 @@ export interface Backend {
   open(name: string, options?: { readonly codec?: Codec }): Promise<Store>
   /** Whether a second store of a name sees the first one's events. */
   readonly shared: boolean
+  /** Whether it is in IndexedDB, so that a test may look into its databases. @default as `shared` */
+  readonly onDevice?: boolean
 }
 export interface Codec {
   encode(data: unknown): unknown

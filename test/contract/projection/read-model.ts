@@ -4,7 +4,7 @@ import { defineEvents, defineProjection, deleteEventStore, openReadModel, runPro
 import { z } from 'zod'
 import { added, allOf, events, fold, newName, other, rowsOf, sums, type Backend } from './model.js'
 
-export function readModelContract({ name, open, shared }: Backend): void {
+export function readModelContract({ name, open, shared, onDevice = shared }: Backend): void {
   describe(`read models: ${name}`, () => {
     test('N1, N10: thousands of events over many pages equal a plain fold, foreign ones move the checkpoint', async () => {
       const store = await open(newName())
@@ -448,7 +448,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
       })
       await store.close()
     })
-    if (shared)
+    if (onDevice)
       test('destroying a store takes its read models with it, and not those of its neighbours', async () => {
         const names = ['x', 'x:sums@1'].map((name) => `${name}-${newName()}`)
         for (const name of names) {

@@ -46,7 +46,7 @@ const editState = (store: string, change: (state: any) => unknown) =>
     state.put(change(row))
   })
 
-export function readModelVerifyContract({ name: backend, open, shared }: Backend): void {
+export function readModelVerifyContract({ name: backend, open, shared, onDevice = shared }: Backend): void {
   describe(`H76: verifyReadModel: ${backend}`, () => {
     const sound = async (store: Store, definition = sums()) => {
       const answer = await verifyReadModel(store, definition)
@@ -65,7 +65,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         defects: [],
         unlisted: 0,
       })
-      if (shared) expect((await databaseNames()) ?? [], 'looking makes no database').not.toContain(modelOf(name))
+      if (onDevice) expect((await databaseNames()) ?? [], 'looking makes no database').not.toContain(modelOf(name))
       await runProjection(store, sums())
       expect(await verifyReadModel(store, sums())).toMatchObject({ ok: true, position: 0, rows: 0 })
       await store.append({
@@ -117,11 +117,11 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const store = await open(name)
       await store.append({ stream: 's', events: [added('a', 1), added('b', 2)] })
       await runProjection(store, sums({ bad: ({ position }) => position === 2, onFailure: () => 'park' }))
-      const before = shared ? await dumpDatabase(modelOf(name)) : undefined
+      const before = onDevice ? await dumpDatabase(modelOf(name)) : undefined
       const guard = await store.coordinator.acquire('sums@1')
       await sound(store)
       guard.release()
-      if (shared) expect(await dumpDatabase(modelOf(name))).toEqual(before)
+      if (onDevice) expect(await dumpDatabase(modelOf(name))).toEqual(before)
       await store.close()
     })
 
@@ -278,7 +278,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       await expect(verifyReadModel(store, sums())).rejects.toMatchObject({ code: 'closed' })
     })
 
-    if (!shared) return
+    if (!onDevice) return
 
     /** Positions: `a` 1, 3, 5; `b` 2; `c` 4, whose event is parked. */
     const edited = async (change: (name: string) => Promise<unknown>, definition = sums()) => {

@@ -381,7 +381,7 @@ export function overlayViews(backend: OverlayBackend): void {
         expect(await row.ready()).toBeUndefined()
         await tab.append([added('a', 3)])
         expect(await there.sums.get('a')).toMatchObject({ sum: 3 })
-        await expect.poll(() => row.ready(), { interval: 1, timeout: 6000 }).toMatchObject({ sum: 3 })
+        await expect.poll(() => row.ready(), { interval: 1 }).toMatchObject({ sum: 3 })
         await there.close()
         await view.close()
         await other.store.close()

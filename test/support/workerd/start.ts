@@ -16,6 +16,41 @@ export const workerd = (existsSync(cloudflare) ? readdirSync(cloudflare) : [])
   .map((name) => join(cloudflare, name, 'bin', process.platform === 'win32' ? 'workerd.exe' : 'workerd'))
   .find((path) => existsSync(path))
 
+export interface StartOptions {
+  /** `before@3` ends it before its third commit is stored, `after@3` when it is, and no device knows. */
+  readonly killAt?: string
+  /** Another one than before begins new epochs. */
+  readonly generation?: string
+  /** @default https://app.example */
+  readonly origins?: string
+}
+
+const bundles = new Map<string, Promise<string>>()
+
+function bundled(kind: 'development' | 'production'): Promise<string> {
+  const known = bundles.get(kind) ?? bundle(kind)
+  bundles.set(kind, known)
+  return known
+}
+
+async function bundle(kind: 'development' | 'production'): Promise<string> {
+  const made = await build({
+    configFile: false,
+    logLevel: 'silent',
+    resolve: { alias },
+    plugins: [readAs(kind)],
+    build: {
+      write: false,
+      minify: false,
+      target: 'es2022',
+      lib: { entry: fileURLToPath(new URL('./worker.ts', import.meta.url)), formats: ['es'] },
+    },
+  })
+  const [output] = [made].flat()
+  const [chunk] = output !== undefined && 'output' in output ? output.output : []
+  return chunk?.code ?? ''
+}
+
 /** A worker in a folder of its own, and its disk. */
 export class Workerd {
   readonly folder: string
@@ -27,26 +62,11 @@ export class Workerd {
     this.folder = folder
   }
 
-  /** Bundles the worker, and starts it. */
-  static async start(kind: 'development' | 'production' = 'development'): Promise<Workerd> {
+  /** Bundles the worker, once, and starts it. */
+  static async start(kind: 'development' | 'production' = 'development', options?: StartOptions): Promise<Workerd> {
     const running = new Workerd(await mkdtemp(join(tmpdir(), 'tidemark-workerd-')))
-    await build({
-      configFile: false,
-      logLevel: 'silent',
-      resolve: { alias },
-      plugins: [readAs(kind)],
-      build: {
-        outDir: running.folder,
-        minify: false,
-        target: 'es2022',
-        lib: {
-          entry: fileURLToPath(new URL('./worker.ts', import.meta.url)),
-          formats: ['es'],
-          fileName: () => 'worker.mjs',
-        },
-      },
-    })
-    await running.startAgain()
+    await writeFile(join(running.folder, 'worker.mjs'), await bundled(kind))
+    await running.startAgain(options)
     return running
   }
 
@@ -68,9 +88,9 @@ export class Workerd {
   }
 
   /** On the same port, with what is on the disk. */
-  async startAgain(): Promise<void> {
+  async startAgain(options: StartOptions = {}): Promise<void> {
     await mkdir(this.disk, { recursive: true })
-    await writeFile(join(this.folder, 'config.capnp'), config(this.disk, this.#port))
+    await writeFile(join(this.folder, 'config.capnp'), config(this.disk, this.#port, options))
     const child = spawn(workerd ?? '', ['serve', 'config.capnp', '--control-fd=1'], {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -80,6 +100,7 @@ export class Workerd {
       let said = ''
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         said += text
+        if (said.includes('kill now')) child.kill('SIGKILL')
         const [, port] = /"port":\s*(\d+)/.exec(said) ?? []
         if (port === undefined) return
         this.#port = Number(port)
@@ -99,13 +120,26 @@ export class Workerd {
     await ended
   }
 
+  /** Resolves when it has ended, by itself or not. */
+  ended(): Promise<void> {
+    const child = this.#child
+    return new Promise((resolve) => {
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) resolve()
+      else child.once('exit', () => resolve())
+    })
+  }
+
   async end(): Promise<void> {
     await this.kill()
     await rm(this.folder, { recursive: true, force: true })
   }
 }
 
-const config = (disk: string, port: number) => `
+const config = (
+  disk: string,
+  port: number,
+  { killAt = '', generation = '', origins = 'https://app.example' }: StartOptions,
+) => `
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -125,6 +159,9 @@ const log :Workerd.Worker = (
   bindings = [
     (name = "LOG", durableObjectNamespace = "Log"),
     (name = "CASES", durableObjectNamespace = "Cases"),
+    (name = "KILL", text = ${JSON.stringify(killAt)}),
+    (name = "ORIGINS", text = ${JSON.stringify(origins)}),
+    (name = "GENERATION", text = ${JSON.stringify(generation)}),
   ],
 );
 `

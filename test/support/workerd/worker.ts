@@ -6,28 +6,42 @@ import { durableLog, durableLogStore, isTicketed, type DurableContext } from 'ti
 import { logStoreContract } from 'tidemark/testing'
 import { limitCases } from './limit-cases.js'
 
+/** Of this process. */
+let commits = 0
+let hangs = false
+
 interface Namespace {
   idFromName(name: string): unknown
   get(id: unknown): { fetch(request: Request): Promise<Response> }
 }
 
+type Context = DurableContext & { readonly storage: { sync(): Promise<void> } }
+
 interface Env {
+  /** Changed when the operator put a backup in place. */
+  readonly GENERATION: string
+  /** `before@3` hangs before the third commit is stored, `after@3` when it is; workerd is killed then. */
+  readonly KILL: string
+  readonly ORIGINS: string
   readonly LOG: Namespace
   readonly CASES: Namespace
 }
 
 export class Log {
-  readonly #ctx: DurableContext
+  readonly #ctx: Context
   readonly #log: ReturnType<typeof durableLog>
   /** When this object was made. */
   readonly #since = Date.now()
   #skipped = 0
   #alarms = 0
+  readonly #kill: readonly string[]
   #rows = 0
 
-  constructor(ctx: DurableContext) {
+  constructor(ctx: Context, { GENERATION, KILL, ORIGINS }: Env) {
     this.#ctx = ctx
+    this.#kill = /^(before|after)@(\d+)$/.exec(KILL)?.slice(1) ?? []
     this.#log = durableLog(this.#counting(ctx), {
+      generation: GENERATION,
       session(request) {
         const user = request.headers.get('X-User')
         if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
@@ -36,7 +50,7 @@ export class Log {
       },
       accept: ({ events }) =>
         events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,
-      origins: ['https://app.example'],
+      origins: ORIGINS === '*' ? '*' : [ORIGINS],
       clock: {
         now: () => Date.now() + this.#skipped,
         monotonic: () => performance.now(),
@@ -53,7 +67,11 @@ export class Log {
     const url = new URL(request.url)
     const control = url.pathname.split('/')[3]
     if (control === 'control') return Response.json(await this.#control(url.searchParams))
-    return await this.#log.fetch(request)
+    const response = await this.#log.fetch(request)
+    if (!hangs) return response
+    await this.#ctx.storage.sync()
+    console.log('kill now')
+    return await new Promise<never>(() => {})
   }
 
   /** The same object, and the rows that are written in it are counted as they are billed. */
@@ -61,6 +79,14 @@ export class Log {
     const { storage } = ctx
     const sql = {
       exec: (query: string, ...bindings: unknown[]) => {
+        if (query.startsWith('insert into tidemark_commits') && (commits += 1) === Number(this.#kill[1])) {
+          hangs = true
+          if (this.#kill[0] === 'before') {
+            console.log('kill now')
+            // Nothing is stored, and no response is sent.
+            for (;;);
+          }
+        }
         const cursor = storage.sql.exec(query, ...bindings)
         this.#rows += cursor.rowsWritten
         return cursor
@@ -92,7 +118,8 @@ export class Log {
         this.#ctx.abort('by the test')
         return {}
       case 'renew-epoch':
-        return await this.#log.renewEpoch()
+        await this.#log.renewEpoch()
+        return {}
       case 'skip':
         this.#skipped = Number(asked.get('ms'))
         return {}

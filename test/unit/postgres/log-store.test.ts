@@ -2,7 +2,7 @@
 import pg from 'pg'
 import { ClosedError, InvalidArgumentError, StorageFailedError } from 'tidemark'
 import { deleteOldRefusals, migratePostgres, NotMigratedError, openPostgresLogStore } from 'tidemark/postgres'
-import { serverLog, type WireCommit } from 'tidemark/server'
+import { memoryLogStore, serverLog, type LogStore, type WireCommit } from 'tidemark/server'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { CuttingProxy } from '../../support/postgres/cutting-proxy.js'
 import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
@@ -167,6 +167,60 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
     const { rows } = await pool.query(`select id from ${schema}.refusals where author = 'anna'`)
     expect(rows.map(({ id }) => id)).toContain('young')
     await expect(deleteOldRefusals(pool, { schema, days: 89 })).rejects.toThrow(InvalidArgumentError)
+  })
+
+  test('a page has whole commits, and no more events than its limit but those of the first one', async () => {
+    const store = open('pages')
+    const commit = (...ids: string[]) => ({ events: ids.flatMap((id) => commitOf('s', id).events) })
+    await serverLog(store).push({ commits: [commit('a', 'b', 'c'), commit('d'), commit('e', 'f')] }, { author: '' })
+    const sizes = async (after: number, limit: number) =>
+      (await store.read(after, limit)).map(({ events }) => events.length)
+    expect([await sizes(0, 2), await sizes(0, 4), await sizes(0, 5), await sizes(3, 3)]).toEqual([
+      [3],
+      [3, 1],
+      [3, 1],
+      [1, 2],
+    ])
+  })
+
+  // The function in docs/postgres.md.
+  async function copyLog(from: LogStore, to: LogStore): Promise<void> {
+    for (;;) {
+      const commits = await from.read(await to.head(), 1000)
+      if (commits.length === 0) return
+      await to.decide(async (log) => {
+        for (const commit of commits) await log.add(commit)
+      })
+    }
+  }
+
+  test('a log moves here and away by copying its commits, and stays the same log', async () => {
+    const memory = memoryLogStore()
+    const log = serverLog(memory)
+    for (let n = 0; n < 20; n += 1)
+      await log.push(
+        { commits: [commitOf(`s${n % 3}`, `x${n}`), commitOf('odd\u0000', `y\u0000${n}\ud800`)] },
+        { author: 'an\u0000na' },
+      )
+    const { log: id } = await memory.identity()
+    const here = open('moved', { id })
+    await copyLog(memory, here)
+    const away = memoryLogStore({ log: id })
+    await copyLog(here, away)
+    const all = (store: LogStore) => store.read(0, 1000)
+    expect((await here.identity()).log).toBe(id)
+    expect(await all(here)).toEqual(await all(memory))
+    expect(await all(away)).toEqual(await all(memory))
+    // A device that was at the end of the log is there still.
+    const head = await memory.head()
+    const chain = (await memory.chainAt(head)) as string
+    const pulled = await serverLog(here).pull({ after: head, chain })
+    let text = ''
+    for await (const part of pulled) text += part
+    expect(text).toContain(`"scannedTo":${head},"chain":"${chain}"`)
+    expect((await serverLog(here).push({ commits: [commitOf('s0', 'x0')] }, { author: 'anna' })).answers).toEqual([
+      { id: 'x0', accepted: 1 },
+    ])
   })
 
   test('N77: a network that is gone without a word ends a decision after 45 s, and its connection', async () => {

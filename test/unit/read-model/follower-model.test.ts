@@ -62,7 +62,7 @@ const backends: { readonly [name: string]: () => Backend } = {
     const all = new MemoryReadModels()
     return {
       open: async () => all.open(definition as never, 'log'),
-      remove: async () => all.empty(key),
+      remove: async () => all.remove(key),
       end: async () => {},
     }
   },

@@ -1,5 +1,6 @@
 /** The server of the ledger: what is there after it was killed, and after it was restored. */
-import { startLedgerServer, type LedgerServer } from '../../sync-ledger/server-process.js'
+import type { LedgerServer } from '../../sync-ledger/ledger-server.js'
+import { startLedgerServer } from '../../sync-ledger/server-process.js'
 import { afterEach, expect, test } from 'vitest'
 import { device } from './device.js'
 

@@ -13,7 +13,7 @@ import type {
   SyncReplies,
   Woken,
 } from '../../../src/sync/sync-effects.js'
-import type { OutboxRow, SyncRule } from '../../../src/sync/sync-state.js'
+import type { OutboxRow, SyncRule, SyncSnapshot } from '../../../src/sync/sync-state.js'
 import type { SyncReport } from '../../../src/sync/sync-status.js'
 import { by, chain, page, row, text } from '../../support/sync-rows.js'
 
@@ -43,7 +43,7 @@ class Script {
   readonly faults: Partial<Record<'info' | 'pull' | 'push', unknown[]>> = {}
   verdict: (row: OutboxRow) => object = () => ({})
   decision: DecisionReply = { kind: 'unknown' }
-  decide: (row: OutboxRow) => DecisionReply = () => this.decision
+  decide: (row: OutboxRow, from: SyncSnapshot) => DecisionReply = () => this.decision
   beforePush: (() => Promise<unknown>) | undefined
   beforeStore: (() => Promise<unknown>) | undefined
   beforePull: (() => void) | undefined
@@ -97,7 +97,7 @@ class Script {
         return storage.change(effect.from, effect.rule)
       }
       case 'decide':
-        return this.decide(effect.row)
+        return this.decide(effect.row, effect.from)
       case 'report':
         this.reports.push(effect.report)
         return undefined
@@ -217,9 +217,10 @@ describe('a round', () => {
       },
     ]
     const decided: string[] = []
-    script.decide = (each) => {
+    script.decide = (each, { outbox }) => {
       decided.push(each.name)
       const at = each.n - 1
+      expect(outbox.map(({ events }) => events[0]?.id)).toEqual(names.slice(0, at).map((_, index) => `d${index}`))
       return {
         kind: 'decided',
         row: row(each.n, '', {
@@ -231,6 +232,8 @@ describe('a round', () => {
     script.asked.length = 0
     await script.round('own-append')
     expect(decided).toEqual(names)
+    // What was sent, and the verdicts, twice each; the decisions of all of them; and the page.
+    expect(script.asked.filter((kind) => kind === 'store').length).toBeLessThanOrEqual(6)
     expect(script.asked.filter((kind) => kind === 'push' || kind === 'pull')).toEqual(['push', 'push', 'pull'])
     expect(script.pushes).toEqual([names])
     expect(script.log).toEqual(names.map((name) => name.replace('c', 'd')))

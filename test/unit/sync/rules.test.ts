@@ -180,7 +180,7 @@ describe('answered', () => {
     expect(taken).toEqual({ code: 'id-taken', message: expect.stringMatching(/'a'\.$/), id: 'a' })
     const unknown = snapshot(0, [row(1, 'a', { command, undecided: { code: 'conflict' } })])
     const first = unknown.outbox[0] as OutboxRow
-    expect(after(unknown, decided(unknown, first, { kind: 'unknown' }))[0]?.refused).toEqual({
+    expect(after(unknown, decided(unknown, [[first, { kind: 'unknown' }]]))[0]?.refused).toEqual({
       code: 'command-unknown',
       message: expect.stringMatching(/'again'.+\.$/),
     })
@@ -308,7 +308,7 @@ describe('decided', () => {
 
   test('N63: the new version takes the place of the old one, and what was decided on that follows', () => {
     const before = snapshot(0, [first, row(2, 'b', { expect: [['s', 'a']] })])
-    const rows = after(before, decided(before, first, { kind: 'decided', row: next }))
+    const rows = after(before, decided(before, [[first, { kind: 'decided', row: next }]]))
     expect(rows[0]).toEqual({
       ...row(1, 'a', { events: [text('a2')], expect: [['s', 'z']], requires: ['q'] }),
       command,
@@ -319,20 +319,21 @@ describe('decided', () => {
 
   test('N63: a commit that another context decided meanwhile stays as that one made it', () => {
     const other = { ...first, events: [text('a1')] }
-    expect(decided(snapshot(0, [other]), first, { kind: 'decided', row: next })).toBeUndefined()
-    expect(decided(snapshot(0, [row(1, 'a')]), first, { kind: 'decided', row: next })).toBeUndefined()
-    expect(decided(snapshot(0), first, { kind: 'decided', row: next })).toBeUndefined()
+    expect(decided(snapshot(0, [other]), [[first, { kind: 'decided', row: next }]])).toBeUndefined()
+    expect(decided(snapshot(0, [row(1, 'a')]), [[first, { kind: 'decided', row: next }]])).toBeUndefined()
+    expect(decided(snapshot(0), [[first, { kind: 'decided', row: next }]])).toBeUndefined()
   })
 
   test('no events, a no of the command, and no command', () => {
     const before = snapshot(0, [first, row(2, 'b', { expect: [['s', 'a']] })])
-    const nothing = decided(before, first, { kind: 'nothing' })
+    const nothing = decided(before, [[first, { kind: 'nothing' }]])
     expect(brief(after(before, nothing))).toEqual(['b blocked'])
+    expect(nothing?.ended).toEqual([{ name: 'a', status: 'confirmed' }])
     expect(nothing?.state.nothing).toEqual(['a'])
-    expect(brief(after(before, decided(before, first, { kind: 'refused', code: 'sold-out', message: 'm' })))[0]).toBe(
-      'a sold-out',
-    )
-    expect(brief(after(before, decided(before, first, { kind: 'unknown' })))).toEqual([
+    expect(
+      brief(after(before, decided(before, [[first, { kind: 'refused', code: 'sold-out', message: 'm' }]])))[0],
+    ).toBe('a sold-out')
+    expect(brief(after(before, decided(before, [[first, { kind: 'unknown' }]])))).toEqual([
       'a command-unknown',
       'b blocked',
     ])

@@ -895,7 +895,7 @@ describe('arguments', () => {
     const device = it.device()
     expect(() => startSync({} as never)).toThrow('openSyncedStore')
     expect(() => startSync(Promise.resolve(device.tab()) as never)).toThrow('Await')
-    expect(() => startSync(device.tab(), { wake: 'websocket' as never })).toThrow("'events' or 'poll'")
+    expect(() => startSync(device.tab(), { wake: 'pigeon' as never })).toThrow("'websocket' or 'poll'")
     expect(() => startSync(device.tab(), { interval: 1 } as never)).toThrow("'interval'")
     await expect(syncOnce(device.tab(), { budget: { maxTime: 0 } })).rejects.toThrow('budget.maxTime')
     await expect(syncOnce({} as never)).rejects.toThrow('openSyncedStore')

@@ -1,0 +1,167 @@
+/** The statements over the tables of read models: each is one round trip, and atomic. */
+import { impossibleIn } from '../read-model/possible-state.js'
+import type { Slot, StateRow } from '../read-model/state.js'
+import type { DeadLetterRecord } from '../ports.js'
+import { placesOf } from './postgres-checkpoints.js'
+import type { Sql } from './sql-database.js'
+import { fromSqlText, toSqlText } from './sql-text.js'
+
+/** Rows to be stored: four lists of one length, each as JSON. */
+export interface StoredRows {
+  readonly tabs: string
+  readonly keys: string
+  /** `null` for one that is deleted. */
+  readonly rows: string
+  /** For each row the entries of indexes, as the text of a `bytea[]`. */
+  readonly entries: string
+}
+
+/** What one change stores, as text: see the function `read_model_commit`. */
+export interface StoredChange {
+  readonly name: string
+  readonly was: string
+  readonly becomes: string
+  readonly shown: Slot
+  readonly slot: Slot
+  readonly changes: StoredRows | undefined
+  readonly indexed: boolean
+  readonly letters: readonly DeadLetterRecord[]
+  readonly goneLetter: number | undefined
+  readonly clear: readonly Slot[]
+}
+
+/** The read models of one log. */
+export class ReadModelSql {
+  readonly #sql: Sql
+  readonly #schema: string
+  readonly #log: number
+  #sweeping: Promise<unknown> = Promise.resolve()
+
+  /** @param schema a quoted name. @param log the number of the log in that schema */
+  constructor(sql: Sql, schema: string, log: number) {
+    this.#sql = sql
+    this.#schema = schema
+    this.#log = log
+  }
+
+  async state(name: string): Promise<string | undefined> {
+    const rows = await this.#rows<{ state: string }>(
+      `select state from ${this.#schema}.read_models where log = $1 and name = $2`,
+      [this.#log, toSqlText(name)],
+    )
+    return rows[0]?.state
+  }
+
+  /** Makes one, unless there is one. */
+  async make(name: string, state: string, tables: string): Promise<void> {
+    await this.#rows(
+      `insert into ${this.#schema}.read_models (log, name, state, shown, tables) values ($1, $2, $3, 0, $4)
+        on conflict do nothing`,
+      [this.#log, toSqlText(name), state, tables],
+    )
+  }
+
+  /** Returns nothing if it was stored; else the stored state, as an empty text where there is none. */
+  async commit(change: StoredChange): Promise<string | undefined> {
+    const { name, was, becomes, shown, slot, changes, indexed, letters, goneLetter, clear } = change
+    const rows = await this.#rows<{ other: string | null }>(
+      `select ${this.#schema}.read_model_commit(
+        $1, $2, $3, $4, $5::smallint, $6::smallint, $7::text::json, $8::text::json, $9::text::json, $10::text::json, $11,
+        $12::text::json, $13::text::json, $14::bigint, $15::text::smallint[]
+      ) as other`,
+      [
+        this.#log,
+        toSqlText(name),
+        was,
+        becomes,
+        shown,
+        slot,
+        changes?.tabs ?? null,
+        changes?.keys ?? null,
+        changes?.rows ?? null,
+        changes?.entries ?? null,
+        indexed,
+        placesOf(letters),
+        letters.length === 0 ? null : JSON.stringify(letters),
+        goneLetter ?? null,
+        `{${clear.join()}}`,
+      ],
+    )
+    return rows[0]?.other ?? undefined
+  }
+
+  /**
+   * The state, and the text of each answer, of one moment; nothing if there is no such read model.
+   *
+   * @param slot by default the one that readers see
+   */
+  async ask(
+    name: string,
+    slot: Slot | undefined,
+    questions: (schema: string, part: string) => readonly string[],
+  ): Promise<{ readonly state: string; readonly values: (string | null)[] } | undefined> {
+    const asked = questions(this.#schema, '(select part from m)')
+    const rows = await this.#rows<{ at: number; value: string | null }>(
+      `with m as materialized (
+        select state, case ${slot ?? 'shown'} when 0 then part0 else part1 end as part
+        from ${this.#schema}.read_models where log = $1 and name = $2)
+      select -1 as at, state as value from m
+      ${asked.map((one, at) => `union all select ${at}, (${one})`).join('\n')}`,
+      [this.#log, toSqlText(name)],
+    )
+    const state = rows.find(({ at }) => at === -1)?.value
+    if (state === undefined || state === null) return undefined
+    const values: (string | null)[] = asked.map(() => null)
+    for (const { at, value } of rows) if (at >= 0) values[at] = value
+    return { state, values }
+  }
+
+  /** All of them, by name; without a state where that is damaged. */
+  async states(): Promise<[key: string, state: StateRow | undefined][]> {
+    const rows = await this.#rows<{ name: string; state: string }>(
+      `select name, state from ${this.#schema}.read_models where log = $1`,
+      [this.#log],
+    )
+    return rows.map(({ name, state }) => [fromSqlText(name), soundState(state)])
+  }
+
+  /** Deletes one. */
+  async remove(name: string): Promise<void> {
+    await this.#rows(
+      `with gone as (delete from ${this.#schema}.read_models where log = $1 and name = $2 returning part0, part1)
+        insert into ${this.#schema}.read_model_garbage select part0 from gone union all select part1 from gone`,
+      [this.#log, toSqlText(name)],
+    )
+    await this.sweep()
+  }
+
+  /** Deletes the rows of slots that were emptied. What it leaves if it fails the next call takes. Never rejects. */
+  sweep(): Promise<unknown> {
+    const of = (table: string) =>
+      `${table} as (delete from ${this.#schema}.read_model_${table} d using gone where d.part = gone.part)`
+    return (this.#sweeping = this.#rows(
+      `with gone as (delete from ${this.#schema}.read_model_garbage returning part),
+        ${of('rows')}, ${of('entries')}, ${of('dead_letters')} select 1`,
+      [],
+    ).catch(() => {}))
+  }
+
+  /** Resolves when nothing is under way that no caller waits for. */
+  settled(): Promise<unknown> {
+    return this.#sweeping
+  }
+
+  async #rows<T>(text: string, values: readonly unknown[]): Promise<readonly T[]> {
+    return (await this.#sql.query(text, values)) as readonly T[]
+  }
+}
+
+/** A state that a build of this format may have stored. */
+function soundState(text: string): StateRow | undefined {
+  try {
+    const state = JSON.parse(text) as StateRow
+    return impossibleIn(state).length === 0 ? state : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,311 @@
+/** Projectors into tables of the app's own: what they write and their checkpoint are one transaction. */
+import { InvalidArgumentError, LeadershipLostError, hasCode } from '../errors.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import { projectionName } from '../events/names.js'
+import type { EventFilter } from '../log/event-store.js'
+import { say } from '../messages.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { isObject } from '../platform/objects.js'
+import type { SaveOptions } from '../ports.js'
+import { ownTarget, PlainTarget, type OwnTarget } from '../projection/plain.js'
+import type { Projector } from '../projection/projector.js'
+import type { FailureContext, FailureStrategy, ProjectionState } from '../projection/target.js'
+import {
+  removeDeadLetter,
+  saveCheckpoint,
+  storedCheckpoint,
+  type CheckpointPlace,
+  type OwnSaving,
+} from './postgres-checkpoints.js'
+import { isRefusedByServer } from './postgres-errors.js'
+import type { SqlRow } from './sql-client.js'
+import type { Database, Sql } from './sql-database.js'
+import { partsOf, type PostgresStore } from './postgres-store.js'
+
+/** The transaction that an event is applied in. `$1`, `$2` … in the text are the values. */
+export interface ProjectorSql {
+  query(text: string, values?: readonly unknown[]): Promise<readonly SqlRow[]>
+}
+
+/** What {@link sqlProjector} takes. */
+export interface SqlProjectorSpec<E extends EventShape = EventShape> {
+  /** The name of its checkpoint and of its lock. */
+  readonly name: string
+  /** Which events. @default all */
+  readonly filter?: EventFilter<E>
+  /**
+   * Writes to the app's tables, by `sql` alone. Events come one after the other, in the order of the log. May be called
+   * again for an event: what the earlier call wrote was rolled back.
+   */
+  apply(event: RecordedEvent<E>, sql: ProjectorSql): Promise<void>
+  /** As that of a `Projector`. @default 'fatal' */
+  onFailure?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
+}
+
+/**
+ * A projector into tables of your own in the same database, each event exactly once: what `apply` writes and the
+ * checkpoint are committed together. Run it with `runProjection` or `startProjection` over this store. If two processes
+ * run it, one of them gets a `LeadershipLostError` or waits, and no event counts twice.
+ *
+ * While it catches up, one transaction covers many events. If one of them fails, it alone is rolled back, and `onFailure`
+ * decides.
+ *
+ * @throws InvalidArgumentError, InvalidNameError
+ *
+ * @example
+ * const revenue = sqlProjector(store, {
+ *   name: 'revenue',
+ *   filter: { types: ['OrderPaid'] },
+ *   apply: async ({ data, time }, sql) => {
+ *     await sql.query(
+ *       `insert into revenue (day, cents) values (to_timestamp($1 / 1000.0)::date, $2)
+ *        on conflict (day) do update set cents = revenue.cents + excluded.cents`,
+ *       [time, data.cents],
+ *     )
+ *   },
+ * })
+ * const projection = await startProjection(store, revenue)
+ */
+export function sqlProjector<E extends EventShape>(
+  store: PostgresStore<E>,
+  specification: SqlProjectorSpec<E>,
+): Projector<E> {
+  const { database, place, saving } = partsOf(store)
+  if (!isObject(specification) || typeof specification.apply !== 'function')
+    throw new InvalidArgumentError('projector', say`must be { name, apply }.`)
+  onlyKnown(specification, ['name', 'filter', 'apply', 'onFailure'], 'projector')
+  const name = projectionName(specification.name)
+  const runs = new SqlRun<E>(database, place, name, (event, sql) => specification.apply(event, sql))
+  const { filter, onFailure } = specification
+  const projector: Projector<E> & OwnTarget<E> = {
+    name,
+    ...(filter !== undefined && { filter }),
+    apply: (event) => runs.apply(event),
+    ...(onFailure !== undefined && { onFailure: (failure) => onFailure.call(specification, failure) }),
+    [ownTarget]: class extends SqlTarget<E> {
+      constructor(...given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
+        super(runs, given)
+        saving.set(name, runs)
+      }
+    },
+  }
+  return projector
+}
+
+/** A run of it: as of any plain projector, but for what belongs to its transactions. */
+class SqlTarget<E extends EventShape> extends PlainTarget<E, unknown> {
+  readonly #runs: SqlRun<E>
+
+  constructor(runs: SqlRun<E>, given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
+    super(...given)
+    this.#runs = runs
+  }
+
+  override async begin(): Promise<ProjectionState> {
+    const state = await super.begin()
+    this.#runs.began(state.position)
+    return state
+  }
+
+  override reset(): void {
+    super.reset()
+    this.#runs.drop()
+  }
+
+  override isStorageFailure(error: unknown): boolean {
+    return super.isStorageFailure(error) || this.#runs.isStorageFailure(error)
+  }
+
+  protected override replayed(event: RecordedEvent<E>): Promise<void> {
+    return this.#runs.replay(event)
+  }
+}
+
+/** A transaction that is open, and what was applied in it. */
+interface Open<E extends EventShape> {
+  readonly sql: Sql
+  readonly events: RecordedEvent<E>[]
+  commit(): Promise<void>
+  rollback(): Promise<void>
+}
+
+/** The runs of one projector in this process. */
+class SqlRun<E extends EventShape> implements OwnSaving {
+  readonly #database: Database
+  readonly #place: CheckpointPlace
+  readonly #name: string
+  readonly #apply: (event: RecordedEvent<E>, sql: ProjectorSql) => Promise<void>
+  readonly #failures = new WeakSet<object>()
+  #open: Open<E> | undefined
+  /** The checkpoint that the run knows. */
+  #saved = 0
+  /** The same, with what was committed event by event. */
+  #ahead = 0
+  /** Nothing is done to a transaction while something else is under way in it. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    database: Database,
+    place: CheckpointPlace,
+    name: string,
+    apply: (event: RecordedEvent<E>, sql: ProjectorSql) => Promise<void>,
+  ) {
+    this.#database = database
+    this.#place = place
+    this.#name = name
+    this.#apply = apply
+  }
+
+  isStorageFailure(error: unknown): boolean {
+    return isObject(error) && this.#failures.has(error)
+  }
+
+  apply(event: RecordedEvent<E>): Promise<void> {
+    return this.#after(() => (this.#database.isEmbedded ? this.#applyAlone(event) : this.#applyOpen(event)))
+  }
+
+  /** In a transaction of its own, whatever is open. */
+  replay(event: RecordedEvent<E>): Promise<void> {
+    return this.#database.transaction(async (sql) => {
+      await this.#apply(event, sql)
+      if (!(await removeDeadLetter({ ...this.#place, sql }, this.#name, event.position)))
+        throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
+    })
+  }
+
+  save(position: number, options: SaveOptions): Promise<void> {
+    return this.#after(() => this.#save(position, options))
+  }
+
+  began(position: number): void {
+    void this.#after(async () => void (this.#saved = this.#ahead = position))
+  }
+
+  /** What was not saved does not count. */
+  drop(): void {
+    void this.#after(() => this.#rollback())
+  }
+
+  #after<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  async #applyOpen(event: RecordedEvent<E>): Promise<void> {
+    const open = (this.#open ??= await this.#storage(() => this.#begin()))
+    try {
+      await this.#apply(event, open.sql)
+      open.events.push(event)
+    } catch (error) {
+      await this.#withoutLast(open, error)
+      throw error
+    }
+  }
+
+  /** After an error a transaction takes no statement: what came before is done again in another one. */
+  async #withoutLast({ events, rollback }: Open<E>, error: unknown): Promise<void> {
+    this.#open = undefined
+    await rollback()
+    if (isLost(error)) return this.#blame(error)
+    if (events.length === 0) return
+    await this.#storage(async () => {
+      const again = await this.#begin()
+      this.#open = again
+      for (const event of events) {
+        await this.#apply(event, again.sql)
+        again.events.push(event)
+      }
+    }).catch(async (failure: unknown) => {
+      await this.#rollback()
+      throw failure
+    })
+  }
+
+  /** PGlite has one connection: a transaction that waits for the next page of the log would wait for ever. */
+  async #applyAlone(event: RecordedEvent<E>): Promise<void> {
+    let began = false
+    try {
+      await this.#database.transaction(async (sql) => {
+        const place = { ...this.#place, sql }
+        await this.#assertAt(sql, this.#ahead)
+        began = true
+        await this.#apply(event, sql)
+        began = false
+        await saveCheckpoint(place, this.#name, event.position, { expected: this.#ahead })
+      })
+      this.#ahead = event.position
+    } catch (error) {
+      if (!began) this.#blame(error)
+      throw error
+    }
+  }
+
+  async #save(position: number, options: SaveOptions): Promise<void> {
+    const open = this.#open
+    this.#open = undefined
+    if (open === undefined) {
+      const isOfRun = options.expected === this.#saved && this.#ahead > this.#saved
+      await saveCheckpoint(this.#place, this.#name, position, isOfRun ? { ...options, expected: this.#ahead } : options)
+    } else {
+      try {
+        await saveCheckpoint({ ...this.#place, sql: open.sql }, this.#name, position, options)
+      } catch (error) {
+        await open.rollback()
+        throw error
+      }
+      await open.commit()
+    }
+    this.#saved = this.#ahead = position
+  }
+
+  async #begin(): Promise<Open<E>> {
+    const transaction = await this.#database.begin()
+    try {
+      await this.#assertAt(transaction, this.#saved)
+    } catch (error) {
+      await transaction.rollback()
+      throw error
+    }
+    return {
+      sql: transaction,
+      events: [],
+      commit: () => transaction.commit(),
+      rollback: () => transaction.rollback(),
+    }
+  }
+
+  // (N84)
+  /** Locks the checkpoint: another process that runs the projector waits, and then finds that it moved. */
+  async #assertAt(sql: Sql, expected: number): Promise<void> {
+    const stored = (await storedCheckpoint({ ...this.#place, sql }, this.#name, true)) ?? 0
+    if (stored !== expected)
+      throw new LeadershipLostError(
+        this.#name,
+        say`its checkpoint is ${stored}, not ${expected}; another runner moved it.`,
+      )
+  }
+
+  async #rollback(): Promise<void> {
+    const open = this.#open
+    this.#open = undefined
+    await open?.rollback()
+  }
+
+  /** What fails there is no fault of the event. */
+  async #storage<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      this.#blame(error)
+      throw error
+    }
+  }
+
+  #blame(error: unknown): void {
+    if (isObject(error)) this.#failures.add(error)
+  }
+}
+
+/** Whether the connection is lost, so that the event is not to blame. */
+const isLost = (error: unknown): boolean => hasCode(error, 'storage-failed') && !isRefusedByServer(error)

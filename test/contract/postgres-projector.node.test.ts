@@ -1,0 +1,182 @@
+// Projectors into tables of the app's own, and a log that devices and the server share.
+import { afterAll, describe, expect, test } from 'vitest'
+import { defineEvents, exportEvents, importEvents, runProjection, startProjection, verifyEventStore } from 'tidemark'
+import { openEventStore as openMemory } from 'tidemark/memory'
+import { sqlProjector, type PostgresStore } from 'tidemark/postgres'
+import { memoryLogStore, serverLog } from 'tidemark/server'
+import { onPglite, onPostgres, type PostgresBackend } from '../support/postgres/stores.js'
+import { gate } from '../support/gate.js'
+
+type Event = { type: 'Paid'; data: { day: string; cents: number } }
+const events = defineEvents<Event>()
+const paid = (day: string, cents: number) => ({ type: 'Paid' as const, data: { day, cents } })
+
+let count = 0
+const newName = () => `projector-${(count += 1)}`
+
+const suite = (backend: PostgresBackend) => {
+  describe(`projectors into own tables: ${backend.name}`, () => {
+    const opened: PostgresStore<Event>[] = []
+    afterAll(() => Promise.all(opened.map((store) => store.close())))
+    const open = async (name = newName()) => {
+      const store = await backend.open<Event>(name, { events })
+      opened.push(store)
+      return store
+    }
+    /** A table of the app, and a projector that sums into it. */
+    const sums = async (
+      store: PostgresStore<Event>,
+      name: string,
+      bad: (position: number) => boolean = () => false,
+    ) => {
+      const table = `${backend.schema()}.revenue_${store.name.replaceAll(/\W/g, '_')}_${name}`
+      await backend.pool().query(`create table if not exists ${table} (day text primary key, cents int not null)`)
+      const projector = sqlProjector(store, {
+        name,
+        apply: async ({ data, position }, sql) => {
+          await sql.query(
+            `insert into ${table} as t values ($1, $2) on conflict (day) do update set cents = t.cents + excluded.cents`,
+            [data.day, data.cents],
+          )
+          // After the write, which has to be taken back.
+          if (bad(position)) throw new Error(`bad ${position}`)
+        },
+        onFailure: () => 'park',
+      })
+      const rows = async () =>
+        Object.fromEntries(
+          (await backend.pool().query(`select day, cents from ${table} order by day`)).rows.map(({ day, cents }) => [
+            day,
+            cents,
+          ]),
+        )
+      return { projector, rows }
+    }
+
+    test('N84: every event is in the table once, over several runs', async () => {
+      const store = await open()
+      const { projector, rows } = await sums(store, 'revenue')
+      await store.append('s', [paid('a', 1), paid('b', 2), paid('a', 4)])
+      expect(await runProjection(store, projector)).toMatchObject({ applied: 3, position: 3 })
+      expect(await runProjection(store, projector)).toMatchObject({ applied: 0, position: 3 })
+      await store.append('s', [paid('b', 8)])
+      expect(await runProjection(store, projector)).toMatchObject({ applied: 1, position: 4 })
+      expect(await rows()).toEqual({ a: 5, b: 10 })
+      expect(await store.checkpoints.load('revenue')).toBe(4)
+    })
+
+    test('N84: an event that fails takes its own writes back, and no others; its dead letter is replayed', async () => {
+      const store = await open()
+      let isBad = true
+      const { projector, rows } = await sums(store, 'failing', (position) => isBad && position % 3 === 2)
+      await store.append(
+        's',
+        Array.from({ length: 9 }, (_, at) => paid('a', 10 ** (at % 6))),
+      )
+      expect(await runProjection(store, projector)).toMatchObject({ applied: 6, parked: 3, position: 9 })
+      const sum = (positions: readonly number[]) => positions.reduce((all, one) => all + 10 ** ((one - 1) % 6), 0)
+      expect(await rows()).toEqual({ a: sum([1, 3, 4, 6, 7, 9]) })
+      expect(await store.checkpoints.countDeadLetters('failing')).toBe(3)
+      isBad = false
+      const running = startProjection(store, projector)
+      await running.caughtUp(9, { timeout: 20_000 })
+      for await (const letter of running.deadLetters()) await letter.replay()
+      await running.stop()
+      expect(await rows()).toEqual({ a: sum([1, 2, 3, 4, 5, 6, 7, 8, 9]) })
+    })
+
+    test('N84: of two runners that both believe to lead, one gets leadership-lost, and every event counts once', async () => {
+      const name = newName()
+      const [one, other] = [await open(name), await open(name)]
+      const { projector, rows } = await sums(one, 'raced')
+      const second = await sums(other, 'raced')
+      await one.append(
+        's',
+        Array.from({ length: 50 }, () => paid('a', 1)),
+      )
+      const free = { tryAcquire: async () => ({ release() {} }), acquire: async () => ({ release() {} }) }
+      const held = gate()
+      let isFirst = true
+      const slow = {
+        ...projector,
+        apply: async (...given: Parameters<typeof projector.apply>) => {
+          if (isFirst) {
+            isFirst = false
+            await held.opened
+          }
+          await projector.apply(...given)
+        },
+      }
+      const run = (store: typeof one, of: typeof projector) =>
+        runProjection({ reader: store, checkpoints: store.checkpoints, coordinator: free }, of)
+      const late = run(one, slow)
+      // It has read the checkpoint; the other one passes it.
+      expect(await run(other, second.projector)).toMatchObject({ applied: 50 })
+      held.open()
+      await late.catch((error: unknown) => expect(error).toMatchObject({ code: 'leadership-lost' }))
+      expect(await rows()).toEqual({ a: 50 })
+      expect(await one.checkpoints.load('raced')).toBe(50)
+    })
+
+    test('N85: devices pull what the server appends, and its projections see what devices push', async () => {
+      const store = await open()
+      const log = serverLog(store.log)
+      await store.append('s', [paid('a', 1)], { expectedVersion: 'no-stream' })
+      const pushed = { id: 'from-a-device', stream: 's', type: 'Paid', time: 5, data: { day: 'b', cents: 2 } }
+      const answer = await log.push({ commits: [{ events: [pushed] }] }, { author: 'anna' })
+      expect(answer).toEqual({ head: 2, answers: [{ id: 'from-a-device', accepted: 2 }] })
+      await store.append('s', [paid('a', 4)], { expectedVersion: 2 })
+      const again = await store.append('s', [{ ...paid('b', 2), id: 'from-a-device' }])
+      expect(again).toMatchObject({ duplicate: true, position: 2 })
+      const found = []
+      for await (const event of store.read()) found.push(event)
+      expect(found.map(({ position, version, id }) => [position, version, id.length > 0])).toEqual([
+        [1, 1, true],
+        [2, 2, true],
+        [3, 3, true],
+      ])
+      const { projector, rows } = await sums(store, 'shared')
+      await runProjection(store, projector)
+      expect(await rows()).toEqual({ a: 5, b: 2 })
+      const lines: string[] = []
+      for await (const part of await log.pull({ after: 0 }))
+        lines.push(...part.split('\n').filter((line) => line !== ''))
+      const [, ...all] = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+      expect(all.slice(0, 3).map(({ data }) => data)).toEqual(
+        [paid('a', 1), paid('b', 2), paid('a', 4)].map((e) => e.data),
+      )
+      // The chain is the one that any server computes of these lines.
+      const memory = memoryLogStore()
+      for (const commit of await store.log.read(0, 100))
+        await memory.decide(async (decision) => decision.add({ ...commit, chain: commit.chain }))
+      expect(await memory.chainAt(3)).toBe(await store.log.chainAt(3))
+      expect(all.at(-1)).toMatchObject({ scannedTo: 3, chain: await store.log.chainAt(3) })
+    })
+
+    test('a log moves in and out as an export, with its ids, versions, times and commits', async () => {
+      const memory = await openMemory<Event>({ name: 'moving', events })
+      for (let at = 0; at < 30; at += 1) await memory.append(`s-${at % 3}`, [paid('a', at), paid('b', at)])
+      const store = await open()
+      const lines = async (from: Parameters<typeof exportEvents>[0]) => {
+        const all: string[] = []
+        for await (const line of exportEvents(from)) all.push(line)
+        return all
+      }
+      const source = await lines(memory as never)
+      expect(await importEvents(store, source)).toEqual({ imported: 60, skipped: 0, total: 60, position: 60 })
+      expect(await importEvents(store, source)).toMatchObject({ imported: 0, skipped: 60 })
+      const moved = await lines(store as never)
+      const parsed = (all: readonly string[]) => all.slice(1).map((line) => JSON.parse(line) as unknown)
+      expect(parsed(moved)).toEqual(parsed(source))
+      expect(JSON.parse(moved[0] as string)).toMatchObject({ log: (await store.log.identity()).log, head: 60 })
+      expect(await verifyEventStore(store)).toMatchObject({ ok: true, events: 60 })
+      const back = await openMemory<Event>({ name: 'back', events })
+      await importEvents(back, moved)
+      expect(parsed(await lines(back as never))).toEqual(parsed(source))
+      for (const each of [memory, back]) await each.close()
+    })
+  })
+}
+
+onPostgres(suite)
+onPglite(suite)

@@ -1,0 +1,33 @@
+// The rows of read models in PostgreSQL, by the contracts of those in IndexedDB.
+import 'fake-indexeddb/auto'
+import { onPostgres } from '../support/postgres/stores.js'
+import { awaitedContract } from './projection/awaited.js'
+import { copiesContract } from './projection/copies.js'
+import { countsContract } from './projection/counts.js'
+import { handlerQueriesContract } from './projection/handler-queries.js'
+import { keysContract } from './projection/keys.js'
+import { liveSurfaceContract } from './projection/live-surface.js'
+import { events, type Backend } from './projection/model.js'
+import { questionsContract } from './projection/questions.js'
+import { selectionsContract } from './projection/selections.js'
+import { uniqueContract } from './projection/unique.js'
+import { readingContract } from './reading.js'
+
+onPostgres(({ name, open }) => {
+  const backend: Backend = {
+    name,
+    shared: true,
+    onDevice: false,
+    open: (store, options = {}) => open(store, { events, ...options }),
+  }
+  awaitedContract(backend)
+  copiesContract(backend)
+  countsContract(backend)
+  handlerQueriesContract(backend)
+  keysContract(backend)
+  questionsContract(backend)
+  selectionsContract(backend)
+  uniqueContract(backend)
+  liveSurfaceContract(backend)
+  readingContract({ name, shared: true, onDevice: false, open: (store, options) => open(store, options) })
+})
