@@ -125,8 +125,8 @@ export default [
   {
     id: 'sync-any-author',
     file: 'src/server/server-log.ts',
-    find: 'PushState.load(log, session.author, asked)',
-    replace: "PushState.load(log, '', asked)",
+    find: 'questionsOf(session.author, asked)',
+    replace: "questionsOf('', asked)",
     tests,
     breaks: 'one user cancels the commits of another',
   },
