@@ -139,7 +139,7 @@ export default [
     breaks: 'two processes decide first and store later',
   },
   {
-    id: 'sync-late-answers',
+    id: 'sync-late-verdicts',
     file: 'src/sync/rules/verdicts.ts',
     find: 'if (!isBy(state, by) || state.identity !== identity) return undefined',
     replace: 'if (!isBy(state, by) && identity === ``) return undefined',
