@@ -95,6 +95,14 @@ export const budgets = [
     budget: kib(11.2),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
+  {
+    title: 'openSyncedStore and startSync',
+    entry: 'tidemark/sync',
+    names: 'openSyncedStore, startSync',
+    budget: kib(60.2),
+    // Who adopts no local store does not pay for it.
+    without: ['src/sync/adopt', 'src/sync/local-commits.ts', 'src/sync/indexeddb/adopted-database.ts'],
+  },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(77.2) },
   {
     title: 'openEventStore',
