@@ -91,7 +91,7 @@ async function main() {
     },
   })
   const runs = Number(values.runs)
-  // A second has room for 1,000 seeds, and a run takes far less of them.
+  // Each second has 1,000 seeds of its own, and a run takes far less of them.
   const seed = values.fresh ? Math.floor(Date.now() / 1000) * 1000 : Number(values.seed)
   if (values.fresh) console.log(`nightly: seeds from ${seed}`)
   const mutants = values.mutants || values.mutant ? (await import('../test/mutants/sync-model.mjs')).default : []
