@@ -27,20 +27,33 @@ export interface ProjectorSql {
   query(text: string, values?: readonly unknown[]): Promise<readonly SqlRow[]>
 }
 
-/** What {@link sqlProjector} takes. */
-export interface SqlProjectorSpec<E extends EventShape = EventShape> {
+/** What {@link sqlProjector} takes: `apply`, or `applyAll` for what has to be fast. */
+export type SqlProjectorSpec<E extends EventShape = EventShape> = {
   /** The name of its checkpoint and of its lock. */
   readonly name: string
   /** Which events. @default all */
   readonly filter?: EventFilter<E>
-  /**
-   * Writes to the app's tables, by `sql` alone. Events come one after the other, in the order of the log. May be called
-   * again for an event: what the earlier call wrote was rolled back.
-   */
-  apply(event: RecordedEvent<E>, sql: ProjectorSql): Promise<void>
   /** As that of a `Projector`. @default 'fatal' */
   onFailure?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
-}
+} & (
+  | {
+      /**
+       * Writes to the app's tables, by `sql` alone. Events come one after the other, in the order of the log. May be
+       * called again for an event: what the earlier call wrote was rolled back.
+       */
+      apply(event: RecordedEvent<E>, sql: ProjectorSql): Promise<void>
+      readonly applyAll?: never
+    }
+  | {
+      /**
+       * The same for a run of events: 1 to 1,000, in the order of the log. A statement for many of them saves the
+       * round trips. If it rejects, all that it wrote is rolled back, and its events come again one by one, each in a
+       * call of its own, so that `onFailure` decides about the one that fails.
+       */
+      applyAll(events: readonly RecordedEvent<E>[], sql: ProjectorSql): Promise<void>
+      readonly apply?: never
+    }
+)
 
 /**
  * A projector into tables of your own in the same database, each event exactly once: what `apply` writes and the
@@ -64,23 +77,35 @@ export interface SqlProjectorSpec<E extends EventShape = EventShape> {
  *     )
  *   },
  * })
- * const projection = await startProjection(store, revenue)
+ * const projection = startProjection(store, revenue)
+ *
+ * @example
+ * // Many events in one statement.
+ * const payments = sqlProjector(store, {
+ *   name: 'payments',
+ *   applyAll: async (events, sql) => {
+ *     const rows = events.map(({ id, data }) => ({ id, cents: data.cents }))
+ *     await sql.query(
+ *       `insert into payments select * from json_to_recordset($1::json) as row(id text, cents int)`,
+ *       [JSON.stringify(rows)],
+ *     )
+ *   },
+ * })
  */
 export function sqlProjector<E extends EventShape>(
   store: PostgresStore<E>,
   specification: SqlProjectorSpec<E>,
 ): Projector<E> {
   const { database, place, saving } = partsOf(store)
-  if (!isObject(specification) || typeof specification.apply !== 'function')
-    throw new InvalidArgumentError('projector', say`must be { name, apply }.`)
-  onlyKnown(specification, ['name', 'filter', 'apply', 'onFailure'], 'projector')
+  const work = workOf(specification)
+  onlyKnown(specification, ['name', 'filter', 'apply', 'applyAll', 'onFailure'], 'projector')
   const name = projectionName(specification.name)
-  const runs = new SqlRun<E>(database, place, name, (event, sql) => specification.apply(event, sql))
+  const runs = new SqlRun<E>(database, place, name, work, specification.applyAll !== undefined)
   const { filter, onFailure } = specification
   const projector: Projector<E> & OwnTarget<E> = {
     name,
     ...(filter !== undefined && { filter }),
-    apply: (event) => runs.apply(event),
+    apply: (event) => runs.apply([event]),
     ...(onFailure !== undefined && { onFailure: (failure) => onFailure.call(specification, failure) }),
     [ownTarget]: class extends SqlTarget<E> {
       constructor(...given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
@@ -92,13 +117,50 @@ export function sqlProjector<E extends EventShape>(
   return projector
 }
 
+/** Writes a run of events. */
+type Work<E extends EventShape> = (events: readonly RecordedEvent<E>[], sql: ProjectorSql) => Promise<void>
+
+/** @throws InvalidArgumentError */
+function workOf<E extends EventShape>(specification: SqlProjectorSpec<E>): Work<E> {
+  if (isObject(specification)) {
+    const { apply, applyAll } = specification
+    if (typeof apply === 'function' && applyAll === undefined)
+      return ([event], sql) => apply.call(specification, event as RecordedEvent<E>, sql)
+    if (typeof applyAll === 'function' && apply === undefined)
+      return (events, sql) => applyAll.call(specification, events, sql)
+  }
+  throw new InvalidArgumentError('projector', say`must be { name, apply } or { name, applyAll }.`)
+}
+
+/** How many events `applyAll` gets at most. */
+const longestRun = 1000
+
 /** A run of it: as of any plain projector, but for what belongs to its transactions. */
 class SqlTarget<E extends EventShape> extends PlainTarget<E, unknown> {
   readonly #runs: SqlRun<E>
+  readonly #mayJoin: boolean
 
   constructor(runs: SqlRun<E>, given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
     super(...given)
     this.#runs = runs
+    this.#mayJoin = runs.takesMany && given[2].checkpoint !== 'each-event'
+  }
+
+  applyAll(events: readonly RecordedEvent<E>[], from: number, to: number): number | Promise<number> {
+    const end = Math.min(to, from + longestRun)
+    if (!this.#mayJoin || end - from < 2 || this.#runs.isSuspect(events[from] as RecordedEvent<E>)) return 0
+    return this.#applyRun(events.slice(from, end))
+  }
+
+  async #applyRun(run: readonly RecordedEvent<E>[]): Promise<number> {
+    try {
+      await this.guarded(() => this.#runs.apply(run))
+      return run.length
+    } catch (error) {
+      if (this.isStorageFailure(error)) throw error
+      this.#runs.suspect(run)
+      return 0
+    }
   }
 
   override async begin(): Promise<ProjectionState> {
@@ -134,9 +196,11 @@ class SqlRun<E extends EventShape> implements OwnSaving {
   readonly #database: Database
   readonly #place: CheckpointPlace
   readonly #name: string
-  readonly #apply: (event: RecordedEvent<E>, sql: ProjectorSql) => Promise<void>
+  readonly #work: Work<E>
   readonly #failures = new WeakSet<object>()
   #open: Open<E> | undefined
+  /** The positions of the run that failed last, one of which is to blame. */
+  #suspects: readonly [first: number, last: number] = [0, 0]
   /** The checkpoint that the run knows. */
   #saved = 0
   /** The same, with what was committed event by event. */
@@ -148,26 +212,40 @@ class SqlRun<E extends EventShape> implements OwnSaving {
     database: Database,
     place: CheckpointPlace,
     name: string,
-    apply: (event: RecordedEvent<E>, sql: ProjectorSql) => Promise<void>,
+    work: Work<E>,
+    /** Whether the work can be about more than one event. */
+    readonly takesMany: boolean,
   ) {
     this.#database = database
     this.#place = place
     this.#name = name
-    this.#apply = apply
+    this.#work = work
   }
 
   isStorageFailure(error: unknown): boolean {
     return isObject(error) && this.#failures.has(error)
   }
 
-  apply(event: RecordedEvent<E>): Promise<void> {
-    return this.#after(() => (this.#database.isEmbedded ? this.#applyAlone(event) : this.#applyOpen(event)))
+  apply(events: readonly RecordedEvent<E>[]): Promise<void> {
+    return this.#after(() => {
+      if (this.#database.isEmbedded) return this.#applyAlone(events)
+      return this.takesMany ? this.#applyMany(events) : this.#applyOpen(events)
+    })
+  }
+
+  suspect(run: readonly RecordedEvent<E>[]): void {
+    this.#suspects = [run[0]?.position ?? 0, run.at(-1)?.position ?? 0]
+  }
+
+  /** Whether an event was in a run that failed, so that it is to be applied alone. */
+  isSuspect({ position }: RecordedEvent<E>): boolean {
+    return position >= this.#suspects[0] && position <= this.#suspects[1]
   }
 
   /** In a transaction of its own, whatever is open. */
   replay(event: RecordedEvent<E>): Promise<void> {
     return this.#database.transaction(async (sql) => {
-      await this.#apply(event, sql)
+      await this.#work([event], sql)
       if (!(await removeDeadLetter({ ...this.#place, sql }, this.#name, event.position)))
         throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
     })
@@ -192,11 +270,33 @@ class SqlRun<E extends EventShape> implements OwnSaving {
     return done
   }
 
-  async #applyOpen(event: RecordedEvent<E>): Promise<void> {
+  /** A savepoint costs two round trips, which many events share; what came before them need not be kept in memory. */
+  async #applyMany(events: readonly RecordedEvent<E>[]): Promise<void> {
     const open = (this.#open ??= await this.#storage(() => this.#begin()))
     try {
-      await this.#apply(event, open.sql)
-      open.events.push(event)
+      await open.sql.query('savepoint run')
+      await this.#work(events, open.sql)
+      // Fails where a statement failed and the app ignored it.
+      await open.sql.query('release savepoint run')
+    } catch (error) {
+      try {
+        if (isLost(error)) throw error
+        await open.sql.query('rollback to savepoint run')
+        await open.sql.query('release savepoint run')
+      } catch (failure) {
+        await this.#rollback()
+        this.#blame(failure)
+        throw failure
+      }
+      throw error
+    }
+  }
+
+  async #applyOpen(events: readonly RecordedEvent<E>[]): Promise<void> {
+    const open = (this.#open ??= await this.#storage(() => this.#begin()))
+    try {
+      await this.#work(events, open.sql)
+      open.events.push(...events)
     } catch (error) {
       await this.#withoutLast(open, error)
       throw error
@@ -213,7 +313,7 @@ class SqlRun<E extends EventShape> implements OwnSaving {
       const again = await this.#begin()
       this.#open = again
       for (const event of events) {
-        await this.#apply(event, again.sql)
+        await this.#work([event], again.sql)
         again.events.push(event)
       }
     }).catch(async (failure: unknown) => {
@@ -223,18 +323,19 @@ class SqlRun<E extends EventShape> implements OwnSaving {
   }
 
   /** PGlite has one connection: a transaction that waits for the next page of the log would wait for ever. */
-  async #applyAlone(event: RecordedEvent<E>): Promise<void> {
+  async #applyAlone(events: readonly RecordedEvent<E>[]): Promise<void> {
+    const { position } = events.at(-1) as RecordedEvent<E>
     let began = false
     try {
       await this.#database.transaction(async (sql) => {
         const place = { ...this.#place, sql }
         await this.#assertAt(sql, this.#ahead)
         began = true
-        await this.#apply(event, sql)
+        await this.#work(events, sql)
         began = false
-        await saveCheckpoint(place, this.#name, event.position, { expected: this.#ahead })
+        await saveCheckpoint(place, this.#name, position, { expected: this.#ahead })
       })
-      this.#ahead = event.position
+      this.#ahead = position
     } catch (error) {
       if (!began) this.#blame(error)
       throw error

@@ -216,7 +216,12 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   #call(event: RecordedEvent<E>): void | Promise<void> {
-    return guarded(this.#handlers, () => this.#projector.apply(event, this.#context()))
+    return this.guarded(() => this.#projector.apply(event, this.#context()))
+  }
+
+  /** Calls a handler of the app. */
+  protected guarded(handler: () => void | Promise<void>): void | Promise<void> {
+    return guarded(this.#handlers, handler)
   }
 
   async #applyAndSave(event: RecordedEvent<E>): Promise<void> {

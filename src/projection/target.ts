@@ -167,6 +167,12 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
    * writes are then gone.
    */
   apply(event: RecordedEvent<E>): void | Applying
+  /**
+   * Applies several events together, from index `from` on and none from `to` on, and returns how many it applied: all of
+   * them and their writes, or 0 if nothing is left of them and the next one is to be applied alone. Throws only what
+   * {@link isStorageFailure} says is the storage's.
+   */
+  applyAll?(events: readonly RecordedEvent<E>[], from: number, to: number): number | Promise<number>
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
   isStorageFailure?(error: unknown): boolean
   /**

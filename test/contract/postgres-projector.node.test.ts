@@ -1,11 +1,23 @@
 // Projectors into tables of the app's own, and a log that devices and the server share.
 import { afterAll, describe, expect, test } from 'vitest'
-import { defineEvents, exportEvents, importEvents, runProjection, startProjection, verifyEventStore } from 'tidemark'
+import {
+  defineEvents,
+  exportEvents,
+  importEvents,
+  runProjection,
+  startProjection,
+  verifyEventStore,
+  type RecordedEvent,
+} from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
-import { sqlProjector, type PostgresStore } from 'tidemark/postgres'
+import { sqlProjector, type PostgresStore, type ProjectorSql } from 'tidemark/postgres'
 import { memoryLogStore, serverLog } from 'tidemark/server'
 import { onPglite, onPostgres, type PostgresBackend } from '../support/postgres/stores.js'
 import { gate } from '../support/gate.js'
+
+/** How a projector is written: for one event, or for a run of them. */
+type Form = 'apply' | 'applyAll'
+const forms: readonly Form[] = ['apply', 'applyAll']
 
 type Event = { type: 'Paid'; data: { day: string; cents: number } }
 const events = defineEvents<Event>()
@@ -28,19 +40,27 @@ const suite = (backend: PostgresBackend) => {
       store: PostgresStore<Event>,
       name: string,
       bad: (position: number) => boolean = () => false,
+      form: Form = 'apply',
     ) => {
       const table = `${backend.schema()}.revenue_${store.name.replaceAll(/\W/g, '_')}_${name}`
       await backend.pool().query(`create table if not exists ${table} (day text primary key, cents int not null)`)
-      const projector = sqlProjector(store, {
+      /** How many events each call got. */
+      const calls: number[] = []
+      const add = async (paid: readonly RecordedEvent<Event>[], sql: ProjectorSql) => {
+        calls.push(paid.length)
+        await sql.query(
+          `insert into ${table} as t
+           select day, sum(cents) from json_to_recordset($1::json) as row(day text, cents int) group by day
+           on conflict (day) do update set cents = t.cents + excluded.cents`,
+          [JSON.stringify(paid.map(({ data }) => data))],
+        )
+        // After the write, which has to be taken back.
+        const failing = paid.find(({ position }) => bad(position))
+        if (failing !== undefined) throw new Error(`bad ${failing.position}`)
+      }
+      const projector = sqlProjector<Event>(store, {
         name,
-        apply: async ({ data, position }, sql) => {
-          await sql.query(
-            `insert into ${table} as t values ($1, $2) on conflict (day) do update set cents = t.cents + excluded.cents`,
-            [data.day, data.cents],
-          )
-          // After the write, which has to be taken back.
-          if (bad(position)) throw new Error(`bad ${position}`)
-        },
+        ...(form === 'apply' ? { apply: (event, sql) => add([event], sql) } : { applyAll: add }),
         onFailure: () => 'park',
       })
       const rows = async () =>
@@ -50,12 +70,12 @@ const suite = (backend: PostgresBackend) => {
             cents,
           ]),
         )
-      return { projector, rows }
+      return { projector, rows, calls }
     }
 
-    test('N84: every event is in the table once, over several runs', async () => {
+    test.for(forms)('N84: every event is in the table once, over several runs: %s', async (form) => {
       const store = await open()
-      const { projector, rows } = await sums(store, 'revenue')
+      const { projector, rows } = await sums(store, 'revenue', undefined, form)
       await store.append('s', [paid('a', 1), paid('b', 2), paid('a', 4)])
       expect(await runProjection(store, projector)).toMatchObject({ applied: 3, position: 3 })
       expect(await runProjection(store, projector)).toMatchObject({ applied: 0, position: 3 })
@@ -65,25 +85,28 @@ const suite = (backend: PostgresBackend) => {
       expect(await store.checkpoints.load('revenue')).toBe(4)
     })
 
-    test('N84: an event that fails takes its own writes back, and no others; its dead letter is replayed', async () => {
-      const store = await open()
-      let isBad = true
-      const { projector, rows } = await sums(store, 'failing', (position) => isBad && position % 3 === 2)
-      await store.append(
-        's',
-        Array.from({ length: 9 }, (_, at) => paid('a', 10 ** (at % 6))),
-      )
-      expect(await runProjection(store, projector)).toMatchObject({ applied: 6, parked: 3, position: 9 })
-      const sum = (positions: readonly number[]) => positions.reduce((all, one) => all + 10 ** ((one - 1) % 6), 0)
-      expect(await rows()).toEqual({ a: sum([1, 3, 4, 6, 7, 9]) })
-      expect(await store.checkpoints.countDeadLetters('failing')).toBe(3)
-      isBad = false
-      const running = startProjection(store, projector)
-      await running.caughtUp(9, { timeout: 20_000 })
-      for await (const letter of running.deadLetters()) await letter.replay()
-      await running.stop()
-      expect(await rows()).toEqual({ a: sum([1, 2, 3, 4, 5, 6, 7, 8, 9]) })
-    })
+    test.for(forms)(
+      'N84: an event that fails takes back its own writes only; its dead letter is replayed: %s',
+      async (form) => {
+        const store = await open()
+        let isBad = true
+        const { projector, rows } = await sums(store, 'failing', (position) => isBad && position % 3 === 2, form)
+        await store.append(
+          's',
+          Array.from({ length: 9 }, (_, at) => paid('a', 10 ** (at % 6))),
+        )
+        expect(await runProjection(store, projector)).toMatchObject({ applied: 6, parked: 3, position: 9 })
+        const sum = (positions: readonly number[]) => positions.reduce((all, one) => all + 10 ** ((one - 1) % 6), 0)
+        expect(await rows()).toEqual({ a: sum([1, 3, 4, 6, 7, 9]) })
+        expect(await store.checkpoints.countDeadLetters('failing')).toBe(3)
+        isBad = false
+        const running = startProjection(store, projector)
+        await running.caughtUp(9, { timeout: 20_000 })
+        for await (const letter of running.deadLetters()) await letter.replay()
+        await running.stop()
+        expect(await rows()).toEqual({ a: sum([1, 2, 3, 4, 5, 6, 7, 8, 9]) })
+      },
+    )
 
     test('N84: of two runners that both believe to lead, one gets leadership-lost, and every event counts once', async () => {
       const name = newName()
@@ -116,6 +139,133 @@ const suite = (backend: PostgresBackend) => {
       await late.catch((error: unknown) => expect(error).toMatchObject({ code: 'leadership-lost' }))
       expect(await rows()).toEqual({ a: 50 })
       expect(await one.checkpoints.load('raced')).toBe(50)
+    })
+
+    /** Two runs of 1,000 events and one of 300. */
+    const many = async () => {
+      const store = await open()
+      for (let at = 0; at < 5; at += 1)
+        await store.append(
+          `s-${at}`,
+          Array.from({ length: 460 }, () => paid(`day-${at}`, 1)),
+        )
+      const all = Object.fromEntries(Array.from({ length: 5 }, (_, at) => [`day-${at}`, 460]))
+      return { store, all }
+    }
+
+    test('N84: a run of events is one call; if it fails, they come one by one, and no others', async () => {
+      const { store, all } = await many()
+      const bad = new Set([2100, 2101, 2200])
+      const { projector, rows, calls } = await sums(store, 'many', (position) => bad.has(position), 'applyAll')
+      expect(await runProjection(store, projector)).toMatchObject({ applied: 2297, parked: 3, position: 2300 })
+      expect(await rows()).toEqual({ ...all, 'day-4': 457 })
+      expect(await store.checkpoints.load('many')).toBe(2300)
+      const letters = await store.checkpoints.deadLetters?.('many', 0, 10)
+      expect(letters?.map(({ position, message }) => [position, message])).toEqual(
+        [...bad].map((position) => [position, `bad ${position}`]),
+      )
+      expect(calls.filter((count) => count > 1).reduce((sum, count) => sum + count, 0)).toBe(2300)
+      expect(calls.filter((count) => count === 1)).toHaveLength(300)
+      expect(Math.max(...calls)).toBe(1000)
+    })
+
+    test('N84: a run of events ends at the budget, and with a checkpoint for each event it has one', async () => {
+      const store = await open()
+      await store.append(
+        's',
+        Array.from({ length: 10 }, () => paid('a', 1)),
+      )
+      const { projector, rows, calls } = await sums(store, 'some', undefined, 'applyAll')
+      const budget = { maxEvents: 4 }
+      expect(await runProjection(store, projector, { budget })).toMatchObject({ applied: 4, position: 4 })
+      expect([await rows(), await store.checkpoints.load('some'), calls]).toEqual([{ a: 4 }, 4, [4]])
+      await runProjection(store, projector, { checkpoint: 'each-event' })
+      expect([await rows(), await store.checkpoints.load('some'), calls]).toEqual([
+        { a: 10 },
+        10,
+        [4, 1, 1, 1, 1, 1, 1],
+      ])
+    })
+
+    test('N84: of two runners of a projector of runs one gets leadership-lost', async () => {
+      const name = newName()
+      const [one, other] = [await open(name), await open(name)]
+      await one.append(
+        's',
+        Array.from({ length: 50 }, () => paid('a', 1)),
+      )
+      const { projector, rows } = await sums(one, 'raced_runs', undefined, 'applyAll')
+      const second = await sums(other, 'raced_runs', undefined, 'applyAll')
+      const free = { tryAcquire: async () => ({ release() {} }), acquire: async () => ({ release() {} }) }
+      const held = gate()
+      const load = async (of: string) => {
+        const position = await one.checkpoints.load(of)
+        await held.opened
+        return position
+      }
+      const checkpoints = { ...one.checkpoints, load }
+      const late = runProjection({ reader: one, checkpoints, coordinator: free }, projector)
+      const run = runProjection({ reader: other, checkpoints: other.checkpoints, coordinator: free }, second.projector)
+      expect(await run).toMatchObject({ applied: 50 })
+      held.open()
+      await late.catch((error: unknown) => expect(error).toMatchObject({ code: 'leadership-lost' }))
+      expect(await rows()).toEqual({ a: 50 })
+      expect(await one.checkpoints.load('raced_runs')).toBe(50)
+    })
+
+    test('a projector has one of apply and applyAll', async () => {
+      const store = await open()
+      const work = async () => {}
+      for (const wrong of [{}, { apply: work, applyAll: work }, { applyAll: 1 }, { apply: work, applyAll: 1 }])
+        expect(() => sqlProjector(store, { name: 'wrong', ...wrong } as never)).toThrow(
+          expect.objectContaining({ code: 'invalid-argument' }),
+        )
+    })
+
+    test.skipIf(backend.name === 'PGlite')('N84: a connection that is lost within a run of events', async () => {
+      const { store } = await many()
+      const calls: number[] = []
+      const table = `${backend.schema()}.cut_${store.name.replaceAll(/\W/g, '_')}`
+      await backend.pool().query(`create table ${table} (position int primary key)`)
+      let cuts = 1
+      const cut = sqlProjector<Event>(store, {
+        name: 'cut',
+        applyAll: async (run, sql) => {
+          calls.push(run.length)
+          for (const { position } of run.slice(0, 3)) await sql.query(`insert into ${table} values ($1)`, [position])
+          if (calls.length === 2 && cuts-- > 0) await sql.query('select pg_terminate_backend(pg_backend_pid())')
+          await sql.query(`insert into ${table} select unnest($1::int[])`, [
+            run.slice(3).map(({ position }) => position),
+          ])
+        },
+      })
+      expect(await runProjection(store, cut)).toMatchObject({ applied: 2300, position: 2300 })
+      expect(cuts).toBe(0)
+      const { rows: found } = await backend
+        .pool()
+        .query(`select count(*)::int as n, max(position) as last from ${table}`)
+      expect(found).toEqual([{ n: 2300, last: 2300 }])
+      expect(calls.every((count) => count > 1)).toBe(true)
+    })
+
+    test.skipIf(backend.name === 'PGlite')('N84: a statement that failed and was ignored fails its event', async () => {
+      const store = await open()
+      await store.append('s', [paid('a', 1), paid('b', 2), paid('c', 4)])
+      const table = `${backend.schema()}.ignored_${store.name.replaceAll(/\W/g, '_')}`
+      await backend.pool().query(`create table ${table} (day text primary key)`)
+      const ignoring = sqlProjector<Event>(store, {
+        name: 'ignoring',
+        applyAll: async (run, sql) => {
+          for (const { data, position } of run) {
+            await sql.query(`insert into ${table} values ($1)`, [data.day])
+            if (position === 2) await sql.query('select 1 / 0').catch(() => {})
+          }
+        },
+        onFailure: () => 'park',
+      })
+      expect(await runProjection(store, ignoring)).toMatchObject({ applied: 2, parked: 1, position: 3 })
+      const { rows } = await backend.pool().query(`select day from ${table} order by day`)
+      expect(rows).toEqual([{ day: 'a' }, { day: 'c' }])
     })
 
     test('N85: devices pull what the server appends, and its projections see what devices push', async () => {

@@ -271,3 +271,60 @@ describe('the example of a server in Node', () => {
     expect(await (await ask('token-of-bert', 'green-street/pull?after=0')).text()).toContain('"title":"milk"')
   })
 })
+
+describe('the example of a server over PostgreSQL, without a database of its own', () => {
+  const from = fileURLToPath(new URL('../../examples/server-postgres/server.js', import.meta.url))
+  let folder: string
+  let running: Running
+  const start = async () => {
+    copyFileSync(from, join(apps, 'servers', 'example-postgres.js'))
+    const settings = { PORT: '0', FOLDER: join(folder, 'data'), DATABASE_URL: '' }
+    running = await serve(process.execPath, ['example-postgres.js'], settings)
+  }
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'tidemark-package-postgres-'))
+    await start()
+  }, 120_000)
+  afterAll(async () => {
+    await ended(running)
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const ask = (token: string, path: string, init: RequestInit = {}) =>
+    fetch(`${running.url}/${path}`, {
+      ...init,
+      headers: { 'Tidemark-Sync': '1', Authorization: `Bearer ${token}`, ...init.headers },
+    })
+  const push = async (token: string, id: string, title: unknown) => {
+    const log = (await ask(token, 'logs/home/info')).headers.get('Tidemark-Log') ?? ''
+    const events = [{ stream: 'todo-1', type: 'TodoAdded', id, time: 86_400_000, data: { title } }]
+    const headers = { 'Content-Type': 'application/json', 'Tidemark-Log': log }
+    const body = JSON.stringify({ commits: [{ events }] })
+    const response = await ask(token, 'logs/home/push', { method: 'POST', headers, body })
+    return ((await response.json()) as { answers: unknown }).answers
+  }
+
+  test('tokens say who it is, and open one household', async () => {
+    for (const path of ['logs/home/info', 'activity/home']) {
+      expect((await ask('mallory', path)).status).toBe(401)
+      expect((await ask('carl', path)).status).toBe(403)
+    }
+    expect(await (await ask('anna', 'logs/home/info')).json()).toMatchObject({ author: 'anna', head: 0 })
+    expect(await (await ask('anna', 'activity/home')).json()).toEqual([])
+  })
+
+  test('a rule refuses; what is accepted counts once, and is there after the server was started again', async () => {
+    expect(await push('anna', 'a', 'milk')).toEqual([{ id: 'a', accepted: 1 }])
+    expect(await push('bert', 'b', 'x'.repeat(201))).toMatchObject([{ id: 'b', refused: { code: 'title-too-long' } }])
+    expect(await push('bert', 'c', 'bread')).toEqual([{ id: 'c', accepted: 2 }])
+    const counted = [{ day: '1970-01-02', events: 2 }]
+    expect(await (await ask('anna', 'activity/home')).json()).toEqual(counted)
+    const exited = new Promise((resolve) => running.child.once('exit', (code) => resolve(code)))
+    running.child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+    await start()
+    expect(await (await ask('bert', 'logs/home/pull?after=0')).text()).toContain('"title":"milk"')
+    expect(await (await ask('bert', 'activity/home')).json()).toEqual(counted)
+    expect(await (await ask('carl', 'activity/mill-lane')).json()).toEqual([])
+  }, 120_000)
+})
