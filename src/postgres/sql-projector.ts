@@ -9,7 +9,7 @@ import { isObject } from '../platform/objects.js'
 import type { SaveOptions } from '../ports.js'
 import { ownTarget, PlainTarget, type OwnTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
-import type { FailureContext, FailureStrategy, ProjectionState } from '../projection/target.js'
+import { applied, type FailureContext, type FailureStrategy, type ProjectionState } from '../projection/target.js'
 import {
   removeDeadLetter,
   saveCheckpoint,
@@ -105,7 +105,7 @@ export function sqlProjector<E extends EventShape>(
   const projector: Projector<E> & OwnTarget<E> = {
     name,
     ...(filter !== undefined && { filter }),
-    apply: (event) => runs.apply([event]),
+    apply: (event) => runs.apply(event),
     ...(onFailure !== undefined && { onFailure: (failure) => onFailure.call(specification, failure) }),
     [ownTarget]: class extends SqlTarget<E> {
       constructor(...given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
@@ -154,7 +154,8 @@ class SqlTarget<E extends EventShape> extends PlainTarget<E, unknown> {
 
   async #applyRun(run: readonly RecordedEvent<E>[]): Promise<number> {
     try {
-      await this.guarded(() => this.#runs.apply(run))
+      this.#runs.together = run
+      await applied(super.apply(run[0] as RecordedEvent<E>))
       return run.length
     } catch (error) {
       if (this.isStorageFailure(error)) throw error
@@ -199,6 +200,8 @@ class SqlRun<E extends EventShape> implements OwnSaving {
   readonly #work: Work<E>
   readonly #failures = new WeakSet<object>()
   #open: Open<E> | undefined
+  /** What the next call is about, if that is more than its event. */
+  together: readonly RecordedEvent<E>[] | undefined
   /** The positions of the run that failed last, one of which is to blame. */
   #suspects: readonly [first: number, last: number] = [0, 0]
   /** The checkpoint that the run knows. */
@@ -226,7 +229,9 @@ class SqlRun<E extends EventShape> implements OwnSaving {
     return isObject(error) && this.#failures.has(error)
   }
 
-  apply(events: readonly RecordedEvent<E>[]): Promise<void> {
+  apply(event: RecordedEvent<E>): Promise<void> {
+    const events = this.together ?? [event]
+    this.together = undefined
     return this.#after(() => {
       if (this.#database.isEmbedded) return this.#applyAlone(events)
       return this.takesMany ? this.#applyMany(events) : this.#applyOpen(events)

@@ -216,12 +216,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   #call(event: RecordedEvent<E>): void | Promise<void> {
-    return this.guarded(() => this.#projector.apply(event, this.#context()))
-  }
-
-  /** Calls a handler of the app. */
-  protected guarded(handler: () => void | Promise<void>): void | Promise<void> {
-    return guarded(this.#handlers, handler)
+    return guarded(this.#handlers, () => this.#projector.apply(event, this.#context()))
   }
 
   async #applyAndSave(event: RecordedEvent<E>): Promise<void> {

@@ -162,11 +162,10 @@ class Shell<E extends EventShape> implements Performer {
         // An event that is noted is applied, so that its note is true.
         if (signal.aborted && !this.#noted) return { next, now: this.#now(), aborted: true }
         this.#noted = false
-        const many = target.applyAll?.(events, next, to) ?? 0
-        if (many !== 0) {
-          const before = next
-          next += await many
-          if (next > before) continue
+        const many = target.applyAll && (await target.applyAll(events, next, to))
+        if (many) {
+          next += many
+          continue
         }
         // As `applied` does, but without a promise of its own: each turn of the microtask queue costs.
         const applying = target.apply(events[next] as (typeof events)[number])
