@@ -104,7 +104,9 @@ describe('what ends a wait', () => {
   ])('%s, and %s before the round begins', async (first, second, expected) => {
     const { nudges, fire } = passing()
     const wait = nudges.wait(1000, 'idle', 0, never)
-    for (const nudge of [first, second]) nudge === 'server' ? nudges.hinted(1) : nudges.raise(nudge)
+    for (const nudge of [first, second])
+      if (nudge === 'server') nudges.hinted(1)
+      else nudges.raise(nudge)
     fire()
     expect(await wait).toBe(expected)
   })
