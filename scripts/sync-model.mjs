@@ -1,4 +1,5 @@
 // The model of sync at length: node scripts/sync-model.mjs [--runs 10000] [--seed 1] [--style name] [--mutant id] [--mutants]
+// `--fresh`: begins at a seed that was not used before, for a run each night, and prints it.
 // `--mutants`: how many seeds it takes until each mutant of test/mutants/sync-model.mjs is caught.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -81,6 +82,7 @@ async function main() {
     options: {
       runs: { type: 'string', default: '1000' },
       seed: { type: 'string', default: '1' },
+      fresh: { type: 'boolean', default: false },
       style: { type: 'string' },
       until: { type: 'string', default: '3' },
       mutant: { type: 'string' },
@@ -88,7 +90,10 @@ async function main() {
       stack: { type: 'boolean', default: false },
     },
   })
-  const [runs, seed] = [Number(values.runs), Number(values.seed)]
+  const runs = Number(values.runs)
+  // Each second has 1,000 seeds of its own, and a run takes far less of them.
+  const seed = values.fresh ? Math.floor(Date.now() / 1000) * 1000 : Number(values.seed)
+  if (values.fresh) console.log(`nightly: seeds from ${seed}`)
   const mutants = values.mutants || values.mutant ? (await import('../test/mutants/sync-model.mjs')).default : []
   if (!values.mutants) {
     const mutant = mutants.find(({ id }) => id === values.mutant)

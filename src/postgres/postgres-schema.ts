@@ -9,7 +9,7 @@ import { readModelTables } from './read-model-tables.js'
 import { quoted } from './sql-text.js'
 
 /** Where the tables are, if the app does not say it. */
-export const defaultSchema = 'tidemark'
+const defaultSchema = 'tidemark'
 
 /** One step from a version of the tables to the next one. Steps that were released are never changed. */
 export interface Migration {

@@ -1,4 +1,5 @@
 // Projections into read models in PostgreSQL, by the contracts of those in IndexedDB.
+import { vi } from 'vitest'
 import { onPostgres } from '../support/postgres/stores.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
@@ -12,6 +13,9 @@ import { deleteContract } from './projection/delete.js'
 import { packedContract } from './projection/packed.js'
 import { readModelVerifyContract } from './projection/verify.js'
 import { events, type Backend } from './projection/model.js'
+
+// Each question is a round trip, and the machine may be busy.
+vi.setConfig({ testTimeout: 240_000 })
 
 onPostgres(({ name, open }) => {
   const backend: Backend = {

@@ -1,5 +1,6 @@
 // The rows of read models in PostgreSQL, by the contracts of those in IndexedDB.
 import 'fake-indexeddb/auto'
+import { vi } from 'vitest'
 import { onPostgres } from '../support/postgres/stores.js'
 import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
@@ -12,6 +13,9 @@ import { questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
 import { uniqueContract } from './projection/unique.js'
 import { readingContract } from './reading.js'
+
+// Each question is a round trip, and the machine may be busy.
+vi.setConfig({ testTimeout: 240_000 })
 
 onPostgres(({ name, open }) => {
   const backend: Backend = {

@@ -1,10 +1,13 @@
 // The event store in PostgreSQL, and what plain projectors need of it, by all contracts.
-import { describe, test } from 'vitest'
+import { describe, test, vi } from 'vitest'
 import { checkpointStoreContract, coordinatorContract, eventStoreContract as kitContract } from 'tidemark/testing'
 import { onPglite, onPostgres, type PostgresBackend } from '../support/postgres/stores.js'
 import { eventStoreContract } from './event-store.js'
 import { portOf } from './indexeddb-subject.js'
 import { stressContract, type AccountEvent } from './stress.js'
+
+// Each question is a round trip, and the machine may be busy.
+vi.setConfig({ testTimeout: 240_000 })
 
 let count = 0
 

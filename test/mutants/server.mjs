@@ -56,8 +56,8 @@ export default [
   {
     id: 'server-any-author',
     file: 'src/server/server-log.ts',
-    find: 'PushState.load(log, session.author, asked)',
-    replace: "PushState.load(log, '', asked)",
+    find: 'questionsOf(session.author, asked)',
+    replace: "questionsOf('', asked)",
     tests: [model, contract],
     breaks: "any author's refusals count",
   },

@@ -125,8 +125,8 @@ export default [
   {
     id: 'sync-any-author',
     file: 'src/server/server-log.ts',
-    find: 'PushState.load(log, session.author, asked)',
-    replace: "PushState.load(log, '', asked)",
+    find: 'questionsOf(session.author, asked)',
+    replace: "questionsOf('', asked)",
     tests,
     breaks: 'one user cancels the commits of another',
   },
@@ -139,7 +139,7 @@ export default [
     breaks: 'two processes decide first and store later',
   },
   {
-    id: 'sync-late-answers',
+    id: 'sync-late-verdicts',
     file: 'src/sync/rules/verdicts.ts',
     find: 'if (!isBy(state, by) || state.identity !== identity) return undefined',
     replace: 'if (!isBy(state, by) && identity === ``) return undefined',

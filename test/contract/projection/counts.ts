@@ -65,7 +65,7 @@ export function countsContract({ name: backend, open, shared, onDevice = shared 
   describe(`counts of rows: ${backend}`, () => {
     test(
       'whatever is put, deleted, parked, replayed, rebuilt and taken over, the count is that of the rows',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         const random = seededRandom(20261129)
         const name = newName()

@@ -158,7 +158,7 @@ export function keysContract({ name, open, shared, onDevice = shared }: Backend)
 
     test(
       'any values: every index lists, counts and limits the same rows as in memory',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         const backends = [await open(newName()), await openMemory({ name: newName(), events })] as unknown as Store[]
         let version = 0

@@ -141,7 +141,7 @@ export function packedContract({ name: backend, open, shared, onDevice = shared 
 
     test.for([seed, seed + 1, seed + 2])(
       'whatever is put and deleted, by whichever tab, every question is answered as by single records (seed %i)',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async (seed) => {
         const random = seededRandom(seed)
         const name = newName()
@@ -175,7 +175,7 @@ export function packedContract({ name: backend, open, shared, onDevice = shared 
 
     test(
       'a table of many rows is filled, read in part, changed here and there by a cold runner, and emptied',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         const store = await open(newName())
         const expected = new Expected()

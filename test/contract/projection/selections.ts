@@ -36,7 +36,7 @@ export function selectionsContract({ name, open }: Backend): void {
 
     test(
       'any rows, ranges and limits: rows come in the order of the index, each once, and are counted once',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         const store = await open(newName())
         let version = 0

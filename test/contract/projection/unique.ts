@@ -125,7 +125,7 @@ export function uniqueContract({ name, open: openAny }: Backend): void {
   describe(`unique indexes: ${name}`, () => {
     test(
       'any events, cut into commits anywhere: those fail that leave two rows with one key, and no other',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         await fc.assert(
           fc.asyncProperty(
@@ -281,7 +281,7 @@ export function uniqueContract({ name, open: openAny }: Backend): void {
       await store.close()
     })
 
-    test('a table of more rows than are remembered, by runs that remember none', { timeout: 60_000 }, async () => {
+    test('a table of more rows than are remembered, by runs that remember none', { timeout: 240_000 }, async () => {
       const store = await open(newName())
       const many = 21_000
       const all = Array.from({ length: many / 100 }, (_, part) =>
@@ -348,7 +348,7 @@ export function uniqueContract({ name, open: openAny }: Backend): void {
 
     test(
       'any rows: found by the list of their properties, in its order, in packs and in records',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         await fc.assert(
           fc.asyncProperty(

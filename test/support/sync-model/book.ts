@@ -93,8 +93,13 @@ export class Book {
 
   /** Whether the app was told that a version is not in the log. If it came back with a backup after that was said, the log wins. */
   wasDenied(id: string): boolean {
+    return this.no.has(id) && !this.hasReturned(id)
+  }
+
+  /** Whether a version came back with a backup after the app was told that it is not in the log. */
+  hasReturned(id: string): boolean {
     const told = this.no.get(id)
-    return told !== undefined && !((this.#returned.get(id) ?? -1) > told)
+    return told !== undefined && (this.#returned.get(id) ?? -1) > told
   }
 
   /** The device lost all that it had, its local store as well. */

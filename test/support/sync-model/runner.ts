@@ -128,7 +128,7 @@ export class Runner {
       const was = old.get(row.n)
       if (row.accepted !== was?.accepted || row.behind !== was?.behind || codeOf(row) !== (was && codeOf(was)))
         if ((row.accepted ?? row.behind ?? codeOf(row)) !== undefined)
-          this.#host.fail(`late answers: what was said of ${row.name} before a restore was stored after it`)
+          this.#host.fail(`no late verdicts: what was said of ${row.name} before a restore was stored after it`)
     }
   }
 

@@ -43,6 +43,14 @@ test('N81: the order of bytes, and equality, are those of keys in IndexedDB', ()
   )
 })
 
+test('N81: -0 and 0 are one key, whatever they are in', () => {
+  expect([keyHex(-0), keyHex([1, [-0]]), keyHex(new Date(-0))]).toEqual([
+    keyHex(0),
+    keyHex([1, [0]]),
+    keyHex(new Date(0)),
+  ])
+})
+
 test('N81: keys that continue others, and neighbours, keep their order within lists', () => {
   const ascending: readonly unknown[] = [
     -Infinity,

@@ -1,4 +1,5 @@
 // What openPostgresLogStore does beyond the contract of a log store.
+import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { ClosedError, InvalidArgumentError, StorageFailedError } from 'tidemark'
 import { deleteOldRefusals, migratePostgres, NotMigratedError, openPostgresLogStore } from 'tidemark/postgres'
@@ -110,6 +111,40 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
     await follower.close()
   })
 
+  test('notifications of ten milliseconds are one', async () => {
+    const raw = new pg.Client({ connectionString: url })
+    await raw.connect()
+    const channel = `tidemark_${subject.schema}`
+    await raw.query(`listen "${channel}"`)
+    const payloads: string[] = []
+    let wanted = { count: 0, resolve: () => {} }
+    raw.on('notification', ({ payload = '' }) => {
+      payloads.push(payload)
+      if (payloads.length === wanted.count) wanted.resolve()
+    })
+    // Not by polling, which lets the time pass.
+    const received = (count: number) =>
+      new Promise<void>((resolve) => {
+        wanted = { count, resolve }
+        if (payloads.length >= count) resolve()
+      })
+    // A pool of its own, so that nothing of another test is still to be sent.
+    const log = serverLog(open('merged', { pool: subject.anotherPool() }))
+    await log.info()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const push = (n: number) => log.push({ commits: [commitOf('s', `x${n}`)] }, { author: 'anna' })
+    await push(1)
+    await received(1)
+    for (let n = 2; n <= 20; n += 1) await push(n)
+    await raw.query('select pg_notify($1, $2)', [channel, 'meanwhile'])
+    await received(2)
+    await vi.advanceTimersByTimeAsync(10)
+    await received(3)
+    expect(payloads).toEqual(['merged 1\n', 'meanwhile', 'merged 20\n'])
+    vi.useRealTimers()
+    await raw.end()
+  })
+
   test('what a stranger sends over the channel makes no listener believe anything but a hint', async () => {
     const store = open('hinted')
     const heads: number[] = []
@@ -167,6 +202,43 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
     const { rows } = await pool.query(`select id from ${schema}.refusals where author = 'anna'`)
     expect(rows.map(({ id }) => id)).toContain('young')
     await expect(deleteOldRefusals(pool, { schema, days: 89 })).rejects.toThrow(InvalidArgumentError)
+  })
+
+  test('N77: a process that hangs while it decides does not keep the log locked: the server ends its transaction', async () => {
+    const pool = subject.anotherPool()
+    let client: pg.PoolClient | undefined
+    pool.on('acquire', (each) => (client = each))
+    const names = ['idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout']
+    const shown = async () => {
+      const values: unknown[] = []
+      for (const name of names) values.push((await client?.query(`show ${name}`))?.rows[0][name])
+      return values
+    }
+    const within = await open('limits', { pool }).decide(shown)
+    expect(within).toEqual(['30s', '30s', '10s'])
+    // And nothing of it is left on the connection.
+    expect(await shown()).toEqual(['0', '0', '0'])
+  })
+
+  test('a role with the rights in docs/postgres.md may do everything that a server does', async () => {
+    const { pool, schema } = subject
+    const [sql = ''] = /grant usage[\s\S]*?(?=```)/.exec(readFileSync('docs/postgres.md', 'utf8')) ?? []
+    const role = `${schema}_server`
+    await pool.query(`create role ${role}`)
+    await pool.query(sql.replaceAll('tidemark', schema).replaceAll('to server', `to ${role}`))
+    const own = subject.anotherPool({ options: `-c role=${role}` })
+    await migratePostgres(own, { schema })
+    const store = open('granted', { pool: own })
+    const log = serverLog(store)
+    await log.push(
+      { commits: [commitOf('s', 'x'), commitOf('s', 'y', null)] },
+      { author: 'anna', accept: () => undefined },
+    )
+    await store.renewEpoch()
+    expect(await deleteOldRefusals(own, { schema })).toBe(0)
+    expect((await log.info()).head).toBe(1)
+    await pool.query(`drop owned by ${role}`)
+    await pool.query(`drop role ${role}`)
   })
 
   test('a page has whole commits, and no more events than its limit but those of the first one', async () => {

@@ -2,7 +2,7 @@
 import { env } from 'node:process'
 import { expect, test, vi } from 'vitest'
 import type * as protocol from '../../../src/wire/protocol.js'
-import { run } from '../../support/sync-model/run.js'
+import { run, type RunOptions } from '../../support/sync-model/run.js'
 
 // As scripts/sync-model.mjs has it: devices have to look for what conditions exclude.
 vi.mock('../../../src/wire/protocol.js', async (original) => ({
@@ -10,13 +10,20 @@ vi.mock('../../../src/wire/protocol.js', async (original) => ({
   conditionReach: 30,
 }))
 
-/** Seeds at which rare mutants of test/mutants/sync-model.mjs are noticed; common ones are noticed among the first. */
-const rare = [60, 83, 179, 308, 342]
+/** Runs in which rare mutants of test/mutants/sync-model.mjs are noticed; common ones are noticed among the first. */
+const rare = [
+  { seed: 9, style: 'heals' },
+  { seed: 68, style: 'heals' },
+  { seed: 90, style: 'heals' },
+  { seed: 54, style: 'late' },
+] as const
 
 /** More of them: `node scripts/sync-model.mjs --runs 10000`. */
-const seeds = env['TIDEMARK_SYNC_SEEDS']?.split(',').map(Number) ?? [
-  ...Array.from({ length: 40 }, (_, index) => index + 1),
+const chosen = env['TIDEMARK_SYNC_SEEDS']?.split(',').map((seed) => ({ seed: Number(seed) }))
+const runs: readonly ({ seed: number } & RunOptions)[] = chosen ?? [
+  ...Array.from({ length: 30 }, (_, index) => ({ seed: index + 1 })),
   ...rare,
+  ...[1, 2, 3, 4, 5, 6, 7, 8].map((seed) => ({ seed, style: 'adopts' as const })),
 ]
 
 // Against hangs only: alone it takes some seconds.
@@ -27,8 +34,8 @@ test(
   { timeout },
   async () => {
     const totals: Record<string, number> = {}
-    for (const seed of seeds)
-      for (const [what, count] of Object.entries(await run(seed))) totals[what] = (totals[what] ?? 0) + count
+    for (const { seed, ...options } of runs)
+      for (const [what, count] of Object.entries(await run(seed, options))) totals[what] = (totals[what] ?? 0) + count
     // A run in which nothing happens proves nothing.
     const wanted = [
       'confirmed',
@@ -39,7 +46,9 @@ test(
       'restores',
       'healed commits',
       'squats',
+      'adopted',
     ]
-    expect(wanted.filter((what) => (totals[what] ?? 0) < seeds.length / 10)).toEqual([])
+    expect(wanted.filter((what) => (totals[what] ?? 0) < runs.length / 10)).toEqual([])
+    expect(totals['adopted as they are']).toBeGreaterThan(0)
   },
 )

@@ -85,7 +85,10 @@ test('what the app discarded is not in the outbox any more, also while the serve
   const { url, fetch } = server
   const store = await openSyncedStore({ name: fresh(), events, url, fetch, clock })
   const sync = startSync(store, { wake: 'poll' })
-  await clock.runUntil(sync.now())
+  await vi.waitUntil(async () => {
+    await clock.advance(1)
+    return sync.status.getSnapshot().status === 'idle'
+  })
   server.partition('down')
   const { commit } = await clock.runUntil(store.append('a', events.Added({ n: 1 })))
   await clock.advance(100)
