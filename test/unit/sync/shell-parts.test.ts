@@ -83,6 +83,34 @@ describe('what ends a wait', () => {
     expect(clock.monotonic()).toBe(0)
   })
 
+  /** One whose time passes with each look at it, as it does between two statements. */
+  const passing = () => {
+    let passed = 0
+    let due = () => {}
+    const monotonic = () => (passed += 0.1)
+    const schedule = (_: number, work: () => void) => {
+      due = work
+      return () => (due = () => {})
+    }
+    return { nudges: new Nudges({ ...virtualClock(), monotonic, schedule }), fire: () => due() }
+  }
+
+  test.each<[Nudge, Nudge, string]>([
+    ['own-append', 'asked', 'asked'],
+    ['server', 'asked', 'asked'],
+    ['own-append', 'conflict', 'online'],
+    ['own-append', 'server', 'server'],
+    ['server', 'own-append', 'server'],
+  ])('%s, and %s before the round begins', async (first, second, expected) => {
+    const { nudges, fire } = passing()
+    const wait = nudges.wait(1000, 'idle', 0, never)
+    for (const nudge of [first, second])
+      if (nudge === 'server') nudges.hinted(1)
+      else nudges.raise(nudge)
+    fire()
+    expect(await wait).toBe(expected)
+  })
+
   test('a hint of the server after a rest does so immediately, and those that follow soon at random times', async () => {
     const pauses = []
     for (let seed = 1; seed <= 20; seed += 1) {
