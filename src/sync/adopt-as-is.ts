@@ -1,4 +1,4 @@
-/** Adopting into the log of a server that is empty: that becomes what the local log is, and no commit waits in an outbox. */
+/** Adopting into the log of a server that is empty: it becomes what the local log is, and no commit waits in an outbox. */
 import { sleep } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { adoptedAsIs, rowOf, type LocalCommit, type LocalLog } from './rules/adopted.js'
@@ -106,7 +106,7 @@ export class AdoptingAsIs {
       }
       if (changed.kind === 'inconsistent') return this.#no()
       if (changed.kind === 'unchanged') {
-        // The log, or what is known of the server, is another one now. A server that is another one each time is given up.
+        // The log, or the server, is another one now. A server that is another one each time is given up.
         this.#as = undefined
         return (this.#failures += 1) < mostTries ? 'again' : this.#no()
       }

@@ -36,7 +36,7 @@ export class Round {
   #isFull = false
   /** A push had no result: next time it comes after a pull, so that no push keeps this device from what others did. */
   #pullsFirst = false
-  /** A push had a result: what is to be pulled comes before the next one, so that an app that appends without end holds up no pull. */
+  /** A push had a result: a pull comes before the next one, so that an app that appends without end holds up none. */
   #wasPushed = false
   /** How many commits were decided again since the last push. */
   #decisions = 0
