@@ -19,7 +19,8 @@ export interface Opened<C> {
   readonly log: ServerLog
   /**
    * Who the session is: opaque, the same for all devices of a user. Verdicts are kept under it, and a device refuses to
-   * send what it was filled with under another one. @default ''
+   * send what it was filled with under another one. `undefined` is the default as well, and refuses nothing: return a
+   * `Response` where there is no session. @default ''
    */
   readonly author?: string
   /** Whatever `accept` needs to know about the session. */
