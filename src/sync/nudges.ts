@@ -29,6 +29,8 @@ export class Nudges {
   readonly #raised = new Set<Nudge>()
   /** The largest head that the server hinted at. */
   #head = 0
+  /** The head of the last hint. */
+  #last = 0
   #check: (() => void) | undefined
   /** When a hint last ended a wait. */
   #followed = -Infinity
@@ -44,8 +46,11 @@ export class Nudges {
 
   /** The server hints that its log has come to a position. */
   hinted(head: number): void {
-    this.#head = Math.max(this.#head, head)
-    this.raise('server')
+    // A log that became shorter is another one: it went back to a backup.
+    const isShorter = head < this.#last
+    this.#last = head
+    this.#head = isShorter ? head : Math.max(this.#head, head)
+    this.raise(isShorter ? 'conflict' : 'server')
   }
 
   /** @param cursor hints about positions up to this one say nothing new */

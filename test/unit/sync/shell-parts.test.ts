@@ -64,6 +64,20 @@ describe('what ends a wait', () => {
     expect(clock.monotonic()).toBe(1000)
   })
 
+  test('a log that became shorter is looked at immediately', async () => {
+    const clock = virtualClock()
+    const nudges = new Nudges(clock)
+    nudges.hinted(7)
+    nudges.hinted(5)
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', 7, never))).toBe('online')
+    expect(clock.monotonic()).toBe(0)
+    // What it says next is compared with what it said last.
+    nudges.hinted(6)
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', 5, never))).toBe('server')
+    nudges.hinted(6)
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', 6, never))).toBe('time')
+  })
+
   test('what ended one wait does not end the next one', async () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
