@@ -136,7 +136,7 @@ export default [
   {
     id: 'shell-spread-hints',
     file: 'src/sync/nudges.ts',
-    find: "if (woken === 'server') this.#followed = this.#clock.monotonic()",
+    find: "if (nudge === 'server') this.#followed = this.#clock.monotonic()",
     replace: '',
     tests: parts,
     breaks: 'all devices pull at the same moment, for each event',
