@@ -5,7 +5,7 @@ import { whyMissing } from './engines.mjs'
 import { attempt, countVitest, judged, MINUTE, reports, root, runVitest } from './run-tool.mjs'
 
 /** Many times what the slowest takes, also with others running at the same time. */
-const TIMEOUT = 20 * MINUTE
+const TIMEOUT = 30 * MINUTE
 
 /**
  * @param {string} name the engine

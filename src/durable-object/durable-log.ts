@@ -85,7 +85,7 @@ export interface DurableLog {
  *
  * @example
  * export class Log extends DurableObject {
- *   #log = durableLog(this.ctx, { session: (request) => ({ author: request.headers.get('X-User') }) })
+ *   #log = durableLog(this.ctx, { session: (request) => ({ author: decodeURIComponent(request.headers.get('X-User')) }) })
  *   fetch(request) { return this.#log.fetch(request) }
  *   webSocketMessage(socket, message) { this.#log.webSocketMessage(socket, message) }
  *   webSocketClose(socket) { this.#log.webSocketClose(socket) }

@@ -23,14 +23,15 @@ export interface PostgresLogStoreOptions {
   readonly schema?: string
   /**
    * What happens if there is no log of this name: `true` begins one when it is first used; `false` rejects, so that a
-   * name that a request brings makes none.
+   * name that a request brings makes none. `syncHandler` then responds 503, with which a device waits: whether a user may
+   * use a log is for its `open`.
    *
    * @default true
    */
   readonly create?: boolean
   /**
-   * The id that devices know the log by, if it is begun here; a log that is there keeps its own. Give the id of a log
-   * that moves here from another engine. As many characters as the name. @default a random one
+   * The id that devices know the log by, if it is begun here; a log that is there keeps its own, also if
+   * that is another one. Give the id of a log that moves here from another engine. As many characters as the name. @default a random one
    */
   readonly id?: string
 }

@@ -19,7 +19,8 @@ export interface Opened<C> {
   readonly log: ServerLog
   /**
    * Who the session is: opaque, the same for all devices of a user. Verdicts are kept under it, and a device refuses to
-   * send what it was filled with under another one. @default ''
+   * send what it was filled with under another one. What is there and no string, also `undefined`, is a mistake of the
+   * app (503): return a `Response` where there is no session. @default ''
    */
   readonly author?: string
   /** Whatever `accept` needs to know about the session. */
@@ -143,7 +144,8 @@ async function respond<C>(
   checkVersion(request)
   const opened = await options.open(request)
   if (!('log' in opened)) return withHeaders(opened, seen)
-  const { log, author = '', claims } = opened
+  const { log, claims } = opened
+  const author = authorOf(opened)
   const info = await log.info()
   seen[headers.log] = logHeader(info.log, info.epoch)
   seen[headers.author] = authorHeader(author)
@@ -167,6 +169,13 @@ async function respond<C>(
   return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal), {
     headers: { ...seen, 'Content-Type': 'text/event-stream', ...noStore },
   })
+}
+
+/** @throws InvalidArgumentError for an author that is no string: a user that was not found must not become one */
+function authorOf(opened: Opened<unknown>): string {
+  if (!('author' in opened)) return ''
+  if (typeof opened.author !== 'string') throw new InvalidArgumentError('author', say`must be a string.`)
+  return opened.author
 }
 
 async function pull(

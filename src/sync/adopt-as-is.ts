@@ -1,8 +1,8 @@
-/** Adopting into the log of a server that is empty: that becomes what the local log is, and no commit waits in an outbox. */
+/** Adopting into the log of a server that is empty: it becomes what the local log is, and no commit waits in an outbox. */
 import { sleep } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { adoptedAsIs, rowOf, type LocalCommit, type LocalLog } from './rules/adopted.js'
-import { met } from './rules/contact.js'
+import { isBy, met } from './rules/contact.js'
 import type { AnsweredBy, PulledPage, PushReply } from './sync-effects.js'
 import type { SyncParts } from './sync-parts.js'
 import type { Cursor, SyncSnapshot } from './sync-state.js'
@@ -53,7 +53,6 @@ export class AdoptingAsIs {
     const page = pageOf(reply, state.cursor, commits, upTo)
     if (page === undefined) return this.#no()
     this.#hasBegun = true
-    this.#failures = 0
     return this.#store(local, state.identity, page)
   }
 
@@ -87,7 +86,10 @@ export class AdoptingAsIs {
     const { log, epoch, author, head } = reply.info
     const by = { log, epoch, author }
     while ((await outbox.change(await outbox.fresh(), (snapshot) => met(snapshot, by, head))).kind === 'moved');
-    const { cursor } = (await outbox.fresh()).state
+    const { state } = await outbox.fresh()
+    // Another log, or another user than the one whose store this is: nothing is sent there.
+    if (!isBy(state, by)) return undefined
+    const { cursor } = state
     // Whether it knows the chain. What follows may be what was sent, of which no response came.
     const page = await this.#transport.pull({ after: cursor, limit: 1, as: by }, signal)
     return page.kind === 'page' ? by : undefined
@@ -98,10 +100,16 @@ export class AdoptingAsIs {
     for (;;) {
       const snapshot = await outbox.fresh()
       const changed = await outbox.change(snapshot, (now) => adoptedAsIs(now, local, identity, page))
-      if (changed.kind === 'stored') return 'taken'
+      if (changed.kind === 'stored') {
+        this.#failures = 0
+        return 'taken'
+      }
       if (changed.kind === 'inconsistent') return this.#no()
-      // Something that is not about the log: once more.
-      if (changed.kind === 'unchanged') return 'again'
+      if (changed.kind === 'unchanged') {
+        // The log, or the server, is another one now. A server that is another one each time is given up.
+        this.#as = undefined
+        return (this.#failures += 1) < mostTries ? 'again' : this.#no()
+      }
     }
   }
 

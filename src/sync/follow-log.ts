@@ -32,19 +32,29 @@ export function followLog<E extends EventShape>(
 ): AsyncIterableIterator<RecordedEvent<E>, undefined> {
   /** Of the log that the last page is of. */
   let identity: string | undefined
+  /** Where the log is read on that was read up to a position. */
   const startOf = async (after: number): Promise<number> => {
-    const { state } = await outbox.fresh()
-    const start = identity === undefined ? after : Math.min(after, sameUpTo(state, identity))
-    identity = state.identity
-    return start
+    try {
+      const { state } = await outbox.fresh()
+      const start = identity === undefined ? after : Math.min(after, sameUpTo(state, identity))
+      identity = state.identity
+      return start
+    } catch (error) {
+      // Confirmed events can be read from a store whose outbox was damaged.
+      if (hasCode(error, 'storage-damaged')) return after
+      throw error
+    }
   }
   const page: ReadPage<E> = async ({ after = 0, ...request }, how) => {
-    const start = await startOf(after).catch((error: unknown) => {
-      // Confirmed events can be read from a store whose outbox was damaged.
-      if (!hasCode(error, 'storage-damaged')) throw error
-      return after
-    })
-    return toldPage(tap, () => readPage({ ...request, after: start }, how))
+    let start = identity === undefined ? await startOf(after) : after
+    for (;;) {
+      const read = await toldPage(tap, () => readPage({ ...request, after: start }, how))
+      const before = identity
+      const now = await startOf(start)
+      // It was taken back since the last page, maybe while this one was read: that is of the log that is there now.
+      if (identity === before) return read
+      start = now
+    }
   }
   // Not by its head, which may be behind the one that is known.
   const watch = { follow: (listener: () => void) => onChange(() => listener()) }

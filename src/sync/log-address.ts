@@ -1,4 +1,4 @@
-/** Where a log is and what is sent there, as an app says it: what no request could be made of is refused before anything is opened. */
+/** Where a log is and what is sent there, as an app says it: checked before anything is opened. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { feature } from '../platform/features.js'

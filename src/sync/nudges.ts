@@ -10,9 +10,9 @@ export type Rest = Extract<SyncEffect, { kind: 'wait' }>['why']
  */
 export type Nudge = Exclude<Woken, 'time'> | 'reachable' | 'conflict'
 
-/** Which nudges end which wait. */
+/** Which nudges end which wait: the first one that was raised says why, as what the others want is done with it. */
 const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
-  idle: ['asked', 'online', 'conflict', 'own-append', 'server'],
+  idle: ['asked', 'online', 'conflict', 'server', 'own-append'],
   offline: ['asked', 'online', 'reachable'],
   busy: ['asked', 'online'],
   paused: ['asked'],
@@ -29,6 +29,8 @@ export class Nudges {
   readonly #raised = new Set<Nudge>()
   /** The largest head that the server hinted at. */
   #head = 0
+  /** The head of the last hint. */
+  #last = 0
   #check: (() => void) | undefined
   /** When a hint last ended a wait. */
   #followed = -Infinity
@@ -44,8 +46,11 @@ export class Nudges {
 
   /** The server hints that its log has come to a position. */
   hinted(head: number): void {
-    this.#head = Math.max(this.#head, head)
-    this.raise('server')
+    // A log that became shorter is another one: it went back to a backup.
+    const isShorter = head < this.#last
+    this.#last = head
+    this.#head = isShorter ? head : Math.max(this.#head, head)
+    this.raise(isShorter ? 'conflict' : 'server')
   }
 
   /** @param cursor hints about positions up to this one say nothing new */
@@ -60,31 +65,35 @@ export class Nudges {
         settle()
       }
       const abort = () => end(() => reject(signal.reason))
-      const schedule = (pause: number, woken: Woken) => {
+      const schedule = (pause: number, isTime = false) => {
         const at = this.#clock.monotonic() + pause
-        if (at > due) return
+        if (at >= due) return
         due = at
         cancel()
         cancel = this.#clock.schedule(pause, () =>
           end(() => {
-            for (const nudge of ends[why]) this.#raised.delete(nudge)
-            if (woken === 'server') this.#followed = this.#clock.monotonic()
-            resolve(woken)
+            const woken = this.#taken(why)
+            resolve(isTime ? 'time' : woken)
           }),
         )
       }
       this.#check = () => {
         if (this.#head <= cursor) this.#raised.delete('server')
-        const nudge = ends[why].find((each) => this.#raised.has(each))
-        if (nudge === undefined) return
-        schedule(this.#pauseAfter(nudge), nudge === 'reachable' || nudge === 'conflict' ? 'online' : nudge)
+        for (const nudge of ends[why]) if (this.#raised.has(nudge)) schedule(this.#pauseAfter(nudge))
       }
       signal.addEventListener('abort', abort, { once: true })
       if (signal.aborted) return abort()
       // A timer of this context: an endless wait needs none.
-      if (ms < Infinity) schedule(ms, 'time')
+      if (ms < Infinity) schedule(ms, true)
       this.#check()
     })
+  }
+
+  /** Takes what was raised, together. */
+  #taken(why: Rest): Woken {
+    const [nudge = 'online'] = ends[why].filter((each) => this.#raised.delete(each))
+    if (nudge === 'server') this.#followed = this.#clock.monotonic()
+    return nudge === 'reachable' || nudge === 'conflict' ? 'online' : nudge
   }
 
   #pauseAfter(nudge: Nudge): number {

@@ -88,8 +88,11 @@ export type SyncEffect =
   | { readonly kind: 'own'; readonly after: number }
   /** `SyncStorage.confirmed`. */
   | { readonly kind: 'confirmed'; readonly after: number; readonly limit: number }
-  /** `from`: with the commits before it; the list of them grows from one decision to the next. */
-  | { readonly kind: 'decide'; readonly row: OutboxRow; readonly from: SyncSnapshot }
+  /**
+   * `from`: with the commits before it; the list of them grows from one decision to the next. `isMore`: others were decided
+   * that are not stored yet.
+   */
+  | { readonly kind: 'decide'; readonly row: OutboxRow; readonly from: SyncSnapshot; readonly isMore: boolean }
   /**
    * Until a reason to look again, `ms` at most. `'online'` and `'asked'` end every wait but a paused one, which only
    * `'asked'` ends; own appends and the server's hints end `'idle'` alone. What came before the wait ends it immediately. It

@@ -74,7 +74,7 @@ class Run {
         return changed
       }
       case 'decide':
-        return stored(parts.decide(effect.row, effect.from))
+        return stored(parts.decide(effect.row, effect.from), effect.isMore)
       case 'info':
         return transport.info(this.#signal)
       case 'pull':
@@ -127,12 +127,13 @@ class Run {
   }
 }
 
-async function stored<T>(work: Promise<T>): Promise<T | StorageFailure> {
+/** @param always also for what is no failure of the storage, such as that of a codec */
+async function stored<T>(work: Promise<T>, always = false): Promise<T | StorageFailure> {
   try {
     return await work
   } catch (error) {
     // A closed store ends the run, and so does what is no failure of the storage.
-    if (!(error instanceof TidemarkError) || hasCode(error, 'closed')) throw error
+    if (hasCode(error, 'closed') || (!always && !(error instanceof TidemarkError))) throw error
     return { kind: 'storage-failed', isFull: hasCode(error, 'storage-full'), message: messageOf(error) }
   }
 }

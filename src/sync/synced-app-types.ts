@@ -54,8 +54,9 @@ export interface SyncedAppOptions<E extends EventShape, M extends Models = Model
 export interface SyncedUntilOptions extends Omit<UntilOptions, 'until'> {
   /**
    * `'stored'`: once it is stored on this device. `'visible'`: once the live queries of this context show it, or had a
-   * second for that; it needs no server. `'confirmed'`: once the server has it, and this device fetched it; rejects with a SyncRefusedError if the
-   * server refuses it, or with the reason of `signal`, after which it is still sent. @default 'stored'
+   * second for that; it needs no server. `'confirmed'`: once the server has it, and this device fetched it; rejects with a
+   * SyncRefusedError if the server refuses it, or with the reason of `signal`, after which it is still sent.
+   * @default 'stored'
    */
   readonly until?: 'stored' | 'visible' | 'confirmed'
 }

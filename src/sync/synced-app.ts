@@ -55,14 +55,19 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
           const { closed, holdAppends } = syncPartsOf(store)
           if (local !== undefined) {
             const impatience = new AbortController()
+            // An append waits for what is on this device, and not for what a network does.
+            let cancel: (() => void) | undefined
             const adopted = adopting(
-              () => adoptNamed(local, store, closed, impatience.signal),
+              async () => {
+                await adoptNamed(local, store, closed, impatience.signal)
+                cancel?.()
+                holdAppends(async () => {})
+              },
               (error) => tellOf(error),
             )
             adoptions.set(store, adopted)
             holdAppends(() => {
-              // An append waits for what is on this device, and not for what a network does.
-              clock.schedule(patience, () => impatience.abort())
+              cancel ??= clock.schedule(patience, () => impatience.abort())
               return adopted()
             })
           }

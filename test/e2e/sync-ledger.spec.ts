@@ -39,7 +39,7 @@ test.describe('the short run', () => {
 })
 
 test('a server that does not know ids again is noticed', onOneStorage, async ({ engine, baseURL }) => {
-  test.setTimeout(120_000)
+  test.setTimeout(240_000)
   const stage = await SyncStage.open(chromiumOn(engine), `${baseURL}/`, 'no-ids')
   try {
     // Every third response is lost, so that much is sent again.

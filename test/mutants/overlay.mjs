@@ -97,4 +97,12 @@ export default [
     tests: [contract],
     breaks: 'rows that were taken back stay until the log is as long as it was',
   },
+  {
+    id: 'overlay-kept-event',
+    file: 'src/sync/overlay/own-reading.ts',
+    find: 'confirmed === undefined && !this.#isRead',
+    replace: 'confirmed === undefined',
+    tests: ['test/unit/sync/own-versions.test.ts'],
+    breaks: 'a handler that keeps an event has own events laid over without end',
+  },
 ]

@@ -4,7 +4,7 @@ import { answered } from '../rules/verdicts.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../rules/batches.js'
 import { decided, nextVersion, type Decision } from '../rules/decided.js'
 import { found } from '../rules/found.js'
-import { wireId } from '../rules/outbox-draft.js'
+import { idsOf, isPending, needsOf, wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
 import { ask, type AnsweredBy, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
@@ -36,7 +36,7 @@ export class Round {
   #isFull = false
   /** A push had no result: next time it comes after a pull, so that no push keeps this device from what others did. */
   #pullsFirst = false
-  /** A push had a result: what is to be pulled comes before the next one, so that an app that appends without end holds up no pull. */
+  /** A push had a result: a pull comes before the next one, so that an app that appends without end holds up none. */
   #wasPushed = false
   /** How many commits were decided again since the last push. */
   #decisions = 0
@@ -216,15 +216,21 @@ export class Round {
     const { state, outbox } = session.at
     const before: OutboxRow[] = []
     const decisions: Decision[] = []
+    const gone = new Set<string>()
     for (const row of outbox) {
       if (decisions.length === decidedAtOnce) break
       if (row.undecided === undefined) {
+        // It follows a commit that is decided here: what becomes of it is known once that is stored.
+        if (isPending(row) && needsOf(row).some((id) => gone.has(id))) break
         before.push(row)
         continue
       }
-      const reply = yield* ask({ kind: 'decide', row, from: { state, outbox: before } })
+      const reply = yield* ask({ kind: 'decide', row, from: { state, outbox: before }, isMore: decisions.length > 0 })
+      // What is decided already does not wait for a commit that cannot be decided at the moment.
+      if (isStorageFailure(reply) && decisions.length > 0) break
       if (isStorageFailure(reply)) return storageTrouble(reply)
       decisions.push([row, reply])
+      for (const id of idsOf(row)) gone.add(id)
       const next = nextVersion(row, reply)
       if (next !== undefined) before.push(next)
     }

@@ -66,14 +66,22 @@ export async function confirmedEvents(
   return found
 }
 
+interface KnownVersions {
+  readonly identity: string | undefined
+  readonly cursor: number
+  readonly versions: ReadonlyMap<string, number>
+}
+
 /** The versions of pending events: read only once a handler has asked for one, since most look at none. */
 export class Versions {
   readonly #parts: OwnReadingParts
   #at: VersionsAt | undefined
-  /** Of streams with pending events: their versions in the log. */
-  #known = new Map<string, number>()
+  /** Of streams with pending events: their versions in the log, where it ends at a cursor. */
+  #known: KnownVersions = { identity: undefined, cursor: 0, versions: new Map() }
   #nth: ReadonlyMap<string, number> | undefined
   #isAsked = false
+  /** Those of all that is pending now are known. */
+  #isRead = false
   /** A version was asked for that is not known. */
   isLacking = false
   /** The same for all events, so that they are of one shape. */
@@ -92,42 +100,49 @@ export class Versions {
   }
 
   #of({ stream, id }: RecordedEvent): number {
-    const confirmed = this.#known.get(stream)
+    const confirmed = this.#known.versions.get(stream)
     this.#isAsked = true
-    this.isLacking ||= confirmed === undefined
+    // A handler may have kept an event of a stream that has none now.
+    this.isLacking ||= confirmed === undefined && !this.#isRead
     this.#nth ??= this.#at?.nth()
     return (confirmed ?? 0) + (this.#nth?.get(id) ?? 0)
   }
 
   /** These are pending now: reads what was asked for again, of no more streams than have pending events. */
   async at(now: VersionsAt): Promise<void> {
-    const { identity, cursor } = now.copy.state
-    const before = this.#at?.copy.state
     this.#at = now
     this.#nth = undefined
-    this.isLacking = false
+    this.isLacking = this.#isRead = false
     if (!this.#isAsked) return
-    if (before?.identity !== identity || !(await this.#readOn(before.cursor.at, cursor.at))) this.#known.clear()
+    const { identity, cursor } = now.copy.state
+    const before = this.#known.identity === identity ? await this.#readOn(this.#known, cursor.at) : undefined
     const streams = [...new Set(now.pending.map(({ text }) => text.stream))]
-    const known = new Map<string, number>()
+    const versions = new Map<string, number>()
     for (let from = 0; from < streams.length; from += together)
       await Promise.all(
         streams
           .slice(from, from + together)
           .map(async (stream) =>
-            known.set(stream, this.#known.get(stream) ?? (await this.#parts.streamVersion(stream))),
+            versions.set(stream, before?.get(stream) ?? (await this.#parts.streamVersion(stream))),
           ),
       )
-    this.#known = known
+    // Not if another look has begun meanwhile, nor if this one failed.
+    if (this.#at !== now) return
+    this.#known = { identity, cursor: cursor.at, versions }
+    this.#isRead = true
   }
 
-  /** Takes versions from the events that came since. Returns false if there are many. */
-  async #readOn(after: number, cursor: number): Promise<boolean> {
-    if (after === cursor) return true
-    if (cursor - after > together) return false
+  /** What is known, with the events that came since. Nothing is returned if there are many. */
+  async #readOn(
+    { cursor: after, versions }: KnownVersions,
+    cursor: number,
+  ): Promise<KnownVersions['versions'] | undefined> {
+    if (after === cursor) return versions
+    if (cursor - after > together) return undefined
     const page = await this.#parts.readPage({ after, limit: together }, { unreadable: 'collect', before: cursor + 1 })
-    for (const { stream, version } of page.events) if (this.#known.has(stream)) this.#known.set(stream, version)
-    return page.scannedTo >= cursor
+    const grown = new Map(versions)
+    for (const { stream, version } of page.events) if (grown.has(stream)) grown.set(stream, version)
+    return page.scannedTo >= cursor ? grown : undefined
   }
 }
 

@@ -34,7 +34,7 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   const waiting: OutboxRow[] = []
   const cancel: OutboxRow[] = []
   const streams = new Set<string>()
-  /** Of waiting commits, of those that are not sent before something else is known, and of those that are decided again first. */
+  /** Of waiting commits, those that are not sent before something else is known, and those that are decided again first. */
   const ids = { waiting: new Set<string>(), held: new Set<string>(), undecided: new Set<string>() }
   const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
   const loose = looseIds(outbox)
@@ -58,7 +58,7 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
       const isStuck =
         needs.some((id) => ids.waiting.has(id) || stuck.ids.has(id)) ||
         row.events.some(({ stream }) => stuck.streams.has(stream))
-      // A later commit in a stream of which it expects something would be in its way, and waits for it if that is not long.
+      // A later commit in a stream of which it expects something would be in its way: it waits, if that is not for long.
       if (!isStuck) for (const [stream] of row.expect) heldStreams.add(stream)
       for (const { stream, id } of row.events) {
         heldStreams.add(stream)

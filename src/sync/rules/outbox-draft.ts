@@ -109,9 +109,9 @@ export class OutboxDraft {
   }
 
   /**
-   * Commits that were decided on one that is gone, and that the server does not have: decided again, or refused, and then those that were decided on these.
-   * Without asking the server, which may have been restored and know nothing of it. It is no try of theirs: how often
-   * it happens is bounded by the tries of what they follow.
+   * Commits that were decided on one that is gone, and that the server does not have: decided again, or refused, and then
+   * those that were decided on these. Without asking the server, which may have been restored and know nothing of it. It
+   * is no try of theirs: how often it happens is bounded by the tries of what they follow.
    */
   follow(gone: OutboxRow): void {
     const followers = (this.#followers ??= followersOf(this.#rows.values()))
@@ -120,8 +120,10 @@ export class OutboxDraft {
     for (const id of ids)
       for (const n of followers.get(id) ?? []) {
         const row = this.get(n)
-        // May have changed meanwhile: it followed another one, or has other needs now. One that the server has is in the log.
-        if (row === undefined || n === gone.n || !isPending(row) || row.accepted !== undefined) continue
+        // May have changed meanwhile: it followed another one, or has other needs now.
+        if (row === undefined || n === gone.n || !isPending(row)) continue
+        // In the log of the server.
+        if (row.accepted !== undefined) continue
         if (!needsOf(row).includes(id)) continue
         this.#goes(row, 'blocked', { id })
         for (const own of idsOf(row)) ids.push(own)

@@ -262,11 +262,19 @@ describe('open', () => {
     expect(open).not.toHaveBeenCalled()
   })
 
-  test('an author without a proper text is the mistake of the app: 503', async () => {
-    const onError = vi.fn()
-    const server = served({ onError, open: () => ({ log: served().log, author: '\ud800' }) })
-    expect((await server.send('info')).status).toBe(503)
-    expect(onError).toHaveBeenCalledTimes(1)
+  test.each(['\ud800', undefined, null, 7, {}])(
+    'an author that is %j is the mistake of the app: 503',
+    async (author) => {
+      const onError = vi.fn()
+      const server = served({ onError, open: () => ({ log: served().log, author: author as string }) })
+      expect((await server.send('info')).status).toBe(503)
+      expect(onError).toHaveBeenCalledTimes(1)
+    },
+  )
+
+  test('without an author it is that of the empty name', async () => {
+    const server = served({ open: () => ({ log: served().log }) })
+    expect(await (await server.send('info')).json()).toMatchObject({ author: '' })
   })
 })
 

@@ -12,16 +12,20 @@ interface Logged {
 function logged() {
   const log: Logged[] = []
   const asked: string[] = []
+  let failures = 0
+  const failing = () => {
+    if ((failures -= 1) >= 0) throw new Error('no disk')
+  }
   const parts = {
     streamVersion: async (stream: string) => {
       asked.push(stream)
+      failing()
       return log.filter((each) => each.stream === stream).length
     },
-    readPage: async ({ after }: { after: number }, { before }: { before: number }) => ({
-      events: log.slice(after, before - 1),
-      scannedTo: before - 1,
-      head: log.length,
-    }),
+    readPage: async ({ after }: { after: number }, { before }: { before: number }) => {
+      failing()
+      return { events: log.slice(after, before - 1), scannedTo: before - 1, head: log.length }
+    },
   } as unknown as OwnReadingParts
   const versions = new Versions(parts)
   const append = (stream: string) =>
@@ -42,7 +46,7 @@ function logged() {
     })
   const of = (stream: string): number =>
     (Object.defineProperty({ stream, id: stream }, 'version', versions.getter) as unknown as Logged).version
-  return { versions, asked, append, at, of }
+  return { versions, asked, append, at, of, fail: (times: number) => (failures = times) }
 }
 
 test('nothing is read as long as no handler asks', async () => {
@@ -81,4 +85,43 @@ test('what has no pending event any more is forgotten, and a log that grew by mu
   await at('a')
   expect(of('a')).toBe(2001)
   expect(asked).toHaveLength(4)
+})
+
+test('a read that fails leaves nothing that is too old', async () => {
+  const { at, append, of, fail } = logged()
+  await at('a')
+  of('a')
+  await at('a')
+  append('a')
+  fail(1)
+  await expect(at('a')).rejects.toThrow('no disk')
+  await at('a')
+  expect(of('a')).toBe(2)
+  append('b')
+  fail(1)
+  await expect(at('a', 'b')).rejects.toThrow('no disk')
+  append('a')
+  await at('a', 'b')
+  expect([of('a'), of('b')]).toEqual([3, 2])
+})
+
+test('of two looks at the same time the later one counts', async () => {
+  const { at, append, of } = logged()
+  await at('a', 'b')
+  of('a')
+  const early = at('a', 'b')
+  append('a')
+  await Promise.all([at('a', 'b'), early])
+  append('b')
+  await at('a', 'b')
+  expect([of('a'), of('b')]).toEqual([2, 2])
+})
+
+test('an event of before that a handler kept is waited for by nothing', async () => {
+  const { versions, at, of } = logged()
+  await at('a')
+  of('a')
+  await at('b')
+  of('a')
+  expect(versions.isLacking).toBe(false)
 })

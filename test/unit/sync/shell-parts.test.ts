@@ -64,6 +64,20 @@ describe('what ends a wait', () => {
     expect(clock.monotonic()).toBe(1000)
   })
 
+  test('a log that became shorter is looked at immediately', async () => {
+    const clock = virtualClock()
+    const nudges = new Nudges(clock)
+    nudges.hinted(7)
+    nudges.hinted(5)
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', 7, never))).toBe('online')
+    expect(clock.monotonic()).toBe(0)
+    // What it says next is compared with what it said last.
+    nudges.hinted(6)
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', 5, never))).toBe('server')
+    nudges.hinted(6)
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', 6, never))).toBe('time')
+  })
+
   test('what ended one wait does not end the next one', async () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
@@ -81,6 +95,34 @@ describe('what ends a wait', () => {
     nudges.raise('asked')
     expect(await clock.runUntil(wait)).toBe('asked')
     expect(clock.monotonic()).toBe(0)
+  })
+
+  /** One whose time passes with each look at it, as it does between two statements. */
+  const passing = () => {
+    let passed = 0
+    let due = () => {}
+    const monotonic = () => (passed += 0.1)
+    const schedule = (_: number, work: () => void) => {
+      due = work
+      return () => (due = () => {})
+    }
+    return { nudges: new Nudges({ ...virtualClock(), monotonic, schedule }), fire: () => due() }
+  }
+
+  test.each<[Nudge, Nudge, string]>([
+    ['own-append', 'asked', 'asked'],
+    ['server', 'asked', 'asked'],
+    ['own-append', 'conflict', 'online'],
+    ['own-append', 'server', 'server'],
+    ['server', 'own-append', 'server'],
+  ])('%s, and %s before the round begins', async (first, second, expected) => {
+    const { nudges, fire } = passing()
+    const wait = nudges.wait(1000, 'idle', 0, never)
+    for (const nudge of [first, second])
+      if (nudge === 'server') nudges.hinted(1)
+      else nudges.raise(nudge)
+    fire()
+    expect(await wait).toBe(expected)
   })
 
   test('a hint of the server after a rest does so immediately, and those that follow soon at random times', async () => {

@@ -256,3 +256,20 @@ test('where nothing can be stored, as on a server, nothing starts and nothing ha
   stop()
   await app.close()
 })
+
+test('N95: once the local store is adopted, an append leaves no timer behind', async () => {
+  const server = testSyncServer()
+  const pauses: number[] = []
+  const clock = { ...virtualClock() }
+  const { schedule } = clock
+  clock.schedule = (ms, work) => {
+    pauses.push(ms)
+    return schedule(ms, work)
+  }
+  inServiceWorker()
+  const { app } = appOf(server, { clock, sync: { url: server.url, fetch: server.fetch, adopt: 'local' } })
+  await app.ready()
+  for (let n = 0; n < 5; n += 1) await app.append(`todo-${n}`, add('Milk'))
+  expect(pauses.filter((ms) => ms === 1_000)).toEqual([])
+  await app.close()
+})
