@@ -110,7 +110,7 @@ async function checked(script, args, log) {
 function vitest(project) {
   return async (log) => {
     const report = join(reports, `${project}.json`)
-    const problem = await runVitest([project], report, 20 * MINUTE, { log })
+    const problem = await runVitest([project], report, 30 * MINUTE, { log })
     const counted = attempt(() => countVitest(report))
     return { ...judged(counted, problem), problem }
   }
