@@ -89,9 +89,15 @@ export class TestSchema {
     return pool
   }
 
-  /** Drops everything, and ends all pools. */
+  /**
+   * Drops everything, and ends all pools. A suite that leaves a store running keeps a connection or a lock: it is not
+   * waited for, as the server ends with the run.
+   */
   async dispose(): Promise<void> {
-    await this.pool.query(`drop schema if exists "${this.schema}" cascade`).catch(() => {})
-    await Promise.all(this.#pools.map((pool) => pool.end()))
+    const ended = async () => {
+      await this.pool.query(`set lock_timeout = '5s'; drop schema if exists "${this.schema}" cascade`).catch(() => {})
+      await Promise.all(this.#pools.map((pool) => pool.end()))
+    }
+    await Promise.race([ended(), new Promise((resolve) => setTimeout(resolve, 20_000).unref())])
   }
 }
