@@ -46,7 +46,7 @@ export interface CheckpointStore {
   deadLetters?(name: string, after: number, limit: number): Promise<readonly DeadLetterRecord[]>
   /** How many dead letters are kept. */
   countDeadLetters?(name: string): Promise<number>
-  /** Removes a dead letter. Resolves with false if there is none at that position. */
+  /** Removes a dead letter. Resolves with false if no dead letter is at that position. */
   removeDeadLetter?(name: string, position: number): Promise<boolean>
 }
 

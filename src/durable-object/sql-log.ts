@@ -74,7 +74,7 @@ export class SqlLog {
     this.#given = given
   }
 
-  /** Makes the tables where there are none, but not before something is asked: the object of a refused request stays empty. */
+  /** Makes missing tables, but not before something is asked: the object of a refused request stays empty. */
   identity(): LogIdentity {
     return (this.#identity ??= this.#storage.transactionSync(() => this.#open()))
   }

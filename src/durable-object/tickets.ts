@@ -9,7 +9,7 @@ const mostTickets = 10_000
 
 export class Tickets {
   readonly #clock: Pick<Clock, 'monotonic'>
-  /** Until when each is good, from the oldest to the newest. In memory: after an eviction the device asks for another one. */
+  /** Until when each is good, oldest first. In memory: after an eviction the device asks for another one. */
   readonly #ends = new Map<string, number>()
 
   constructor(clock: Pick<Clock, 'monotonic'>) {

@@ -13,7 +13,7 @@ import { lockKey } from './postgres-schema.js'
 /** How often one that waits tries again, in ms: less some part of it at random, so that many do not try together. */
 const pause = 1000
 
-/** Locks that this process gives up in this moment, by their numbers: they are free, and the server does not know it yet. */
+/** Locks that this process is giving up, by their numbers: they are free, and the server does not know it yet. */
 const unlocking = new Map<string, Promise<unknown>>()
 
 export interface AdvisoryCoordinator extends Coordinator {

@@ -60,7 +60,7 @@ export async function storedCheckpoint(
   return row?.['position'] as number | undefined
 }
 
-/** Removes a dead letter. Resolves with false if there is none at that position. */
+/** Removes a dead letter. Resolves with false if no dead letter is at that position. */
 export async function removeDeadLetter(
   { sql, schema, log }: CheckpointPlace,
   name: string,

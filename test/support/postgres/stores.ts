@@ -26,6 +26,7 @@ const url = await postgresUrl()
 
 /** Calls back with each backend that this machine has. */
 export function onPostgres(suite: (backend: PostgresBackend) => void): void {
+  // A machine without PostgreSQL shows that as skipped, and the search for one has said what to do.
   if (url === undefined) describe.skip('PostgreSQL', () => {})
   else suite(onServer(url))
 }
