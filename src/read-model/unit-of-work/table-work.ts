@@ -14,7 +14,7 @@ import { select, type Selectable, type Selection } from '../selection.js'
 import type { RowSource } from '../storage.js'
 import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
-import { hasUnique, UniqueKeys, type Load } from './unique-keys.js'
+import { hasUnique, UniqueKeys, type Load, type Question } from './unique-keys.js'
 import { kept, taken, type Entry } from './rows.js'
 import { isObject } from '../../platform/objects.js'
 
@@ -251,11 +251,12 @@ export class TableWork {
   /**
    * Checks that nothing which the event at work wrote is in a unique index twice.
    *
-   * @throws UniqueConflictError, also later
+   * @returns what is still to be asked
+   * @throws UniqueConflictError, and so do the questions
    */
-  checkUnique(load: Load): void | Promise<void> {
-    if (this.#unique !== undefined && this.#before.length > 0)
-      return this.#unique.check(new Set(this.#before.filter((_, at) => at % 2 === 0) as MapKey[]), load)
+  checkUnique(load: Load): readonly Question[] {
+    if (this.#unique === undefined || this.#before.length === 0) return []
+    return this.#unique.check(new Set(this.#before.filter((_, at) => at % 2 === 0) as MapKey[]), load)
   }
 
   /** The event at work is done: its writes stay. */

@@ -28,6 +28,9 @@ interface Rows {
 /** Reads for the event at work, so that a failure is the storage's. */
 export type Load = <T>(read: () => Promise<T>) => Promise<T>
 
+/** Asks the storage whether a row may have a key; rejects if not. */
+export type Question = () => Promise<void>
+
 const isUnique = (declared: IndexDefinition): boolean => indexOptions(declared).unique === true
 
 /** Whether a table has a unique index. */
@@ -59,9 +62,10 @@ export class UniqueKeys {
    * Checks what one event left in these rows. It counts once the event is kept: until then a row of another table may
    * still be in conflict, and all of them are taken back.
    *
-   * @throws UniqueConflictError, also later
+   * @returns what only the storage knows, not asked yet: nothing is asked for an event that another table refuses
+   * @throws UniqueConflictError, and so do the questions
    */
-  check(written: Iterable<MapKey>, load: Load): void | Promise<void> {
+  check(written: Iterable<MapKey>, load: Load): readonly Question[] {
     const rows = new Map([...written].map((mapKey) => [mapKey, this.#rows.pending(mapKey) as Entry]))
     const wanted = new Map<string, Claim>()
     for (const [mapKey, entry] of rows) {
@@ -85,8 +89,7 @@ export class UniqueKeys {
       else if (!rows.has(mapKeyOf(holder))) throw this.#conflict(claim, holder)
     }
     this.#checked = rows
-    if (unsure.length > 0 && !this.#hasAll)
-      return Promise.all(unsure.map((claim) => this.#askFor(claim, load))).then(() => {})
+    return this.#hasAll ? [] : unsure.map((claim) => () => this.#askFor(claim, load))
   }
 
   /** The event at work is done: its rows hold what they want. */

@@ -147,8 +147,9 @@ export class UnitOfWork<E extends EventShape> {
   /** Holds what an event left against the unique indexes. */
   #checkUnique(at: EventWork): void | Promise<void> {
     at.handled()
-    const checks = [...at.tables.values()].flatMap((table) => table.checkUnique((read) => this.#load(at, read)) ?? [])
-    if (checks.length > 0) return Promise.all(checks).then(() => {})
+    // Every table is looked at first: one that throws would leave what another asked unobserved.
+    const questions = [...at.tables.values()].flatMap((table) => table.checkUnique((read) => this.#load(at, read)))
+    if (questions.length > 0) return Promise.all(questions.map((ask) => ask())).then(() => {})
   }
 
   /** Waits only for rows that were not prepared. */

@@ -203,3 +203,34 @@ test('the rows of a long page are at hand until the run has caught up, and no lo
   await applied(unit.apply(set(1, 'row-1')))
   expect(asked.length).toBe(25_001)
 })
+
+test('a conflict that is known in one table ends the event before the storage is asked about another', async () => {
+  const asked: string[] = []
+  const unique = table<Row>()({ key: 'name', indexes: { byN: { path: 'n', unique: true } } })
+  const definition = defineProjection(defineEvents<Event>(), {
+    name: 'two',
+    tables: { left: unique, right: unique },
+    on: {
+      Set: ({ data, position }, { left, right }) => {
+        if (position > 1) left.put({ name: data.name, n: 9 })
+        right.put(data)
+      },
+    },
+  })
+  const unit = new UnitOfWork(definition as unknown as Projection<Event>, {
+    ...source(async () => undefined),
+    select: async (name) => {
+      asked.push(name)
+      return name === 'left' ? [{ name: 'stored', n: 9 }] : []
+    },
+  })
+  unit.reset()
+  await applied(unit.apply(set(1, 'a', 5)))
+  expect(asked).toEqual(['right'])
+  // 9 is taken on the left, which only the storage knows; 5 is taken on the right, which is in memory.
+  const outcome = async (event: RecordedEvent<Event>) => applied(unit.apply(event))
+  await expect(outcome(set(2, 'b', 5))).rejects.toMatchObject({ table: 'right', key: 5, heldBy: 'a' })
+  expect(asked).toEqual(['right'])
+  await expect(outcome(set(3, 'b', 6))).rejects.toMatchObject({ table: 'left', key: 9, heldBy: 'stored' })
+  expect(asked.toSorted()).toEqual(['left', 'right', 'right'])
+})
