@@ -15,57 +15,53 @@ const betweenComments = 25_000
 export function wakeStream(
   log: ServerLog,
   head: number,
-  clock: Clock,
+  timers: Pick<Clock, 'schedule'>,
   signal: AbortSignal,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const encoder = new TextEncoder()
-  let end = () => {}
-  let takeMore = () => {}
-  return new ReadableStream<Uint8Array<ArrayBuffer>>({
-    start(controller) {
-      let waiting: number | undefined = head
-      let pause: (() => void) | undefined
-      let rest = () => {}
-      const comment = () => {
-        // Nothing is added where nothing is taken.
-        if ((controller.desiredSize ?? 0) > 0) send(': \n\n')
-        else rest = clock.schedule(betweenComments, comment)
-      }
-      const send = (text: string) => {
-        controller.enqueue(encoder.encode(text))
-        rest()
-        rest = clock.schedule(betweenComments, comment)
-      }
-      const hint = () => {
-        if (waiting === undefined || pause !== undefined || (controller.desiredSize ?? 0) <= 0) return
-        const data = JSON.stringify({ head: waiting })
-        waiting = undefined
-        pause = clock.schedule(betweenHints, () => {
-          pause = undefined
-          hint()
-        })
-        send(`data: ${data}\n\n`)
-      }
-      const unsubscribe = log.subscribe((moved) => {
-        waiting = moved
-        hint()
-      })
-      const abort = () => {
-        end()
-        controller.close()
-      }
-      end = () => {
-        unsubscribe()
-        pause?.()
-        rest()
-        signal.removeEventListener('abort', abort)
-      }
-      takeMore = hint
-      signal.addEventListener('abort', abort, { once: true })
+  let body!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>
+  let waiting: number | undefined = head
+  let pause: (() => void) | undefined
+  let rest = () => {}
+  // Nothing is added where nothing is taken.
+  const isTaken = () => (body.desiredSize ?? 0) > 0
+  const send = (text: string) => {
+    if (isTaken()) body.enqueue(new TextEncoder().encode(text))
+    rest()
+    rest = timers.schedule(betweenComments, () => send(': \n\n'))
+  }
+  const hint = () => {
+    if (waiting === undefined || pause !== undefined || !isTaken()) return
+    const data = JSON.stringify({ head: waiting })
+    waiting = undefined
+    pause = timers.schedule(betweenHints, () => {
+      pause = undefined
       hint()
-      if (signal.aborted) abort()
+    })
+    send(`data: ${data}\n\n`)
+  }
+  const abort = () => {
+    end()
+    body.close()
+  }
+  const end = () => {
+    unsubscribe()
+    pause?.()
+    rest()
+    signal.removeEventListener('abort', abort)
+  }
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      body = controller
     },
-    pull: () => takeMore(),
-    cancel: () => end(),
+    pull: hint,
+    cancel: end,
   })
+  const unsubscribe = log.subscribe((moved) => {
+    waiting = moved
+    hint()
+  })
+  signal.addEventListener('abort', abort)
+  hint()
+  if (signal.aborted) abort()
+  return stream
 }
