@@ -13,6 +13,11 @@ const longestSilence = 60_000
 const pause = { least: 1_000, most: 30_000 }
 /** The same where the server has no such stream, ms. */
 const rarely = 300_000
+/**
+ * A WebSocket by which nothing comes `least` ms after it was opened was cut off: each ping before that is one every 25 s.
+ * After `most` of those in a row the stream is followed for `rest` ms, and then a WebSocket is tried again.
+ */
+const cutOff = { least: 30_000, most: 3, rest: 600_000 }
 /** A longer message, in characters, is not a hint. */
 const longestMessage = 1000
 
@@ -34,32 +39,59 @@ export interface WakeOptions {
 
 /** Rejects with the reason of the signal, and with nothing else. */
 export async function followWake(options: WakeOptions, signal: AbortSignal): Promise<never> {
-  const { clock } = options
+  const { clock, bySocket = false } = options
+  const aborted = () => signal.throwIfAborted()
+  let inARow = 0
+  let restsUntil = -Infinity
   for (;;) {
-    signal.throwIfAborted()
-    const hadSocket = options.bySocket === true && (await followSocket(options, signal))
-    signal.throwIfAborted()
-    const least = hadSocket ? pause.least : await followStream(options, signal)
-    signal.throwIfAborted()
-    options.onEnd?.()
-    await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
+    aborted()
+    let least: number | undefined = pause.least
+    const heardFor = bySocket && clock.monotonic() >= restsUntil ? await followSocket(options, signal) : undefined
+    aborted()
+    if (heardFor !== undefined) {
+      options.onEnd?.()
+      inARow = heardFor < cutOff.least ? inARow + 1 : 0
+      if (inARow >= cutOff.most) restsUntil = clock.monotonic() + cutOff.rest
+    }
+    if (heardFor === undefined || inARow >= cutOff.most) {
+      least = await followStream(options, restsUntil - clock.monotonic(), signal)
+      aborted()
+      options.onEnd?.()
+    }
+    // Without a pause, a WebSocket that is cut off again costs only a moment without hints.
+    if (least !== undefined) await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
   }
 }
 
-/** Returns whether there was a WebSocket, once it has ended. The stream is for where there is none. */
-async function followSocket({ transport, clock, as, ...told }: WakeOptions, signal: AbortSignal): Promise<boolean> {
+/** Resolves when a WebSocket has ended, as {@link followWakeSocket} does; with nothing where the server has none. */
+async function followSocket(
+  { transport, clock, as, ...told }: WakeOptions,
+  signal: AbortSignal,
+): Promise<number | undefined> {
   const ticket = await transport.ticket(as, signal)
-  if (ticket.kind !== 'ticket') return false
+  if (ticket.kind !== 'ticket') return undefined
   const onText = (text: string) => hinted(text, told.onHead)
   return await followWakeSocket(ticket.address, clock, { onOpen: told.onOpen, onText }, signal)
 }
 
-/** Returns the least pause before the next one, in ms. */
-async function followStream(options: WakeOptions, signal: AbortSignal): Promise<number> {
+/**
+ * Returns the least pause before the next one, in ms.
+ *
+ * @param most how long it is followed, ms, if that is above 0; undefined is returned then
+ */
+async function followStream(options: WakeOptions, most: number, signal: AbortSignal): Promise<number | undefined> {
   const opened = await options.transport.openWake(options.as, signal)
   if (opened.kind === 'opened') {
+    let isOver = false
+    const end = () => {
+      isOver = true
+      opened.request.end()
+    }
+    const cancel = most > 0 ? options.clock.schedule(most, end) : undefined
     options.onOpen()
     await readHints(opened, options.onHead)
+    cancel?.()
+    if (isOver) return undefined
   } else if (opened.kind === 'busy') return Math.max(pause.least, opened.after ?? 0)
   else if (opened.kind === 'refused' && isMissing(opened.status)) return rarely
   else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
