@@ -6,6 +6,7 @@ import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import { chainStart, type FinalVerdict } from '../wire/protocol.js'
 import type { DurableSql, DurableStorage } from './durable-types.js'
 import {
+  detached,
   eventIn,
   eventsIn,
   jsonLists,
@@ -174,19 +175,26 @@ export class SqlLog {
 
   find(ids: readonly string[]): Map<string, LoggedEvent> {
     const found = new Map<string, LoggedEvent>()
-    const wanted = new Set(ids)
-    const keys = new Set<string>()
-    for (const id of wanted) {
-      const shared = sharedKey(id)
-      if (shared !== undefined) keys.add(shared)
-      keys.add(ownKey(id))
+    const keys = new Map<string, string[]>()
+    for (const id of new Set(ids)) {
+      for (const key of [ownKey(id), sharedKey(id)]) {
+        if (key === undefined) continue
+        const same = keys.get(key)
+        if (same === undefined) keys.set(key, [id])
+        else same.push(id)
+      }
     }
-    const ends = new Set<number>()
-    for (const list of jsonLists(keys)) {
-      const query = 'select "end" from tidemark_ids where key in (select value from json_each(?))'
-      for (const { end } of this.#sql.exec(query, list)) ends.add(end as number)
+    // By row: the ids that it may have.
+    const rows = new Map<number, Set<string>>()
+    for (const list of jsonLists(keys.keys())) {
+      const query = 'select key, "end" from tidemark_ids where key in (select value from json_each(?))'
+      for (const { key, end } of this.#sql.exec(query, list)) {
+        const wanted = rows.get(end as number) ?? new Set()
+        rows.set(end as number, wanted)
+        for (const id of keys.get(key as string) ?? []) wanted.add(id)
+      }
     }
-    for (const end of [...ends].sort((a, b) => a - b)) {
+    for (const [end, wanted] of [...rows].sort(([a], [b]) => a - b)) {
       for (const row of this.#rows('where "end" = ?', end))
         for (const event of eventsIn(row, wanted)) found.set(event.id, event)
     }
@@ -207,7 +215,7 @@ export class SqlLog {
         const { end, n, lines } = next as PackedRow
         row = { first: end - n + 1, lines: lines.split('\n') }
       }
-      const event = eventIn(row.lines[position - row.first] as string)
+      const event = detached(eventIn(row.lines[position - row.first] as string))
       found.set(event.stream, event)
     }
     return found

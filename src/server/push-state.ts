@@ -7,7 +7,7 @@ import type { CheckedCommit, CheckedPush, Refusal } from './check-push.js'
 import { lineOf } from './line-of.js'
 import type { DecisionQuestions, LogDecision, LoggedEvent } from './log-store.js'
 import { RequestRefusedError } from './request-refused.js'
-import { judge, judgeCancel, type Known } from './rules.js'
+import { judge, judgeCancel, type Known, type RecentEvent } from './rules.js'
 
 export class PushState implements Known {
   readonly waiting = new Map<string, string>()
@@ -25,7 +25,7 @@ export class PushState implements Known {
     readonly events: Map<string, LoggedEvent>,
     readonly last: Map<string, LoggedEvent>,
     readonly verdicts: Map<string, FinalVerdict>,
-    readonly recent: LoggedEvent[],
+    readonly recent: RecentEvent[],
   ) {
     this.#log = log
     this.#author = author
@@ -120,13 +120,16 @@ async function recentOf(
   log: LogDecision,
   commits: readonly CheckedCommit[],
   events: ReadonlyMap<string, LoggedEvent>,
-): Promise<LoggedEvent[]> {
+): Promise<RecentEvent[]> {
   const from = commits
     .flatMap(({ condition }) => (condition === undefined ? [] : [condition.after]))
     .map((after) => (after === null ? 0 : (events.get(after)?.position ?? log.head)))
     .filter((position) => log.head - position <= conditionReach)
-  const recent: LoggedEvent[] = []
-  if (from.length > 0) for await (const event of log.after(Math.min(...from))) recent.push(event)
+  const recent: RecentEvent[] = []
+  // Without their lines, which may be more than fits into memory.
+  if (from.length > 0)
+    for await (const { position, id, stream, type } of log.after(Math.min(...from)))
+      recent.push({ position, id, stream, type })
   return recent
 }
 

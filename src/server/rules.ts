@@ -5,6 +5,9 @@ import { conditionReach, type FinalVerdict, type Verdict, type WireEvent } from 
 import type { CheckedCommit, CheckedCondition, CheckedEvent, Refusal } from './check-push.js'
 import type { LoggedEvent } from './log-store.js'
 
+/** What conditions look at. */
+export type RecentEvent = Pick<LoggedEvent, 'position' | 'id' | 'stream' | 'type'>
+
 /** What the log says about the ids and streams of a push. */
 export interface Known {
   /** The position of the last event. */
@@ -16,7 +19,7 @@ export interface Known {
   /** The final verdicts on commits of this author, by each of their ids. */
   readonly verdicts: ReadonlyMap<string, FinalVerdict>
   /** The last events of the log, in order, from the earliest that a condition of the push looks at. */
-  readonly recent: readonly LoggedEvent[]
+  readonly recent: readonly RecentEvent[]
   /** By stream: the first commit of this push that is behind. */
   readonly waiting: ReadonlyMap<string, string>
 }

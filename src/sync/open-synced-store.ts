@@ -136,6 +136,7 @@ function open(
   takenBack: () => void,
 ): OpenedParts {
   const { name, catalogue, codec, signals, coordinator, checkpoints } = about
+  const decoding = { catalogue, codec }
   const onDevice = checkpoints === undefined
   const end = new AbortController()
   const keeper = new OutboxKeeper({
@@ -152,7 +153,7 @@ function open(
   const opened: { store?: TidemarkStore } = {}
   const overlay = overlays({
     source: keeper,
-    decoding: { catalogue, codec },
+    decoding,
     readPage: (request, options) => log.readPage(request, options),
     streamVersion: (stream) => log.streamVersion(stream),
   })
@@ -207,6 +208,7 @@ function open(
       },
       remote,
       clock,
+      decoding,
       coordinator,
       channelName: onDevice ? `tidemark-sync:${name}` : undefined,
       decide(row, { state, outbox }) {

@@ -71,10 +71,26 @@ export default [
   {
     id: 'object-own-ids',
     file: 'src/durable-object/sql-log.ts',
-    find: '      keys.add(ownKey(id))\n',
-    replace: '      if (shared === undefined) keys.add(ownKey(id))\n',
+    find: 'for (const key of [ownKey(id), sharedKey(id)]) {',
+    replace: 'for (const key of [sharedKey(id) ?? ownKey(id)]) {',
     tests: [contract],
     breaks: 'an id of a crowded millisecond is not found, so its commit is stored twice',
+  },
+  {
+    id: 'object-found-rows',
+    file: 'src/durable-object/packed-rows.ts',
+    find: 'if (ids.has(event.id)) found.push(detached(event))',
+    replace: 'if (ids.has(event.id)) found.push(event)',
+    tests: [parts],
+    breaks: 'events that were found by their ids keep all of their rows in memory',
+  },
+  {
+    id: 'object-last-rows',
+    file: 'src/durable-object/sql-log.ts',
+    find: 'detached(eventIn(row.lines[position - row.first] as string))',
+    replace: 'eventIn(row.lines[position - row.first] as string)',
+    tests: [parts],
+    breaks: 'the last events of streams keep all of their rows in memory',
   },
   {
     id: 'object-lazy',

@@ -4,7 +4,17 @@ const handler = 'test/unit/server/sync-handler.test.ts'
 const streams = 'test/unit/server/streams.test.ts'
 const contract = 'test/contract/server.node.test.ts'
 const store = 'test/contract/log-store.node.test.ts'
+const work = 'test/unit/server/work.test.ts'
 export default [
+  {
+    id: 'server-recent-lines',
+    file: 'src/server/push-state.ts',
+    find: `    for await (const { position, id, stream, type } of log.after(Math.min(...from)))
+      recent.push({ position, id, stream, type })`,
+    replace: '    for await (const event of log.after(Math.min(...from))) recent.push(event)',
+    tests: [work],
+    breaks: 'ten thousand long events are in memory for a condition',
+  },
   {
     id: 'server-owner-fails',
     file: 'src/server/server-log.ts',

@@ -3,8 +3,10 @@ import { durableLog, durableLogStore, type DurableContext, type DurableSocket } 
 import { virtualClock } from 'tidemark/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { jsonLists, ownKey, sharedKey, sqlText } from '../../../src/durable-object/packed-rows.js'
+import { SqlLog } from '../../../src/durable-object/sql-log.js'
 import { Tickets } from '../../../src/durable-object/tickets.js'
 import { WakeSockets } from '../../../src/durable-object/wake-sockets.js'
+import { heapUsed } from '../../support/heap.js'
 
 function fakeContext(sockets: DurableSocket[] = []) {
   const calls: unknown[] = []
@@ -155,4 +157,34 @@ test('what is given to a statement is in texts of less than 1 MiB', () => {
   expect(lists.flatMap((list) => JSON.parse(list) as string[])).toEqual(names)
   expect(Math.max(...lists.map((list) => list.length))).toBeLessThan(1 << 20)
   expect(jsonLists([])).toEqual([])
+})
+
+test('N87: events that were found keep no rows in memory', () => {
+  // Each row has an event that is asked for, and 512 KiB of another one.
+  const numbers = Array.from({ length: 200 }, (_, n) => n + 1)
+  const rowOf = (end: number) => ({
+    end,
+    n: 2,
+    author: 'anna',
+    chain: 'c',
+    lines: [
+      JSON.stringify({ position: end - 1, id: `id-${end / 2}`, stream: `s-${end / 2}`, type: 'A', version: 1 }),
+      JSON.stringify({ position: end, id: `filler-${end}`, data: `${end}`.padEnd(524_000, '-') }),
+    ].join('\n'),
+  })
+  const asked = (query: string, given: unknown): object[] => {
+    const names = () => JSON.parse(given as string) as string[]
+    if (query.includes('tidemark_ids')) return names().map((key) => ({ key, end: 2 * Number(key.slice(4)) }))
+    if (query.includes('tidemark_streams')) return names().map((name) => ({ position: 2 * Number(name.slice(2)) - 1 }))
+    return [rowOf(2 * Math.ceil((given as number) / 2))]
+  }
+  const sql = { exec: (query: string, given: unknown) => asked(query, given), databaseSize: 0 }
+  const log = new SqlLog({ sql } as never, {})
+  const before = heapUsed()
+  const found = [log.find(numbers.map((n) => `id-${n}`)), log.last(numbers.map((n) => `s-${n}`))]
+  const kept = heapUsed() - before
+  const positions = numbers.map((n) => 2 * n - 1)
+  expect(found.map((events) => [...events.values()].map(({ position }) => position))).toEqual([positions, positions])
+  expect([...(found[0]?.values() ?? [])].map(({ line }) => JSON.parse(line).id)).toEqual(numbers.map((n) => `id-${n}`))
+  expect(kept).toBeLessThan(10_000_000)
 })
