@@ -40,6 +40,15 @@ export interface PullRequest {
   readonly limit?: number | undefined
 }
 
+/** The end of a log, as a short page. */
+export interface LogTail {
+  readonly head: number
+  /** The chain where it begins. */
+  readonly chain: string
+  /** Those of a page: JSON, without line feeds. */
+  readonly lines: readonly string[]
+}
+
 /** One log as a server offers it. */
 export interface ServerLog {
   /** What the log is and how far it is. */
@@ -58,9 +67,17 @@ export interface ServerLog {
    * @throws RequestRefusedError for a position and chain that are not of this log (409), for bad arguments (400)
    */
   pull(page: PullRequest): Promise<AsyncIterable<string>>
+  /**
+   * What came behind a position where a commit ends, to be sent together with the hint of it; nothing where that is long.
+   * Without this method hints say the head alone.
+   */
+  tail?(after: number): Promise<LogTail | undefined>
   /** Calls back when the log may have grown. A hint: calls may be lost, delayed or doubled. */
   subscribe(listener: (head: number) => void): () => void
 }
+
+/** What goes with a hint at most, in characters. */
+const longestTail = 16_384
 
 /** The most events of a page. */
 const longestPage = 5000
@@ -83,6 +100,7 @@ export function serverLog(store: LogStore): ServerLog {
     },
     push: (body, session) => push(store, body, session),
     pull: (page) => pull(store, page),
+    tail: tails(store),
     subscribe: (listener) => store.subscribe(listener),
   }
 }
@@ -142,13 +160,40 @@ async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<s
   if (!Number.isSafeInteger(after) || after < 0) throw badRequest(say`'after' must be a position.`)
   if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)
   if (after > 0 && chain === undefined) throw badRequest(say`'chain' is missing.`)
-  const { log, epoch } = await store.identity()
-  if (page.epoch !== undefined && page.epoch !== epoch) throw otherEpoch()
-  const head = await store.head()
-  const found = await store.chainAt(after)
-  if (found === undefined || (chain !== undefined && chain !== found))
+  const start = await startAt(store, after)
+  if (page.epoch !== undefined && page.epoch !== start.epoch) throw otherEpoch()
+  if (start.chain === undefined || (chain !== undefined && chain !== start.chain))
     throw new RequestRefusedError(409, 'diverged', say`The log does not have this chain at ${after}.`)
-  return pagesOf(store, { log, epoch, head, after, chain: found, limit: Math.min(limit, longestPage) })
+  return pagesOf(store, { ...start, chain: start.chain, limit: Math.min(limit, longestPage) })
+}
+
+/** Where a page begins: without a chain where no commit ends. */
+const startAt = async (store: LogStore, after: number) => ({
+  ...(await store.identity()),
+  head: await store.head(),
+  after,
+  chain: await store.chainAt(after),
+})
+
+/** Those who listen to one log get the same: it is read once for all of them. */
+function tails(store: LogStore): (after: number) => Promise<LogTail | undefined> {
+  let last: { readonly after: number; readonly head: number; readonly tail: Promise<LogTail | undefined> } | undefined
+  return async (after) => {
+    const head = await store.head()
+    if (last?.after !== after || last.head !== head) last = { after, head, tail: readTail(store, after) }
+    return last.tail
+  }
+}
+
+async function readTail(store: LogStore, after: number): Promise<LogTail | undefined> {
+  const { chain, ...start } = await startAt(store, after)
+  if (chain === undefined) return undefined
+  let text = ''
+  for await (const part of pagesOf(store, { ...start, chain, limit: longestPage })) {
+    text += part
+    if (text.length > longestTail) return undefined
+  }
+  return { head: start.head, chain, lines: text.trimEnd().split('\n') }
 }
 
 const badRequest = (message: string) => new RequestRefusedError(400, 'bad-request', message)

@@ -165,7 +165,14 @@ async function respond<C>(
   }
   if (name === 'ticket') return json(issue?.(), seen)
   if (name === 'pull') return await pull(request, url, log, info.epoch, options.compress !== false, seen)
-  return reply(wakeStream(log, info.head, options.clock ?? systemTimers, request.signal), 'text/event-stream', seen)
+  // Asked again for what it may read, as for a pull.
+  const tailOf = async (after: number) => {
+    const now = await options.open(request)
+    return 'log' in now && authorOf(now) === author ? now.log.tail?.(after) : undefined
+  }
+  const events = url.searchParams.has('events') ? tailOf : undefined
+  const hints = wakeStream(log, info.head, options.clock ?? systemTimers, request.signal, events)
+  return reply(hints, 'text/event-stream', seen)
 }
 
 /** @throws InvalidArgumentError for an author that is no string: a user that was not found must not become one */

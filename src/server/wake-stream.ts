@@ -1,6 +1,6 @@
 /** Hints that a log has grown, as server-sent events. */
 import type { Clock } from '../platform/clock.js'
-import type { ServerLog } from './server-log.js'
+import type { LogTail, ServerLog } from './server-log.js'
 
 /** The least time between two hints, ms: at most 20 a second. */
 const betweenHints = 50
@@ -11,39 +11,60 @@ const betweenComments = 25_000
 /**
  * A body that says the head immediately, and again when it moves. Hints that the client does not take are replaced by the
  * next one. Ends with the client or the signal.
+ *
+ * @param tailOf what came since a position, to go with the hint; nothing where that is long, or not for this client
  */
 export function wakeStream(
   log: ServerLog,
   head: number,
   timers: Pick<Clock, 'schedule'>,
   signal: AbortSignal,
+  tailOf?: (after: number) => Promise<LogTail | undefined>,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   let body!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>
   let waiting: number | undefined = head
+  let said: number | undefined
+  let isOver = false
+  /** Ends the pause before the next hint. */
   let pause: (() => void) | undefined
   let rest = () => {}
-  // Nothing is added where nothing is taken.
   const isTaken = () => (body.desiredSize ?? 0) > 0
-  const send = (text: string) => {
-    if (isTaken()) body.enqueue(new TextEncoder().encode(text))
-    rest()
-    rest = timers.schedule(betweenComments, () => send(': \n\n'))
+  const comment = () => {
+    // Nothing is added where nothing is taken.
+    if (isTaken()) send(': \n\n')
+    else rest = timers.schedule(betweenComments, comment)
   }
-  const hint = () => {
+  const send = (text: string) => {
+    body.enqueue(new TextEncoder().encode(text))
+    rest()
+    rest = timers.schedule(betweenComments, comment)
+  }
+  const hint = async () => {
     if (waiting === undefined || pause !== undefined || !isTaken()) return
-    const data = JSON.stringify({ head: waiting })
+    const moved = waiting
     waiting = undefined
+    let tail: LogTail | undefined
+    if (tailOf !== undefined && said !== undefined && moved > said) {
+      // No other hint meanwhile.
+      pause = () => {}
+      // Without it the client asks, and the response says what is wrong.
+      tail = await tailOf(said).catch(() => undefined)
+      if (isOver) return
+    }
+    said = tail?.head ?? moved
     pause = timers.schedule(betweenHints, () => {
       pause = undefined
-      hint()
+      void hint()
     })
-    send(`data: ${data}\n\n`)
+    const lines = tail && `,"chain":${JSON.stringify(tail.chain)},"lines":[${tail.lines.join(',')}]`
+    send(`data: {"head":${said}${lines ?? ''}}\n\n`)
   }
   const abort = () => {
     end()
     body.close()
   }
   const end = () => {
+    isOver = true
     unsubscribe()
     pause?.()
     rest()
@@ -53,15 +74,16 @@ export function wakeStream(
     start(controller) {
       body = controller
     },
-    pull: hint,
+    // Not waited for: it is asked again when there is something to say.
+    pull: () => void hint(),
     cancel: end,
   })
   const unsubscribe = log.subscribe((moved) => {
     waiting = moved
-    hint()
+    void hint()
   })
   signal.addEventListener('abort', abort)
-  hint()
+  void hint()
   if (signal.aborted) abort()
   return stream
 }

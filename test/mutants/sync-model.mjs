@@ -29,8 +29,8 @@ export default [
   {
     id: 'sync-no-last-check',
     file: 'src/server/server-log.ts',
-    find: 'if (found === undefined || (chain !== undefined && chain !== found))',
-    replace: 'if (found === undefined)',
+    find: 'if (start.chain === undefined || (chain !== undefined && chain !== start.chain))',
+    replace: 'if (start.chain === undefined)',
     tests,
     breaks: 'a restored server continues the log of a device that is at another history',
   },
