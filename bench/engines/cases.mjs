@@ -15,10 +15,11 @@ const newLog = () => `log-${(logs += 1)}`
 export const cases = [
   { name: 'push: 10,000 events in commits of 5', run: push },
   { name: 'followers', run: followers },
+  { name: 'hints', run: hints },
   { name: 'projection into rows of PostgreSQL', run: projection },
   { name: 'cost of an event', run: cost },
   { name: 'fleet: 10,000 devices over 1,000 logs', run: (about) => fleet(about, 1) },
-  { name: 'fleet at four times that rate', run: (about) => fleet(about, 4) },
+  { name: 'fleet at four times that rate', run: (about) => fleet(about, 4), isLarge: true },
   { name: 'storm of writers', run: storm },
 ]
 
@@ -82,7 +83,7 @@ async function inRounds(contenders, rounds, say, about) {
     for (let turn = 0; turn < contenders.length; turn += 1) {
       const [name, run] = contenders[(round + turn) % contenders.length]
       const ms = await run()
-      if (round > 0) times.get(name).push(ms)
+      if (round > 0 || rounds === 1) times.get(name).push(ms)
       say(`${about}: ${name}: ${ms.toFixed(0)} ms`)
     }
   return times
@@ -93,10 +94,11 @@ async function followers({ engines, sizes, say }) {
   const rows = []
   for (const engine of await engines.names()) {
     for (const many of sizes.followers) {
-      for (const [how, every] of [
+      const hows = [
         ['20 commits a second', 50],
         ['as fast as it can', 0],
-      ]) {
+      ]
+      for (const [how, every] of sizes.isSmall ? hows.slice(1) : hows) {
         const kinds = engine === 'postgres' ? ['in the same process', 'in another process'] : ['']
         for (const kind of kinds) {
           const server = await engines.serve(engine)
@@ -159,8 +161,49 @@ async function followers({ engines, sizes, say }) {
   ]
 }
 
+/** What it costs to tell devices that there is something new, which they do not fetch here. */
+async function hints({ engines, sizes, say }) {
+  const rows = []
+  for (const engine of await engines.names()) {
+    const server = await engines.serve(engine)
+    try {
+      const run = async (devices) => {
+        const log = newLog()
+        const job = { url: server.url, wake: server.wake, log, devices, rounds: 20 }
+        const used = await measured(engines.programs, 'hints', job, async () => {
+          const cpu = cpuOf(server.pid)
+          return async () => ({ cpu: cpuOf(server.pid) - cpu })
+        })
+        return { ms: used.ms / 20, cpu: used.cpu / 20 }
+      }
+      const [alone, told] = [await run(0), await run(sizes.told)]
+      say(`${title[engine]}: ${told.ms.toFixed(0)} ms`)
+      rows.push([
+        title[engine],
+        server.wake === 'websocket' ? 'WebSocket' : 'stream',
+        whole(((told.cpu - alone.cpu) * 1000) / sizes.told),
+        whole(told.ms),
+      ])
+    } finally {
+      await server.end()
+      if (server.place) await engines.drop(server.place)
+    }
+  }
+  return [
+    {
+      head: [
+        `${whole(sizes.told)} devices on one log`,
+        'by',
+        'processor of the server, µs a hint',
+        'push until all have the hint, ms',
+      ],
+      rows,
+    },
+  ]
+}
+
 async function projection({ engines, sizes, say }) {
-  if ((await engines.postgres()) === undefined) return []
+  if (!(await engines.names()).includes('postgres')) return []
   const place = await engines.place('postgres')
   const { contenders } = await measured(engines.programs, 'project', {
     place,
@@ -199,7 +242,7 @@ async function cost({ engines, sizes, say }) {
   const pushed = []
   const pulled = []
   for (const engine of await engines.names()) {
-    for (const [name, how] of kinds) {
+    for (const [name, how] of isSmall ? [kinds[0], kinds[4]] : kinds) {
       const server = await engines.serve(engine)
       const log = newLog()
       const job = { kind: 'push', url: server.url, log, warmUp: Math.min(how.events, 500 * how.size), ...how }

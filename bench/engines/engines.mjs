@@ -15,7 +15,10 @@ export class Engines {
   #made = 0
   #postgresVersion = 'no PostgreSQL'
 
-  /** @param {{ loader, folder: string, programs: string, url?: string }} options `url`: of a PostgreSQL that runs already */
+  /**
+   * @param {{ loader, folder: string, programs: string, url?: string, only?: string[] }} options `url`: of a PostgreSQL that
+   *   runs already; `only`: which engines
+   */
   constructor(options) {
     this.#options = options
   }
@@ -63,12 +66,14 @@ export class Engines {
   /** Which engines there are on this machine. */
   async names() {
     const { workerd } = await this.#options.loader.ssrLoadModule('/test/support/workerd/start.ts')
-    return [
+    const { only } = this.#options
+    const all = [
       ...((await this.postgres()) === undefined ? [] : ['postgres']),
       ...(workerd === undefined ? [] : ['durable-object']),
       'file',
       'memory',
     ]
+    return only === undefined ? all : all.filter((name) => only.includes(name))
   }
 
   /** A place of its own for logs. */
@@ -116,7 +121,7 @@ export class Engines {
 }
 
 /** A server that runs. */
-export class Served {
+class Served {
   constructor(engine, url, pid, place, postgres, end) {
     Object.assign(this, { engine, url, pid, place, end })
     this.postgres = postgres

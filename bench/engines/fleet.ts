@@ -1,6 +1,6 @@
 /**
  * Many devices over many logs, as light state machines over HTTP: each has a stream of hints of its own, pushes two
- * commits at a time into a stream of its own, and pulls when it is told of something new. At the end every log is read
+ * commits at a time into a stream of its own, and pulls when a hint says that there is something new. At the end every log is read
  * and compared with what was acknowledged.
  */
 import { HttpLog, sharedAgent } from './http-log.js'
@@ -64,7 +64,7 @@ class Device {
   #head = 0
   #chain = ''
   cursor = 0
-  #pulling: Promise<void> | undefined
+  #isPulling = false
   #end = () => {}
 
   constructor(n: number, shared: Shared) {
@@ -125,10 +125,11 @@ class Device {
   #told(head: number): void {
     this.#head = Math.max(this.#head, head)
     this.#shared.head = Math.max(this.#shared.head, head)
-    if (this.cursor < this.#head) this.#pulling ??= this.#pull()
+    if (!this.#isPulling && this.cursor < this.#head) void this.#pull()
   }
 
   async #pull(): Promise<void> {
+    this.#isPulling = true
     underWay += 1
     try {
       while (this.cursor < this.#head) {
@@ -148,7 +149,7 @@ class Device {
       errors.push(String(error))
     }
     underWay -= 1
-    this.#pulling = undefined
+    this.#isPulling = false
   }
 
   get isDone(): boolean {
@@ -178,7 +179,7 @@ async function wrongIn(shared: Shared): Promise<string[]> {
     if (commitsRead.get(position)?.join() !== ids.join()) wrong.push(`${shared.name}: another commit at ${position}`)
     commitsRead.delete(position)
   }
-  if (commitsRead.size > 0) wrong.push(`${shared.name}: ${commitsRead.size} commits that no one was told of`)
+  if (commitsRead.size > 0) wrong.push(`${shared.name}: ${commitsRead.size} commits that were not acknowledged`)
   return wrong
 }
 

@@ -30,17 +30,18 @@ class Follower {
   #cursor = 0
   #chain = ''
   #head = 0
-  #pulling: Promise<void> | undefined
+  #isPulling = false
   readonly #log = new HttpLog(`${followed}/logs/${log}`, agent)
 
   async follow(): Promise<() => void> {
     return this.#log.wake(wake, (head) => {
       this.#head = Math.max(this.#head, head)
-      if (this.#cursor < this.#head) this.#pulling ??= this.#pull()
+      if (!this.#isPulling && this.#cursor < this.#head) void this.#pull()
     })
   }
 
   async #pull(): Promise<void> {
+    this.#isPulling = true
     while (this.#cursor < this.#head) {
       const { events, scannedTo, chain } = await this.#log.pull(this.#cursor, this.#chain)
       const at = performance.now()
@@ -56,7 +57,7 @@ class Follower {
       last = at
       if (this.#cursor >= total) finish()
     }
-    this.#pulling = undefined
+    this.#isPulling = false
   }
 }
 

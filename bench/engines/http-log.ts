@@ -82,14 +82,14 @@ export class HttpLog {
   async #socket(onHead: (head: number) => void): Promise<() => void> {
     const { ticket } = JSON.parse(await this.ask('POST', 'ticket', '{}')) as { ticket: string }
     const socket = new RawSocket(`${this.url}/wake?ticket=${ticket}`)
-    let heard = false
+    let isOpen = false
     socket.addEventListener('message', (event) => {
       onHead((JSON.parse((event as MessageEvent<string>).data) as { head: number }).head)
-      // They are of no more use, and thousands of sockets hear many.
-      if (heard) socket.texts.length = 0
+      // They are of no more use, and thousands of sockets get many.
+      if (isOpen) socket.texts.length = 0
     })
     await socket.heard((texts) => texts.length > 0)
-    heard = true
+    isOpen = true
     return () => socket.close()
   }
 

@@ -16,7 +16,7 @@ export const alias = [
   { find: /^tidemark\/([\w-]+)$/, replacement: source('$1/index.ts') },
 ]
 
-const names = ['server', 'inside', 'clients', 'follow', 'fleet', 'project', 'storm']
+const names = ['server', 'inside', 'clients', 'follow', 'hints', 'fleet', 'project', 'storm']
 
 /** @returns the folder of the programs, within this repository: they import `pg` from there */
 export async function buildPrograms() {

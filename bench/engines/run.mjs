@@ -1,4 +1,4 @@
-// npm run bench:engines [-- --only=text] [--small] [--postgres=url] [--rounds=5] [--seconds=60]
+// npm run bench:engines [-- --only=text] [--engines=postgres,file] [--small] [--postgres=url] [--rounds=6] [--seconds=60]
 // What the engines of servers do and cost: PostgreSQL, Durable Objects in workerd, files, memory. Prints Markdown, writes
 // bench/results/engines.md and .json. See bench/README.md.
 import { execFileSync } from 'node:child_process'
@@ -13,7 +13,7 @@ import { cases } from './cases.mjs'
 import { Engines } from './engines.mjs'
 import { alias, buildPrograms } from './programs.mjs'
 
-const known = ['--only', '--small', '--postgres', '--rounds', '--seconds', '--seed']
+const known = ['--only', '--engines', '--small', '--postgres', '--rounds', '--seconds', '--seed']
 for (const arg of process.argv.slice(2))
   if (!known.includes(arg.split('=')[0])) throw new Error(`Unknown option ${arg}. There are: ${known.join(' ')}`)
 const value = (name) => process.argv.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1)
@@ -23,11 +23,12 @@ const sizes = {
   events: isSmall ? 200 : 10_000,
   warmUp: isSmall ? 10 : 2000,
   projected: isSmall ? 200 : 50_000,
-  /** With the first one, which is discarded. */
-  rounds: Number(value('--rounds') ?? (isSmall ? 2 : 6)),
+  /** With the first one, which is discarded unless it is the only one. */
+  rounds: Number(value('--rounds') ?? (isSmall ? 1 : 6)),
   alone: isSmall ? 5 : 300,
   followers: isSmall ? [2] : [10, 50],
   hints: isSmall ? 5 : 200,
+  told: isSmall ? 5 : 1000,
   devices: isSmall ? 20 : 10_000,
   logs: isSmall ? 4 : 1000,
   seconds: Number(value('--seconds') ?? (isSmall ? 1 : 60)),
@@ -47,13 +48,19 @@ const loader = await createLoader({
 })
 const programs = await buildPrograms()
 const folder = await mkdtemp(join(tmpdir(), 'tidemark-bench-engines-'))
-const engines = new Engines({ loader, folder, programs: programs.folder, url: value('--postgres') })
+const engines = new Engines({
+  loader,
+  folder,
+  programs: programs.folder,
+  url: value('--postgres'),
+  only: value('--engines')?.split(','),
+})
 const say = (line) => console.error(line)
 const started = new Date()
 const results = []
 try {
-  for (const { name, run } of cases) {
-    if (!name.includes(only)) continue
+  for (const { name, run, isLarge } of cases) {
+    if (!name.includes(only) || (isSmall && isLarge)) continue
     const before = loadavg()[0]
     say(`── ${name}`)
     const tables = await run({ engines, sizes, say })

@@ -75,7 +75,7 @@ export class Raw {
   }
 
   async fetch(request: Request): Promise<Response> {
-    const { commits } = await request.json<{ commits: WireCommit[] }>()
+    const { commits } = (await request.json()) as { commits: WireCommit[] }
     this.#storage.transactionSync(() => {
       for (const { events } of commits) this.#add(events)
     })
