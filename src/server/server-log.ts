@@ -40,6 +40,15 @@ export interface PullRequest {
   readonly limit?: number
 }
 
+/** The end of a log, as a short page. */
+export interface LogTail {
+  readonly head: number
+  /** The chain where it begins. */
+  readonly chain: string
+  /** Those of a page: JSON, without line feeds. */
+  readonly lines: readonly string[]
+}
+
 /** One log as a server offers it. */
 export interface ServerLog {
   /** What the log is and how far it is. */
@@ -58,12 +67,20 @@ export interface ServerLog {
    * @throws RequestRefusedError for a position and chain that are not of this log (409), for bad arguments (400)
    */
   pull(page: PullRequest): Promise<AsyncIterable<string>>
+  /**
+   * What came behind a position where a commit ends, to be sent together with the hint of it; nothing where that is long.
+   * Without this method hints say the head alone.
+   */
+  tail?(after: number): Promise<LogTail | undefined>
   /** Calls back when the log may have grown. A hint: calls may be lost, delayed or doubled. */
   subscribe(listener: (head: number) => void): () => void
 }
 
 /** Looking at an event for a condition is 1 of it, or the length of its pattern. */
 const mostWork = 1_000_000
+
+/** What goes with a hint at most, in characters. */
+const longestTail = 16_384
 
 /** The most events of a page. */
 const longestPage = 5000
@@ -86,6 +103,7 @@ export function serverLog(store: LogStore): ServerLog {
     },
     push: (body, session) => push(store, body, session),
     pull: (page) => pull(store, page),
+    tail: tails(store),
     subscribe: (listener) => store.subscribe(listener),
   }
 }
@@ -167,6 +185,28 @@ async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<s
   if (found === undefined || (chain !== undefined && chain !== found))
     throw new RequestRefusedError(409, 'diverged', say`The log does not have this chain at ${after}.`)
   return pagesOf(store, { log, epoch, head, after, chain: found, limit: Math.min(limit, longestPage) })
+}
+
+/** Those who listen to one log get the same: it is read once for all of them. */
+function tails(store: LogStore): (after: number) => Promise<LogTail | undefined> {
+  let last: { readonly after: number; readonly head: number; readonly tail: Promise<LogTail | undefined> } | undefined
+  return async (after) => {
+    const head = await store.head()
+    if (last?.after !== after || last.head !== head) last = { after, head, tail: readTail(store, after, head) }
+    return last.tail
+  }
+}
+
+async function readTail(store: LogStore, after: number, head: number): Promise<LogTail | undefined> {
+  const { log, epoch } = await store.identity()
+  const chain = await store.chainAt(after)
+  if (chain === undefined) return undefined
+  let text = ''
+  for await (const part of pagesOf(store, { log, epoch, head, after, chain, limit: longestPage })) {
+    text += part
+    if (text.length > longestTail) return undefined
+  }
+  return { head, chain, lines: text.trimEnd().split('\n') }
 }
 
 const badRequest = (message: string) => new RequestRefusedError(400, 'bad-request', message)

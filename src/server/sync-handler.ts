@@ -166,7 +166,13 @@ async function respond<C>(
   }
   if (name === 'ticket') return json(issue?.(), seen)
   if (name === 'pull') return await pull(request, url, log, info.epoch, options.compress !== false, seen)
-  return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal), {
+  // Asked again for what it may read, as for a pull.
+  const tailOf = async (after: number) => {
+    const now = await options.open(request)
+    return 'log' in now && authorOf(now) === author ? now.log.tail?.(after) : undefined
+  }
+  const events = url.searchParams.has('events') ? tailOf : undefined
+  return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal, events), {
     headers: { ...seen, 'Content-Type': 'text/event-stream', ...noStore },
   })
 }

@@ -1,6 +1,6 @@
 /** Hints that a log has grown, as server-sent events. */
 import type { Clock } from '../platform/clock.js'
-import type { ServerLog } from './server-log.js'
+import type { LogTail, ServerLog } from './server-log.js'
 
 /** The least time between two hints, ms: at most 20 a second. */
 const betweenHints = 50
@@ -11,12 +11,15 @@ const betweenComments = 25_000
 /**
  * A body that says the head immediately, and again when it moves. Hints that the client does not take are replaced by the
  * next one. Ends with the client or the signal.
+ *
+ * @param tailOf what came since a position, to go with the hint; nothing where that is long, or not for this client
  */
 export function wakeStream(
   log: ServerLog,
   head: number,
   clock: Clock,
   signal: AbortSignal,
+  tailOf?: (after: number) => Promise<LogTail | undefined>,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder()
   let end = () => {}
@@ -24,6 +27,9 @@ export function wakeStream(
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
       let waiting: number | undefined = head
+      let said: number | undefined
+      let isOver = false
+      let isReading = false
       let pause: (() => void) | undefined
       let rest = () => {}
       const comment = () => {
@@ -36,33 +42,44 @@ export function wakeStream(
         rest()
         rest = clock.schedule(betweenComments, comment)
       }
-      const hint = () => {
-        if (waiting === undefined || pause !== undefined || (controller.desiredSize ?? 0) <= 0) return
-        const data = JSON.stringify({ head: waiting })
+      const hint = async () => {
+        if (isReading || waiting === undefined || pause !== undefined || (controller.desiredSize ?? 0) <= 0) return
+        const moved = waiting
         waiting = undefined
+        let tail: LogTail | undefined
+        if (tailOf !== undefined && said !== undefined && moved > said) {
+          isReading = true
+          // Without it the client asks, and the response says what is wrong.
+          tail = await tailOf(said).catch(() => undefined)
+          isReading = false
+          if (isOver) return
+        }
+        said = tail?.head ?? moved
         pause = clock.schedule(betweenHints, () => {
           pause = undefined
-          hint()
+          void hint()
         })
-        send(`data: ${data}\n\n`)
+        const lines = tail && `,"chain":${JSON.stringify(tail.chain)},"lines":[${tail.lines.join(',')}]`
+        send(`data: {"head":${said}${lines ?? ''}}\n\n`)
       }
       const unsubscribe = log.subscribe((moved) => {
         waiting = moved
-        hint()
+        void hint()
       })
       const abort = () => {
         end()
         controller.close()
       }
       end = () => {
+        isOver = true
         unsubscribe()
         pause?.()
         rest()
         signal.removeEventListener('abort', abort)
       }
-      takeMore = hint
+      takeMore = () => void hint()
       signal.addEventListener('abort', abort, { once: true })
-      hint()
+      void hint()
       if (signal.aborted) abort()
     },
     pull: () => takeMore(),

@@ -16,6 +16,22 @@ export default [
     breaks: 'a page with a hole, or with an event twice, is taken',
   },
   {
+    id: 'shell-told-chain',
+    file: 'src/sync/transport.ts',
+    find: 'told?.chain !== after.chain || ',
+    replace: 'told === undefined || ',
+    tests: whole,
+    breaks: 'a page that came with a hint is stored behind a log that it does not continue',
+  },
+  {
+    id: 'shell-told-never',
+    file: 'src/sync/transport.ts',
+    find: 'if (told !== undefined) return Promise.resolve(told)',
+    replace: '',
+    tests: whole,
+    breaks: 'what came with a hint is asked for once more',
+  },
+  {
     id: 'shell-open-commit',
     file: 'src/sync/pulled-lines.ts',
     find: '(commit !== this.#commit || this.#commit === 0)',

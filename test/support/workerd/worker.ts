@@ -9,6 +9,8 @@ import { limitCases } from './limit-cases.js'
 /** Of this process. */
 let commits = 0
 let hangs = false
+/** `before@3` hangs before the third commit is stored, `after@3` when it is; workerd is killed then. */
+let killAt: string | undefined
 
 interface Namespace {
   idFromName(name: string): unknown
@@ -20,7 +22,7 @@ type Context = DurableContext & { readonly storage: { sync(): Promise<void> } }
 interface Env {
   /** Changed when the operator put a backup in place. */
   readonly GENERATION: string
-  /** `before@3` hangs before the third commit is stored, `after@3` when it is; workerd is killed then. */
+  /** What `killAt` is in the beginning. */
   readonly KILL: string
   readonly ORIGINS: string
   readonly LOG: Namespace
@@ -34,12 +36,11 @@ export class Log {
   readonly #since = Date.now()
   #skipped = 0
   #alarms = 0
-  readonly #kill: readonly string[]
   #rows = 0
 
   constructor(ctx: Context, { GENERATION, KILL, ORIGINS }: Env) {
     this.#ctx = ctx
-    this.#kill = /^(before|after)@(\d+)$/.exec(KILL)?.slice(1) ?? []
+    killAt ??= KILL
     this.#log = durableLog(this.#counting(ctx), {
       generation: GENERATION,
       session(request) {
@@ -79,9 +80,10 @@ export class Log {
     const { storage } = ctx
     const sql = {
       exec: (query: string, ...bindings: unknown[]) => {
-        if (query.startsWith('insert into tidemark_commits') && (commits += 1) === Number(this.#kill[1])) {
+        const [when, count] = (killAt ?? '').split('@')
+        if (query.startsWith('insert into tidemark_commits') && (commits += 1) === Number(count)) {
           hangs = true
-          if (this.#kill[0] === 'before') {
+          if (when === 'before') {
             console.log('kill now')
             // Nothing is stored, and no response is sent.
             for (;;);
@@ -116,6 +118,10 @@ export class Log {
     switch (asked.get('do')) {
       case 'abort':
         this.#ctx.abort('by the test')
+        return {}
+      case 'kill':
+        killAt = asked.get('at') ?? ''
+        commits = 0
         return {}
       case 'renew-epoch':
         await this.#log.renewEpoch()
