@@ -17,7 +17,7 @@ interface Namespace {
   get(id: unknown): { fetch(request: Request): Promise<Response> }
 }
 
-type Context = DurableContext & { readonly storage: { sync(): Promise<void> } }
+type Context = DurableContext & { readonly storage: { sync(): Promise<void>; deleteAll(): Promise<void> } }
 
 interface Env {
   /** Changed when the operator put a backup in place. */
@@ -67,12 +67,23 @@ export class Log {
   async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url)
     const control = url.pathname.split('/')[3]
+    if (control === 'own-socket') return this.#ownSocket()
     if (control === 'control') return Response.json(await this.#control(url.searchParams))
     const response = await this.#log.fetch(request)
     if (!hangs) return response
     await this.#ctx.storage.sync()
     console.log('kill now')
     return await new Promise<never>(() => {})
+  }
+
+  /** A socket of the app. */
+  #ownSocket(): Response {
+    const { 0: client, 1: own } = new (globalThis as unknown as { WebSocketPair: new () => [WebSocket, WebSocket] })[
+      'WebSocketPair'
+    ]()
+    this.#ctx.acceptWebSocket(own, ['of-the-app'])
+    own.send('hello')
+    return new Response(null, { status: 101, webSocket: client } as ResponseInit)
   }
 
   /** The same object, and the rows that are written in it are counted as they are billed. */
@@ -106,8 +117,9 @@ export class Log {
         getBookmarkForTime: (time) => storage.getBookmarkForTime(time),
         onNextSessionRestoreBookmark: (bookmark) => storage.onNextSessionRestoreBookmark(bookmark),
       },
-      acceptWebSocket: (socket) => ctx.acceptWebSocket(socket),
-      getWebSockets: () => ctx.getWebSockets(),
+      acceptWebSocket: (socket, tags) => ctx.acceptWebSocket(socket, tags),
+      getWebSockets: (tag) => ctx.getWebSockets(tag),
+      getTags: (socket) => ctx.getTags(socket),
       setWebSocketAutoResponse: (pair) => ctx.setWebSocketAutoResponse(pair),
       abort: (reason) => ctx.abort(reason),
     }
@@ -133,6 +145,9 @@ export class Log {
         return { at: await storage.getAlarm() }
       case 'alarm-at':
         await storage.setAlarm(Number(asked.get('at')))
+        return {}
+      case 'delete-all':
+        await storage.deleteAll()
         return {}
       case 'restore':
         return await this.#log.restore(asked.get('to') ?? '')
