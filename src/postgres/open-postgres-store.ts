@@ -6,7 +6,7 @@ import { systemClock } from '../platform/clock.js'
 import { openSignals } from '../platform/signals.js'
 import { advisoryCoordinator, type AdvisoryCoordinator } from './advisory-coordinator.js'
 import { hubOf } from './hub.js'
-import { postgresCheckpoints, storedCheckpoints, type CheckpointPlace, type OwnSaving } from './postgres-checkpoints.js'
+import { postgresCheckpoints, storedCheckpoints, type CheckpointPlace } from './postgres-checkpoints.js'
 import { postgresInspection } from './postgres-inspection.js'
 import { PostgresLog } from './postgres-log.js'
 import { openPostgresLogStore, type PostgresLogStore } from './postgres-log-store.js'
@@ -74,7 +74,7 @@ export async function openPostgresStore<E extends EventShape = EventShape>(
     const own = quoted(hub.schema)
     const [row] = await hub.database.query(`select id from ${own}.logs where name = $1`, [about.name])
     const place: CheckpointPlace = { sql: hub.database, schema: own, log: Number(row?.['id']) }
-    const parts: PostgresParts = { database: hub.database, place, saving: new Map<string, OwnSaving>() }
+    const parts: PostgresParts = { database: hub.database, place }
     opened = { log, parts }
     return serverParts(about, log, logId, parts, coordinatorOf(pool, hub.database, `${hub.schema} ${about.name} `))
   })
@@ -85,7 +85,7 @@ function serverParts(
   about: ConstructorParameters<typeof PostgresLog>[2],
   log: PostgresLogStore,
   logId: string,
-  { database, place, saving }: PostgresParts,
+  { database, place }: PostgresParts,
   coordinator: AdvisoryCoordinator,
 ): ServerParts {
   // For what is in this process; the log store notifies other processes, which look every 5 s as well.
@@ -95,7 +95,7 @@ function serverParts(
   return {
     log: new PostgresLog(log, commits, about),
     signals,
-    ports: { checkpoints: postgresCheckpoints(place, saving), coordinator },
+    ports: { checkpoints: postgresCheckpoints(place), coordinator },
     internals: {
       inspection: postgresInspection(commits, () => storedCheckpoints(place)),
       readModels: new PostgresReadModels(new ReadModelSql(database, place.schema, place.log)),
