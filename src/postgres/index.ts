@@ -5,7 +5,7 @@ export { openPostgresLogStore, type PostgresLogStore, type PostgresLogStoreOptio
 export { openPostgresStore, type PostgresStoreOptions } from './open-postgres-store.js'
 export type { PostgresStore } from './postgres-store.js'
 export { sqlProjector, type ProjectorSql, type SqlProjectorSpec } from './sql-projector.js'
-export { NotMigratedError } from './postgres-errors.js'
+export { DatabaseRefusedError, NoSuchLogError, NotMigratedError } from './postgres-errors.js'
 export type { EmbeddedPostgres, PgClient, PgPool, SqlPool, SqlQueries, SqlResult, SqlRow } from './sql-client.js'
 export type { LogDecision, LoggedCommit, LoggedEvent, LogStore } from '../server/log-store.js'
 export type { FinalVerdict } from '../wire/protocol.js'
