@@ -35,6 +35,7 @@ export interface DurableContext {
   readonly storage: DurableStorage
   acceptWebSocket(socket: DurableSocket, tags?: string[]): void
   getWebSockets(tag?: string): DurableSocket[]
+  getTags(socket: DurableSocket): string[]
   setWebSocketAutoResponse(pair?: object): void
   abort(reason?: string): void
 }

@@ -62,10 +62,16 @@ export function eventsIn({ lines }: PackedRow, ids: ReadonlySet<string>): Logged
     // Most lines have none of them, and need not be parsed.
     if (texts.length < 16 && !texts.some((text) => line.includes(text))) continue
     const event = eventIn(line)
-    if (ids.has(event.id)) found.push(event)
+    if (ids.has(event.id)) found.push(detached(event))
   }
   return found
 }
+
+/**
+ * With a line of its own. Engines keep a text in memory as long as there is a part of it: of a thousand events in a thousand
+ * long rows, all of these rows, which is more than an object may have.
+ */
+export const detached = (event: LoggedEvent): LoggedEvent => ({ ...event, line: ` ${event.line}`.slice(1) })
 
 /**
  * A name as SQLite keeps it: U+0000 and halves of characters, which become something else there, are escaped as in JSON.

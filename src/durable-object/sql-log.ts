@@ -6,6 +6,7 @@ import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import { chainStart, type FinalVerdict } from '../wire/protocol.js'
 import type { DurableSql, DurableStorage } from './durable-types.js'
 import {
+  detached,
   eventIn,
   eventsIn,
   jsonLists,
@@ -20,6 +21,8 @@ import {
 
 /** What a decision adds. */
 export interface Added {
+  /** In which it was decided. */
+  readonly epoch: string
   readonly commits: readonly LoggedCommit[]
   readonly kept: readonly KeptVerdicts[]
 }
@@ -90,18 +93,25 @@ export class SqlLog {
     const { log = randomId(), generation = '' } = this.#given
     if (meta.size === 0) {
       const identity = { log, epoch: randomId() }
-      for (const [name, value] of Object.entries({ format, ...identity, generation })) this.#write(name, value)
+      for (const [name, value] of Object.entries({ format, ...identity, generation: sqlText(generation) }))
+        this.#write(name, value)
       return identity
     }
     const written = meta.get('format')
     if (written !== format)
       throw new UnsupportedFormatError(say`The log has the format ${written}, and this version knows ${format}.`)
     const identity = { log: meta.get('log') as string, epoch: meta.get('epoch') as string }
-    if (meta.get('generation') === generation) return identity
+    const given = sqlText(generation)
+    if (meta.get('generation') === given) return identity
     const renewed = { ...identity, epoch: randomId() }
     this.#write('epoch', renewed.epoch)
-    this.#write('generation', generation)
+    this.#write('generation', given)
     return renewed
+  }
+
+  /** What the log is, is read again before the next request. */
+  reopen(): void {
+    this.#identity = undefined
   }
 
   renewEpoch(): void {
@@ -149,16 +159,8 @@ export class SqlLog {
     for (const row of this.#sql.exec(query, ...bindings)) yield row as unknown as PackedRow
   }
 
-  /** Page by page, as the caller asks. */
-  *after(position: number): Generator<LoggedEvent, void> {
-    for (let at = position, page = this.#behind(at); page.length > 0; page = this.#behind(at)) {
-      for (const event of page) yield event
-      at = (page.at(-1) as LoggedEvent).position
-    }
-  }
-
-  /** From a row on that may begin before the position. */
-  #behind(position: number): LoggedEvent[] {
+  /** The next events behind a position. The row where it begins may begin before. */
+  behind(position: number): LoggedEvent[] {
     const events: LoggedEvent[] = []
     let characters = 0
     for (const { lines } of this.#rows(`where "end" > ? order by "end"`, position)) {
@@ -174,19 +176,26 @@ export class SqlLog {
 
   find(ids: readonly string[]): Map<string, LoggedEvent> {
     const found = new Map<string, LoggedEvent>()
-    const wanted = new Set(ids)
-    const keys = new Set<string>()
-    for (const id of wanted) {
-      const shared = sharedKey(id)
-      if (shared !== undefined) keys.add(shared)
-      keys.add(ownKey(id))
+    const keys = new Map<string, string[]>()
+    for (const id of new Set(ids)) {
+      for (const key of [ownKey(id), sharedKey(id)]) {
+        if (key === undefined) continue
+        const same = keys.get(key)
+        if (same === undefined) keys.set(key, [id])
+        else same.push(id)
+      }
     }
-    const ends = new Set<number>()
-    for (const list of jsonLists(keys)) {
-      const query = 'select "end" from tidemark_ids where key in (select value from json_each(?))'
-      for (const { end } of this.#sql.exec(query, list)) ends.add(end as number)
+    // By row: the ids that it may have.
+    const rows = new Map<number, Set<string>>()
+    for (const list of jsonLists(keys.keys())) {
+      const query = 'select key, "end" from tidemark_ids where key in (select value from json_each(?))'
+      for (const { key, end } of this.#sql.exec(query, list)) {
+        const wanted = rows.get(end as number) ?? new Set()
+        rows.set(end as number, wanted)
+        for (const id of keys.get(key as string) ?? []) wanted.add(id)
+      }
     }
-    for (const end of [...ends].sort((a, b) => a - b)) {
+    for (const [end, wanted] of [...rows].sort(([a], [b]) => a - b)) {
       for (const row of this.#rows('where "end" = ?', end))
         for (const event of eventsIn(row, wanted)) found.set(event.id, event)
     }
@@ -207,7 +216,7 @@ export class SqlLog {
         const { end, n, lines } = next as PackedRow
         row = { first: end - n + 1, lines: lines.split('\n') }
       }
-      const event = eventIn(row.lines[position - row.first] as string)
+      const event = detached(eventIn(row.lines[position - row.first] as string))
       found.set(event.stream, event)
     }
     return found
@@ -226,11 +235,12 @@ export class SqlLog {
   }
 
   /** Stores all of it or, if this throws, nothing. */
-  store({ commits, kept }: Added, time: number): void {
+  store({ epoch, commits, kept }: Added, time: number): void {
+    const now = this.identity()
     this.#storage.transactionSync(() => {
       const first = commits[0]?.events[0]?.position
       // Decisions wait for each other. Should one not, its commits must not come to lie among those of another.
-      if (first !== undefined && first !== this.end().head + 1)
+      if (epoch !== now.epoch || (first !== undefined && first !== this.end().head + 1))
         throw new StorageFailedError(say`The log moved while something was decided.`, { outcome: 'not-written' })
       const rows = commits.map((commit) => ({ commit, parts: packed(commit) }))
       for (const { end, n, author, chain, lines } of rows.flatMap(({ parts }) => parts)) {

@@ -7,7 +7,7 @@ import { openOnServer, type EventStoreOptions, type ServerParts } from '../log/o
 import type { Signals } from '../platform/signals.js'
 import type { AdvisoryCoordinator } from './advisory-coordinator.js'
 import { hubOf, type Hub } from './hub.js'
-import { postgresCheckpoints, storedCheckpoints, type CheckpointPlace, type OwnSaving } from './postgres-checkpoints.js'
+import { postgresCheckpoints, storedCheckpoints, type CheckpointPlace } from './postgres-checkpoints.js'
 import { postgresInspection } from './postgres-inspection.js'
 import { PostgresLog } from './postgres-log.js'
 import { openPostgresLogStore, type PostgresLogStore } from './postgres-log-store.js'
@@ -89,7 +89,7 @@ export async function openPostgresStore<E extends EventShape = EventShape>(
     const database = new Database(pool)
     const [row] = await database.query(`select id from ${own}.logs where name = $1`, [about.name])
     const place: CheckpointPlace = { sql: database, schema: own, log: Number(row?.['id']) }
-    const parts: PostgresParts = { database, place, saving: new Map<string, OwnSaving>() }
+    const parts: PostgresParts = { database, place }
     opened = { log, parts }
     const coordinator = coordinatorOf(pool, hub, `${hub.schema} ${about.name} `)
     return serverParts(about, log, postgresSignals(hub, about.name, logId), logId, parts, coordinator)
@@ -102,7 +102,7 @@ function serverParts(
   log: PostgresLogStore,
   signals: Signals,
   logId: string,
-  { database, place, saving }: PostgresParts,
+  { database, place }: PostgresParts,
   coordinator: AdvisoryCoordinator,
 ): ServerParts {
   log.subscribe((head) => signals.post({ kind: 'head', head }))
@@ -110,7 +110,7 @@ function serverParts(
   return {
     log: new PostgresLog(log, commits, about),
     signals,
-    ports: { checkpoints: postgresCheckpoints(place, saving), coordinator },
+    ports: { checkpoints: postgresCheckpoints(place), coordinator },
     internals: {
       log: logId,
       inspection: postgresInspection(commits, () => storedCheckpoints(place)),

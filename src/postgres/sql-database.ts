@@ -127,7 +127,7 @@ export class Database implements Sql {
   async begin(first = ''): Promise<Transaction> {
     const client = await connected(this.#pool)
     try {
-      const results = await within(client.query(`begin; ${limits}; ${first}`))
+      const results = await within(client.query(`begin isolation level read committed read write; ${limits}; ${first}`))
       const last = (results as unknown as readonly { readonly rows: readonly SqlRow[] }[]).at(-1)
       return new Transaction(client, first === '' ? [] : (last?.rows ?? []))
     } catch (error) {
@@ -179,6 +179,8 @@ export class Transaction implements Sql {
   }
 
   async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    // Its connection may be in use for something else already.
+    if (this.#isOver) throw new InvalidArgumentError('sql', say`is used after its transaction has ended.`)
     if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
     try {
       return await asked(this.#client, text, values, 'not-written')

@@ -95,15 +95,15 @@ class MemoryLog implements MemoryLogStore {
   async #decideNow<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
     const content = this.#content
     try {
-      const result = await work(new Decision(content, this.#epoch))
+      const result = await work(decisionOn(content, this.#epoch))
       if (content !== this.#content) throw new Error(say`The log was restored from a backup meanwhile.`)
       const { head } = this.#stored
       this.#stored = content.size
       if (content.head > head) this.#moved.tell(content.head)
       return result
     } catch (error) {
-      const { commits, refusals } = content.size
-      const hasAdded = commits > this.#stored.commits || refusals > this.#stored.refusals
+      const { commits, refusals } = this.#stored
+      const hasAdded = content.commits.length + content.refusals.length > commits + refusals
       if (content === this.#content && hasAdded) this.#fill(this.snapshot())
       throw error
     }
@@ -150,7 +150,8 @@ class Content {
   /** How many commits end at or before a position where one ends. */
   readonly ends = new Map([[0, 0]])
   readonly refusals: KeptVerdict[] = []
-  readonly verdicts = new Map<string, FinalVerdict>()
+  /** By author, and by id. */
+  readonly #verdicts = new Map<string, Map<string, FinalVerdict>>()
 
   constructor({ commits, refusals }: LogBackup = { commits: [], refusals: [] }) {
     for (const commit of commits) this.add(commit)
@@ -170,6 +171,10 @@ class Content {
     return count === 0 ? chainStart : this.commits[(count ?? 0) - 1]?.chain
   }
 
+  verdictsOf(author: string): Map<string, FinalVerdict> {
+    return this.#verdicts.get(author) ?? new Map<string, FinalVerdict>()
+  }
+
   add(commit: LoggedCommit): void {
     this.commits.push(commit)
     for (const event of commit.events) {
@@ -182,63 +187,36 @@ class Content {
 
   keep(refusal: KeptVerdict): void {
     this.refusals.push(refusal)
-    this.verdicts.set(keyOf(refusal.author, refusal.id), refusal.verdict)
+    this.#verdicts.set(refusal.author, this.verdictsOf(refusal.author).set(refusal.id, refusal.verdict))
   }
 }
 
-/** Two texts as one, whatever is in them. */
-const keyOf = (author: string, id: string) => JSON.stringify([author, id])
-
-class Decision implements LogDecision {
-  readonly #content: Content
-
-  constructor(
-    content: Content,
-    readonly epoch: string,
-  ) {
-    this.#content = content
-  }
-
+/** The log as a decision sees it, which adds to its content. */
+const decisionOn = (content: Content, epoch: string): LogDecision => ({
+  epoch,
   get head() {
-    return this.#content.head
-  }
-
+    return content.head
+  },
   get chain() {
-    return this.#content.chainAt(this.head) as string
-  }
+    return content.chainAt(content.head) as string
+  },
+  find: async (ids) => found(ids, content.byId),
+  last: async (streams) => found(streams, content.lastOf),
+  verdicts: async (author, ids) => found(ids, content.verdictsOf(author)),
+  async *after(position) {
+    yield* content.events.slice(position)
+  },
+  async add(commit) {
+    const next = content.head + 1
+    if (commit.events.length === 0 || commit.events.some(({ position }, index) => position !== next + index))
+      throw new InvalidArgumentError('commit', say`must begin at ${next} and have no holes.`)
+    content.add(commit)
+  },
+  async keep(author, ids, verdict) {
+    for (const id of ids) content.keep({ author, id, verdict })
+  },
+})
 
-  async find(ids: readonly string[]) {
-    return found(ids, (id) => this.#content.byId.get(id))
-  }
-
-  async last(streams: readonly string[]) {
-    return found(streams, (stream) => this.#content.lastOf.get(stream))
-  }
-
-  async verdicts(author: string, ids: readonly string[]) {
-    return found(ids, (id) => this.#content.verdicts.get(keyOf(author, id)))
-  }
-
-  async *after(position: number) {
-    yield* this.#content.events.slice(position)
-  }
-
-  async add(commit: LoggedCommit) {
-    if (commit.events.length === 0 || commit.events.some((event, index) => event.position !== this.head + index + 1))
-      throw new InvalidArgumentError('commit', say`must begin at ${this.head + 1} and have no holes.`)
-    this.#content.add(commit)
-  }
-
-  async keep(author: string, ids: readonly string[], verdict: FinalVerdict) {
-    for (const id of ids) this.#content.keep({ author, id, verdict })
-  }
-}
-
-function found<T>(keys: readonly string[], find: (key: string) => T | undefined): Map<string, T> {
-  const all = new Map<string, T>()
-  for (const key of keys) {
-    const value = find(key)
-    if (value !== undefined) all.set(key, value)
-  }
-  return all
+function found<T>(keys: readonly string[], all: ReadonlyMap<string, T>): Map<string, T> {
+  return new Map(keys.flatMap((key) => (all.has(key) ? [[key, all.get(key) as T]] : [])))
 }

@@ -2,14 +2,14 @@
 import { hasCode, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
-import { systemClock, type Clock } from '../platform/clock.js'
+import { systemTimers, type Clock } from '../platform/clock.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
 import type { Refusal } from './check-push.js'
 import { corsHeaders, preflight, type Origins } from './cors.js'
 import { readJson } from './request-body.js'
-import { RequestRefusedError } from './request-refused.js'
-import type { PullRequest, ServerLog } from './server-log.js'
+import { otherEpoch, RequestRefusedError } from './request-refused.js'
+import type { ServerLog } from './server-log.js'
 import { textStream } from './text-stream.js'
 import { wakeStream } from './wake-stream.js'
 
@@ -126,13 +126,13 @@ function refusedFor(error: unknown): RequestRefusedError | undefined {
   return undefined
 }
 
-const methods: Readonly<Record<string, string>> = {
-  info: 'GET',
-  push: 'POST',
-  pull: 'GET',
-  wake: 'GET',
-  ticket: 'POST',
-}
+/** What there is, and how it is asked for. */
+const methods = new Map([
+  ['info', 'GET'],
+  ['push', 'POST'],
+  ['pull', 'GET'],
+  ['wake', 'GET'],
+])
 
 /** @param seen headers of every response to this request; it gets those of the log once that is known */
 async function respond<C>(
@@ -142,9 +142,8 @@ async function respond<C>(
   issue: (() => TicketReply) | undefined,
 ): Promise<Response> {
   const url = new URL(request.url)
-  const name = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
-  const isKnown = name === 'ticket' ? issue !== undefined : Object.hasOwn(methods, name)
-  const method = isKnown ? methods[name] : undefined
+  const name = url.pathname.split('/').at(-1) ?? ''
+  const method = name === 'ticket' && issue ? 'POST' : methods.get(name)
   if (method === undefined) throw new RequestRefusedError(404, 'not-found', say`There is info, push, pull and wake.`)
   if (request.method !== method) {
     seen['Allow'] = method
@@ -175,9 +174,14 @@ async function respond<C>(
   }
   if (name === 'ticket') return json(issue?.(), seen)
   if (name === 'pull') return await pull(request, url, log, info.epoch, options.compress !== false, seen)
-  return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal), {
-    headers: { ...seen, 'Content-Type': 'text/event-stream', ...noStore },
-  })
+  // Asked again for what it may read, as for a pull.
+  const tailOf = async (after: number) => {
+    const now = await options.open(request)
+    return 'log' in now && authorOf(now) === author ? now.log.tail?.(after) : undefined
+  }
+  const events = url.searchParams.has('events') ? tailOf : undefined
+  const hints = wakeStream(log, info.head, options.clock ?? systemTimers, request.signal, events)
+  return reply(hints, 'text/event-stream', seen)
 }
 
 async function openedBy<C>(options: SyncHandlerOptions<C>, request: Request): Promise<Opened<C> | Response> {
@@ -193,9 +197,9 @@ async function openedBy<C>(options: SyncHandlerOptions<C>, request: Request): Pr
 
 /** @throws InvalidArgumentError for an author that is no string: a user that was not found must not become one */
 function authorOf(opened: Opened<unknown>): string {
-  if (!('author' in opened)) return ''
-  if (typeof opened.author !== 'string') throw new InvalidArgumentError('author', say`must be a string.`)
-  return opened.author
+  const { author }: { readonly author: unknown } = { author: '', ...opened }
+  if (typeof author !== 'string') throw new InvalidArgumentError('author', say`must be a string.`)
+  return author
 }
 
 async function pull(
@@ -210,20 +214,11 @@ async function pull(
     const text = url.searchParams.get(name)
     return text === null ? undefined : /^\d+$/.test(text) ? Number(text) : NaN
   }
-  const [after = 0, limit, chain] = [number('after'), number('limit'), url.searchParams.get('chain')]
-  const page: PullRequest = { epoch, after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
+  const chain = url.searchParams.get('chain') ?? undefined
+  const page = { epoch, after: number('after') ?? 0, chain, limit: number('limit') }
   const stream = textStream(await log.pull(page), request.signal)
-  const gzip = compress && typeof CompressionStream === 'function' && takesGzip(request)
-  return new Response(gzip ? stream.pipeThrough(new CompressionStream('gzip')) : stream, {
-    headers: {
-      ...seen,
-      'Content-Type': linesType,
-      ...noStore,
-      ...(gzip && { 'Content-Encoding': 'gzip' }),
-    },
-    // In workerd: the body is compressed already. Other runtimes do not know it.
-    ...((gzip && { encodeBody: 'manual' }) as object),
-  })
+  if (!compress || typeof CompressionStream !== 'function' || !takesGzip(request)) return reply(stream, linesType, seen)
+  return reply(stream.pipeThrough(new CompressionStream('gzip')), linesType, { ...seen, 'Content-Encoding': 'gzip' })
 }
 
 const takesGzip = (request: Request) =>
@@ -248,14 +243,19 @@ function checkIdentity(request: Request, name: string, seen: Readonly<Record<str
     throw new RequestRefusedError(409, 'other-log', say`It is another log.`)
   if (author !== null && author !== seen[headers.author])
     throw new RequestRefusedError(409, 'other-author', say`The session is of another author.`)
-  if (log !== null && log !== seen[headers.log])
-    throw new RequestRefusedError(409, 'other-epoch', say`The log has begun another epoch.`)
+  if (log !== null && log !== seen[headers.log]) throw otherEpoch()
 }
 
-const noStore = { 'Cache-Control': 'no-store' }
+const reply = (body: BodyInit, type: string, seen: Readonly<Record<string, string>>, status = 200) =>
+  new Response(body, {
+    status,
+    headers: { ...seen, 'Content-Type': type, 'Cache-Control': 'no-store' },
+    // In workerd: the body is as `Content-Encoding` says. Other runtimes do not know it.
+    ...({ encodeBody: 'manual' } as object),
+  })
 
-const json = (body: unknown, seen: Readonly<Record<string, string>>, status = 200) =>
-  new Response(JSON.stringify(body), { status, headers: { ...seen, 'Content-Type': 'application/json', ...noStore } })
+const json = (body: unknown, seen: Readonly<Record<string, string>>, status?: number) =>
+  reply(JSON.stringify(body), 'application/json', seen, status)
 
 /** A response to a request that is not one of the handler's. */
 export const problemResponse = (error: RequestRefusedError): Response =>

@@ -1,6 +1,5 @@
 /** The stream on which a server hints that its log has grown. It is opened again and again; what it misses, pulls find. */
 import { sleep, type Clock } from '../platform/clock.js'
-import { isObject } from '../platform/objects.js'
 import { piecesOf } from './request.js'
 import { isCount } from './responses.js'
 import type { AnsweredBy } from './sync-effects.js'
@@ -13,8 +12,13 @@ const longestSilence = 60_000
 const pause = { least: 1_000, most: 30_000 }
 /** The same where the server has no such stream, ms. */
 const rarely = 300_000
+/**
+ * A WebSocket by which nothing comes `least` ms after it was opened was cut off: each ping before that is one every 25 s.
+ * After `most` of those in a row the stream is followed for `rest` ms, and then a WebSocket is tried again.
+ */
+const cutOff = { least: 30_000, most: 3, rest: 600_000 }
 /** A longer message, in characters, is not a hint. */
-const longestMessage = 1000
+const longestMessage = 65_536
 
 export interface WakeOptions {
   readonly transport: Transport
@@ -34,32 +38,59 @@ export interface WakeOptions {
 
 /** Rejects with the reason of the signal, and with nothing else. */
 export async function followWake(options: WakeOptions, signal: AbortSignal): Promise<never> {
-  const { clock } = options
+  const { clock, bySocket = false } = options
+  const aborted = () => signal.throwIfAborted()
+  let inARow = 0
+  let restsUntil = -Infinity
   for (;;) {
-    signal.throwIfAborted()
-    const hadSocket = options.bySocket === true && (await followSocket(options, signal))
-    signal.throwIfAborted()
-    const least = hadSocket ? pause.least : await followStream(options, signal)
-    signal.throwIfAborted()
-    options.onEnd?.()
-    await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
+    aborted()
+    let least: number | undefined = pause.least
+    const heardFor = bySocket && clock.monotonic() >= restsUntil ? await followSocket(options, signal) : undefined
+    aborted()
+    if (heardFor !== undefined) {
+      options.onEnd?.()
+      inARow = heardFor < cutOff.least ? inARow + 1 : 0
+      if (inARow >= cutOff.most) restsUntil = clock.monotonic() + cutOff.rest
+    }
+    if (heardFor === undefined || inARow >= cutOff.most) {
+      least = await followStream(options, restsUntil - clock.monotonic(), signal)
+      aborted()
+      options.onEnd?.()
+    }
+    // Without a pause, a WebSocket that is cut off again costs only a moment without hints.
+    if (least !== undefined) await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
   }
 }
 
-/** Returns whether there was a WebSocket, once it has ended. The stream is for where there is none. */
-async function followSocket({ transport, clock, as, ...told }: WakeOptions, signal: AbortSignal): Promise<boolean> {
+/** Resolves when a WebSocket has ended, as {@link followWakeSocket} does; with nothing where the server has none. */
+async function followSocket(
+  { transport, clock, as, ...told }: WakeOptions,
+  signal: AbortSignal,
+): Promise<number | undefined> {
   const ticket = await transport.ticket(as, signal)
-  if (ticket.kind !== 'ticket') return false
+  if (ticket.kind !== 'ticket') return undefined
   const onText = (text: string) => hinted(text, told.onHead)
   return await followWakeSocket(ticket.address, clock, { onOpen: told.onOpen, onText }, signal)
 }
 
-/** Returns the least pause before the next one, in ms. */
-async function followStream(options: WakeOptions, signal: AbortSignal): Promise<number> {
+/**
+ * Returns the least pause before the next one, in ms.
+ *
+ * @param most how long it is followed, ms, if that is above 0; undefined is returned then
+ */
+async function followStream(options: WakeOptions, most: number, signal: AbortSignal): Promise<number | undefined> {
   const opened = await options.transport.openWake(options.as, signal)
   if (opened.kind === 'opened') {
+    let isOver = false
+    const end = () => {
+      isOver = true
+      opened.request.end()
+    }
+    const cancel = most > 0 ? options.clock.schedule(most, end) : undefined
     options.onOpen()
-    await readHints(opened, options.onHead)
+    await readHints(opened, options)
+    cancel?.()
+    if (isOver) return undefined
   } else if (opened.kind === 'busy') return Math.max(pause.least, opened.after ?? 0)
   else if (opened.kind === 'refused' && isMissing(opened.status)) return rarely
   else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
@@ -69,7 +100,7 @@ async function followStream(options: WakeOptions, signal: AbortSignal): Promise<
 const isMissing = (status: number): boolean => status === 404 || status === 405
 
 /** Until the stream ends, however it does. */
-async function readHints({ response, request }: Opened, onHead: (head: number) => void): Promise<void> {
+async function readHints({ response, request }: Opened, { transport, as, onHead }: WakeOptions): Promise<void> {
   let pending = ''
   try {
     for await (const piece of piecesOf(response, request, longestSilence)) {
@@ -77,7 +108,8 @@ async function readHints({ response, request }: Opened, onHead: (head: number) =
       pending = lines.pop() ?? ''
       if (pending.length > longestMessage) return
       // A hint is one line, so the empty line behind it says nothing more.
-      for (const line of lines) if (line.startsWith('data:')) hinted(line.slice(5), onHead)
+      for (const line of lines)
+        if (line.startsWith('data:')) hinted(line.slice(5), onHead, (chain, lines) => transport.told(as, chain, lines))
     }
   } catch {
     // It ends as the network likes.
@@ -86,11 +118,16 @@ async function readHints({ response, request }: Opened, onHead: (head: number) =
   }
 }
 
-function hinted(text: string, onHead: (head: number) => void): void {
+/** @param onLines gets what came with it */
+function hinted(
+  text: string,
+  onHead: (head: number) => void,
+  onLines?: (chain: unknown, lines: readonly unknown[]) => void,
+): void {
   if (text.length > longestMessage) return
   try {
-    const value: unknown = JSON.parse(text)
-    const head: unknown = isObject(value) ? (value as { head?: unknown }).head : undefined
+    const { head, chain, lines } = Object(JSON.parse(text)) as { [N in 'head' | 'chain' | 'lines']?: unknown }
+    if (Array.isArray(lines)) onLines?.(chain, lines)
     if (isCount(head)) onHead(head)
   } catch {
     // Of a later version.

@@ -2,6 +2,7 @@
 export { openSyncedStore } from './open-synced-store.js'
 export { defineCommands, type CommandFunctions, type NamedCommand } from './define-commands.js'
 export { exportOutbox } from './export-outbox.js'
+export { readTakenBack, type TakenBackEvent } from './read-taken-back.js'
 export { SyncRefusedError, type CommitRefusal } from './sync-refused.js'
 export type { RemoteOptions } from './sync-parts.js'
 export type {

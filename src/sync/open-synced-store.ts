@@ -136,6 +136,7 @@ function open(
   takenBack: () => void,
 ): OpenedParts {
   const { name, catalogue, codec, signals, coordinator, checkpoints } = about
+  const decoding = { catalogue, codec }
   const onDevice = checkpoints === undefined
   const end = new AbortController()
   const keeper = new OutboxKeeper({
@@ -152,7 +153,7 @@ function open(
   const opened: { store?: TidemarkStore } = {}
   const overlay = overlays({
     source: keeper,
-    decoding: { catalogue, codec },
+    decoding,
     readPage: (request, options) => log.readPage(request, options),
     streamVersion: (stream) => log.streamVersion(stream),
   })
@@ -173,26 +174,7 @@ function open(
     opened,
     layered: {
       log: outboxLog,
-      internals: {
-        overlay,
-        async logNow(than: string) {
-          const { state } = await keeper.fresh()
-          return { id: state.identity, sameUpTo: sameUpTo(state, than) }
-        },
-        // Of a damaged outbox, too: what is confirmed can be exported.
-        async logId() {
-          const { identity } = await storage.stamp()
-          // It is needed soon, and read while something else is opened.
-          if (keeper.current === undefined) void keeper.fresh().catch(() => {})
-          return identity
-        },
-        async appendPrepared() {
-          throw new InvalidArgumentError(
-            'store',
-            say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
-          )
-        },
-      },
+      internals: layerOf(overlay, keeper, storage),
       dispose() {
         end.abort(new ClosedError(say`The synced store '${name}'`))
         keeper.close()
@@ -207,6 +189,7 @@ function open(
       },
       remote,
       clock,
+      decoding,
       coordinator,
       channelName: onDevice ? `tidemark-sync:${name}` : undefined,
       decide(row, { state, outbox }) {
@@ -224,6 +207,30 @@ function open(
       inContact: keeper.inContact,
       current: () => keeper.current,
       closed: end.signal,
+    },
+  }
+}
+
+/** What the store beneath needs to know of it. */
+function layerOf(overlay: ReturnType<typeof overlays>, keeper: OutboxKeeper, storage: DeviceStorage) {
+  return {
+    overlay,
+    async logNow(than: string) {
+      const { state } = await keeper.fresh()
+      return { id: state.identity, sameUpTo: sameUpTo(state, than) }
+    },
+    // Of a damaged outbox, too: what is confirmed can be exported.
+    async logId() {
+      const { identity } = await storage.stamp()
+      // It is needed soon, and read while something else is opened.
+      if (keeper.current === undefined) void keeper.fresh().catch(() => {})
+      return identity
+    },
+    async appendPrepared() {
+      throw new InvalidArgumentError(
+        'store',
+        say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
+      )
     },
   }
 }

@@ -1,5 +1,6 @@
 /** What `startSync` and `syncOnce` need of a synced store. */
 import { InvalidArgumentError } from '../errors.js'
+import type { Decoding } from '../log/pages.js'
 import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { isThenable } from '../platform/promises.js'
@@ -34,6 +35,7 @@ export interface SyncParts {
   holdAppends(until: () => Promise<unknown>): void
   readonly remote: RemoteOptions
   readonly clock: Clock
+  readonly decoding: Decoding
   /** Which context syncs. */
   readonly coordinator: Coordinator
   /** The channel on which the contexts of this store tell each other how they sync; none for a store in memory. */

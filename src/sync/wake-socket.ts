@@ -11,18 +11,20 @@ const longestSilence = 60_000
  * Opens a WebSocket and reads it until it ends, however it does.
  *
  * @param told `onText` is called with each message that is no reply to a ping
- * @returns whether it was ever open: there may be none here, or something on the way allows none
+ * @returns how long after it was opened something came by it, ms. Undefined if it never was open: there may be none
+ *   here, or something on the way allows none
  */
 export function followWakeSocket(
   address: string,
   clock: Clock,
   told: { readonly onOpen: () => void; readonly onText: (text: string) => void },
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const socket = connect(address)
-  if (socket === undefined) return Promise.resolve(false)
+  if (socket === undefined) return Promise.resolve(undefined)
   return new Promise((resolve) => {
-    let wasOpen = false
+    let opened = 0
+    let heardFor: number | undefined
     let silence = () => {}
     let pings = () => {}
     const end = () => {
@@ -32,7 +34,7 @@ export function followWakeSocket(
       for (const name of names) socket.removeEventListener(name, listeners[name])
       // One that is not open yet, too.
       socket.close()
-      resolve(wasOpen)
+      resolve(heardFor)
     }
     const heard = () => {
       silence()
@@ -44,12 +46,14 @@ export function followWakeSocket(
     }
     const listeners = {
       open: () => {
-        wasOpen = true
+        opened = clock.monotonic()
+        heardFor = 0
         heard()
         pings = clock.schedule(betweenPings, ping)
         told.onOpen()
       },
       message: ({ data }: Event & { readonly data?: unknown }) => {
+        heardFor = clock.monotonic() - opened
         heard()
         if (typeof data === 'string' && data !== 'pong') told.onText(data)
       },

@@ -1,7 +1,14 @@
 /** Devices, tabs and a server: what is appended on one is in the log of all, whatever happens between them. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { defineEvents, deleteEventStore } from 'tidemark'
-import { startSync, syncOnce, type SyncedStore, type SyncHandle, type SyncStatus } from '../../src/sync/index.js'
+import {
+  readTakenBack,
+  startSync,
+  syncOnce,
+  type SyncedStore,
+  type SyncHandle,
+  type SyncStatus,
+} from '../../src/sync/index.js'
 import { testSyncServer, type TestConnection } from 'tidemark/testing'
 
 type Event = { type: 'Added'; data: { n: number } }
@@ -257,13 +264,25 @@ export function syncContract({ name: backend, onDevice, open }: SyncBackend): vo
       const backup = server.backup()
       await add(one, 2)
       await until(async () => (await two.head()) === 2 && shown(first).pending === 0)
+      const taken = async () => {
+        const found: unknown[] = []
+        for await (const { data, position, status } of readTakenBack(two)) found.push([data.n, position, status])
+        return found
+      }
+      expect(await taken()).toEqual([])
       server.restore(backup)
       await server.append([{ stream: 'b', type: 'Added', data: { n: 3 } }])
+      await first.pause()
+      await second.now()
+      // The device that appended it has not been here yet.
+      expect(await taken()).toEqual([[2, 2, 'missing']])
+      await first.resume()
       await first.now()
       await second.now()
       await until(async () => (await one.head()) === 3 && (await two.head()) === 3)
       expect(await numbers(one)).toEqual([1, 3, 2])
       expect(await numbers(two)).toEqual([1, 3, 2])
+      expect(await taken()).toEqual([[2, 2, 'confirmed']])
       await until(() => shown(first).status === 'idle' && shown(second).status === 'idle')
     })
 

@@ -21,6 +21,7 @@ import { openEventStore as openLocal } from 'tidemark/memory'
 import {
   defineCommands,
   exportOutbox,
+  readTakenBack,
   SyncRefusedError,
   type SyncedStore,
   type SyncedStoreOptions,
@@ -833,6 +834,83 @@ function healing(on: On): void {
     },
     { onDevice: true },
   )
+
+  const taken = async (store: SyncedStore<any>) =>
+    (await all(readTakenBack(store))).map(({ log, position, commit, stream, version, data, status }) =>
+      [log, position, commit, `${stream}${version}`, (data as { value: unknown }).value, status].join(' '),
+    )
+
+  on(
+    'N98: what was taken back can be read, as the app wrote it, and says whether it is there again',
+    async (store, open) => {
+      const first = (await storageOf(store).load()).state.identity
+      expect(await taken(store)).toEqual([])
+      // One record, of which a part stays in the log.
+      const ids = ['i', 'j', 'k', 'l', 'm', 'n']
+      for (const id of ids.slice(0, 2)) await store.append('a', added(id, id))
+      await store.append('b', [added('k', 'k'), added('l', 'l')])
+      for (const id of ids.slice(4)) await store.append('c', added(id, id))
+      await confirmAll(store)
+      await takeBack(store, 2, 'second')
+      const lost = (status: (id: string) => string) => [
+        `${first} 3 3 b1 k ${status('k')}`,
+        `${first} 4 3 b2 l ${status('l')}`,
+        `${first} 5 5 c1 m ${status('m')}`,
+        `${first} 6 6 c2 n ${status('n')}`,
+      ]
+      expect(await taken(store)).toEqual(lost(() => 'missing'))
+      await store.append('c', added('again', 'n'))
+      expect(await taken(store)).toEqual(lost((id) => (id === 'n' ? 'pending' : 'missing')))
+      await confirmAll(store)
+      const other = await open().catch(() => store)
+      const isSame = (await storageOf(other).load()).state.identity === 'second'
+      const tabs = isSame ? [store, other] : [store]
+      for (const tab of tabs) expect(await taken(tab)).toEqual(lost((id) => (id === 'n' ? 'confirmed' : 'missing')))
+      // And once more: the oldest log first.
+      await takeBack(store, 1, 'third')
+      const both = [...lost(() => 'missing'), 'second 2 2 a2 j missing', 'second 3 3 c1 again missing']
+      for (const tab of tabs) expect(await taken(tab)).toEqual(both)
+      await change(store, (_, draft) => draft.change({}, { forget: { attic: [first] } }))
+      for (const tab of tabs) expect(await taken(tab)).toEqual(both.slice(4))
+    },
+    { codec: sealing },
+  )
+
+  on('N98: of a log that was taken back as a whole, all of it can be read, page by page', async (store) => {
+    for (let commit = 0; commit < 40; commit += 1) {
+      await store.append(`s${commit % 3}`, [added(2 * commit), added(2 * commit + 1)])
+      // A record each.
+      await confirmAll(store)
+    }
+    await takeBack(store, 0, 'second')
+    const events = await all(readTakenBack(store))
+    expect(events.map(({ data }) => (data as { value: number }).value)).toEqual(Array.from({ length: 80 }, (_, n) => n))
+    expect(events.map(({ position, commit }) => [position, commit])).toEqual(
+      Array.from({ length: 80 }, (_, n) => [n + 1, n + 1 - (n % 2)]),
+    )
+  })
+
+  on('N98: reading what was taken back refuses what is wrong immediately, and ends with its signal', async (store) => {
+    await arrive(store, ['a', 1], ['a', 2])
+    await takeBack(store, 0, 'second')
+    const local = await openLocal({ name: `local-${Math.random()}` })
+    expect(() => readTakenBack(local as never)).toThrow('openSyncedStore')
+    expect(() => readTakenBack(store, { upTo: 1 } as never)).toThrow('upTo')
+    const end = new AbortController()
+    const reason = new Error('left')
+    const seen: number[] = []
+    const reading = async () => {
+      for await (const { position } of readTakenBack(store, { signal: end.signal })) {
+        seen.push(position)
+        end.abort(reason)
+      }
+    }
+    await expect(reading()).rejects.toBe(reason)
+    expect(seen).toEqual([1])
+    await store.close()
+    expect(() => readTakenBack(store)).toThrow(expect.objectContaining({ code: 'closed' }))
+    await local.close()
+  })
 
   on('a plain projector continues where the log was taken back', async (store) => {
     const seen: unknown[] = []

@@ -40,12 +40,16 @@ test.describe('the short run', () => {
 
 test('a server that does not know ids again is noticed', onOneStorage, async ({ engine, baseURL }) => {
   test.setTimeout(240_000)
-  const stage = await SyncStage.open(chromiumOn(engine), `${baseURL}/`, 'no-ids')
+  const stage = await SyncStage.open(chromiumOn(engine), `${baseURL}/`, { sabotage: 'no-ids' })
   try {
     // Every third response is lost, so that much is sent again.
     const plan = planOf(0, stage.engine)
     const devices = plan.devices.map((device) => ({ ...device, faults: { 'lost-response': 0.35 } }))
-    const result = await playSyncRound(stage, { seed, devices, server: { away: 100 } }, 'no-ids')
+    const result = await playSyncRound(
+      stage,
+      { seed, devices, server: { away: 100, way: plan.server.way, database: { cuts: [] } } },
+      'no-ids',
+    )
     expect(result.violations.map(({ rule }) => rule)).toContain('one place')
   } finally {
     await stage.close()

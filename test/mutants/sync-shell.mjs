@@ -3,6 +3,8 @@ const transport = ['test/unit/sync/transport.test.ts']
 const parts = ['test/unit/sync/shell-parts.test.ts']
 const whole = ['test/unit/sync/start-sync.test.ts']
 const leadership = ['test/unit/sync/sync-leadership.test.ts']
+const rules = ['test/unit/sync/rules.test.ts']
+const machine = ['test/unit/sync/machine.test.ts']
 
 export default [
   {
@@ -12,6 +14,22 @@ export default [
     replace: 'if (position === undefined)',
     tests: transport,
     breaks: 'a page with a hole, or with an event twice, is taken',
+  },
+  {
+    id: 'shell-told-chain',
+    file: 'src/sync/transport.ts',
+    find: 'told?.chain !== after.chain || ',
+    replace: 'told === undefined || ',
+    tests: whole,
+    breaks: 'a page that came with a hint is stored behind a log that it does not continue',
+  },
+  {
+    id: 'shell-told-never',
+    file: 'src/sync/transport.ts',
+    find: 'if (told !== undefined) return Promise.resolve(told)',
+    replace: '',
+    tests: whole,
+    breaks: 'what came with a hint is asked for once more',
   },
   {
     id: 'shell-open-commit',
@@ -261,5 +279,29 @@ export default [
     replace: 'return read',
     tests: ['test/unit/sync/follow-log.test.ts'],
     breaks: 'a page that was read while the log was taken back leaves events out',
+  },
+  {
+    id: 'rules-adopted-never-left',
+    file: 'src/sync/rules/adopted.ts',
+    find: ', leaves: true })',
+    replace: ' })',
+    tests: rules,
+    breaks: 'an adopted commit that was sent as it is and discarded comes back from a late request',
+  },
+  {
+    id: 'rules-cancelled-is-own',
+    file: 'src/sync/rules/batches.ts',
+    find: 'if (isUnwanted && isAccepted(row, state)) add(row, ids.held)',
+    replace: '',
+    tests: rules,
+    breaks: 'what was decided on a cancelled commit is sent though another user has its id',
+  },
+  {
+    id: 'machine-tried-under-another-epoch',
+    file: 'src/sync/machine/round.ts',
+    find: 'if (state.remote?.epoch !== this.#epoch) this.#tried.clear()',
+    replace: '',
+    tests: machine,
+    breaks: 'what a restored server lost is sent behind later commits of its streams',
   },
 ]

@@ -47,6 +47,7 @@ export class Device {
         holdAppends() {},
         remote,
         clock,
+        decoding: { catalogue: anyEvents, codec: undefined },
         coordinator: this.#coordinator,
         decide,
         onAppend: this.#appended.add,

@@ -48,7 +48,7 @@ export interface FaultProxy {
   partition(which?: ProxyPartition): void
   /** How often each fault has happened, to be asserted: a run in which nothing happened proves nothing. */
   readonly happened: Readonly<Record<FaultKind | 'partitioned', number>>
-  /** Resolves when no copy of a request waits to be delivered. */
+  /** Resolves when no push is under way, and no copy of a request waits to be delivered. */
   settled(): Promise<void>
   close(): Promise<void>
 }
@@ -82,7 +82,8 @@ class Proxy implements FaultProxy {
   ) as Record<FaultKind | 'partitioned', number>
   readonly #server = createServer((incoming, outgoing) => {
     // The server may end within its response.
-    this.#pass(incoming, outgoing).catch(() => outgoing.destroy())
+    const passed = this.#pass(incoming, outgoing).catch(() => void outgoing.destroy())
+    if (incoming.url?.endsWith('/push') === true) this.#follow(passed)
   })
   readonly #random: () => number
   readonly #longest: number
@@ -143,6 +144,7 @@ class Proxy implements FaultProxy {
     if (taken === undefined) return
     this.#seen?.(taken.path, taken.body.toString())
     if (this.#partition === 'up' || this.#partition === 'both') return this.#lose(outgoing, 'partitioned')
+    if (taken.method === 'OPTIONS') return allow(outgoing, taken.headers)
     if (kind !== undefined) this.happened[kind] += 1
     if (kind === 'lost-request') return this.#lose(outgoing)
     const replaced = kind === undefined ? undefined : replacements[kind]
@@ -183,9 +185,12 @@ class Proxy implements FaultProxy {
   }
 
   #deliverLater(taken: Taken, delay: number): void {
-    const delivered = pause(delay).then(() => this.#deliver(taken))
-    this.#later.add(delivered)
-    void delivered.finally(() => this.#later.delete(delivered))
+    this.#follow(pause(delay).then(() => this.#deliver(taken)))
+  }
+
+  #follow(work: Promise<unknown>): void {
+    this.#later.add(work)
+    void work.finally(() => this.#later.delete(work))
   }
 
   /** `undefined` if there is no server, or it ends before it responds. */
@@ -245,6 +250,17 @@ const replacements: Partial<Record<FaultKind, Replacement>> = {
   'status-429': problem(429, 'too-many', { 'Retry-After': '0' }),
   'status-500': { status: 500, headers: { 'Content-Type': 'text/plain' }, body: 'Oh.' },
   portal: { status: 200, headers: { 'Content-Type': 'text/html' }, body: '<title>Welcome</title>' },
+}
+
+/** What a browser asks before each request to another origin needs no server. */
+function allow(outgoing: ServerResponse, { origin = '*', ...asked }: IncomingMessage['headers']): void {
+  outgoing.writeHead(204, {
+    'Access-Control-Allow-Origin': origin,
+    'Access-Control-Allow-Methods': 'GET, POST',
+    'Access-Control-Allow-Headers': asked['access-control-request-headers'] ?? '*',
+    'Access-Control-Max-Age': '600',
+  })
+  outgoing.end()
 }
 
 /** With the headers without which a page of another origin would not see the status. */

@@ -3,24 +3,18 @@ import { randomUUID } from 'node:crypto'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Workerd } from '../support/workerd/start.js'
-import type { LedgerBackup, LedgerServer } from './ledger-server.js'
+import type { BackupWay, KillAt, LedgerBackup, LedgerServer, ServerOptions } from './ledger-server.js'
 
-type StartOptions = Parameters<LedgerServer['start']>[0]
-
-export async function startObjectServer(options: StartOptions): Promise<LedgerServer> {
-  const workerd = await Workerd.start('development', { origins: '*' })
-  const server = new ObjectServer(workerd)
-  if (options?.killAt !== undefined) {
-    await server.kill()
-    await server.start(options)
-  }
-  return server
+export async function startObjectServer({ sabotage }: ServerOptions = {}): Promise<LedgerServer> {
+  if (sabotage !== undefined) throw new Error('Only the server in Node can be sabotaged.')
+  return new ObjectServer(await Workerd.start('development', { origins: '*' }))
 }
 
 class ObjectServer implements LedgerServer {
   readonly #workerd: Workerd
   #generation = ''
   #isUp = true
+  #isKilled = false
 
   constructor(workerd: Workerd) {
     this.#workerd = workerd
@@ -35,43 +29,47 @@ class ObjectServer implements LedgerServer {
     return this.#isUp ? this.#workerd.pid : undefined
   }
 
-  async start({ killAt, sabotage }: StartOptions = {}): Promise<void> {
-    if (sabotage !== undefined) throw new Error('Only the server in Node can be sabotaged.')
+  async start(): Promise<void> {
     if (this.#isUp) return
-    await this.#workerd.startAgain({
-      origins: '*',
-      generation: this.#generation,
-      ...(killAt && { killAt: `${killAt.when}@${killAt.commit}` }),
-    })
+    await this.#workerd.startAgain({ origins: '*', generation: this.#generation })
     this.#isUp = true
+    this.#isKilled = false
     void this.#workerd.ended().then(() => (this.#isUp = false))
   }
 
+  async arm(killAt: KillAt | undefined, log: string): Promise<void> {
+    if (!this.#isUp) return
+    const at = killAt === undefined ? '' : `${killAt.when}@${killAt.commit}`
+    await fetch(`${this.url}/logs/${log}/control?do=kill&at=${at}`)
+  }
+
   async kill(): Promise<void> {
+    this.#isKilled = true
     await this.#workerd.kill()
     this.#isUp = false
   }
 
-  ended(): Promise<void> {
-    return this.#workerd.ended()
+  async ended(): Promise<boolean> {
+    await this.#workerd.ended()
+    return !this.#isKilled
   }
 
   /** SQLite is not copied while it is written: the server is away for a moment. */
-  async backup(): Promise<LedgerBackup> {
+  async backup(way: BackupWay): Promise<LedgerBackup> {
     const wasUp = this.#isUp
     await this.kill()
     const folder = await mkdtemp(join(this.#workerd.folder, 'backup-'))
     await cp(this.#workerd.disk, folder, { recursive: true })
     if (wasUp) await this.start()
-    return { folder }
+    return { folder, way }
   }
 
-  async restore({ folder }: LedgerBackup, options?: StartOptions): Promise<void> {
+  async restore({ folder }: LedgerBackup): Promise<void> {
     await this.kill()
     await rm(this.#workerd.disk, { recursive: true, force: true })
     await cp(folder, this.#workerd.disk, { recursive: true })
     this.#generation = randomUUID()
-    await this.start(options)
+    await this.start()
   }
 
   dispose(): Promise<void> {

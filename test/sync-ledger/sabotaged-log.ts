@@ -1,5 +1,5 @@
 /** Logs that break a rule: a ledger that does not notice them proves nothing. */
-import type { LogDecision, LogStore } from 'tidemark/server'
+import type { DecisionQuestions, LogDecision, LogStore } from 'tidemark/server'
 
 export const sabotages = ['no-ids', 'refusals-forgotten', 'old-epoch', 'acknowledged-early'] as const
 
@@ -28,28 +28,40 @@ export function sabotaged(store: LogStore, how: string): LogStore {
         throw new Error(`There is no sabotage '${how}', but ${sabotages.join(', ')}.`)
     }
   }
+  // Without a look that does not decide, which would pass by the sabotage.
+  const { peek: _peek, ...passed } = passedTo(store)
   return {
+    ...passed,
     identity: async () => {
       const { log, epoch } = await store.identity()
       return { log, epoch: how === 'old-epoch' ? 'always-the-same' : epoch }
     },
-    head: () => store.head(),
-    chainAt: (position) => store.chainAt(position),
-    read: (after, limit) => store.read(after, limit),
-    subscribe: (listener) => store.subscribe(listener),
-    close: () => store.close(),
-    decide<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
-      if (how !== 'acknowledged-early') return store.decide((log) => work(within(log)))
+    decide<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T> {
+      if (how !== 'acknowledged-early') return store.decide((log) => work(within(log)), asks)
       return new Promise((resolve, reject) => {
         store
           .decide(async (log) => {
             const value = await work(log)
             resolve(value)
             return value
-          })
+          }, asks)
           .catch(reject)
       })
     },
+  }
+}
+
+/** A store that does what another one does. */
+export function passedTo(store: LogStore): LogStore {
+  return {
+    identity: () => store.identity(),
+    head: () => store.head(),
+    chainAt: (position) => store.chainAt(position),
+    read: (after, limit) => store.read(after, limit),
+    decide: (work, asks) => store.decide(work, asks),
+    ...(store.peek && { peek: (work, asks) => (store.peek as typeof store.decide)(work, asks) }),
+    subscribe: (listener) => store.subscribe(listener),
+    close: () => store.close(),
   }
 }
 

@@ -1,21 +1,23 @@
-/** The server of a ledger: started, killed, started again, restored from a copy of its files. */
+/** The process of a server in Node: built, started, armed, killed, started again. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
+import { mkdir, mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { readAs } from '../../scripts/builds.mjs'
 import { alias } from '../../vite.config.js'
-import { startObjectServer } from './object-server.js'
-import type { LedgerServer, LedgerBackup } from './ledger-server.js'
+import type { KillAt } from './ledger-server.js'
 
 let script: Promise<string> | undefined
 
-/** The program, built once in each process. */
+/** The program, built once in each process: within the repository, where it finds the packages that it needs. */
 function built(): Promise<string> {
   script ??= (async () => {
-    const outDir = await mkdtemp(join(tmpdir(), 'tidemark-ledger-server-'))
+    const cache = fileURLToPath(new URL('../../.cache', import.meta.url))
+    await mkdir(cache, { recursive: true })
+    const outDir = await mkdtemp(join(cache, 'ledger-server-'))
+    process.once('exit', () => rmSync(outDir, { recursive: true, force: true }))
     await build({
       configFile: false,
       logLevel: 'silent',
@@ -25,7 +27,7 @@ function built(): Promise<string> {
         outDir,
         minify: false,
         ssr: fileURLToPath(new URL('./server-main.ts', import.meta.url)),
-        rollupOptions: { output: { entryFileNames: 'server.mjs' } },
+        rollupOptions: { output: { entryFileNames: 'server.mjs', chunkFileNames: '[name].mjs' } },
       },
     })
     return join(outDir, 'server.mjs')
@@ -33,60 +35,49 @@ function built(): Promise<string> {
   return script
 }
 
-export async function startLedgerServer(options?: Parameters<LedgerServer['start']>[0]): Promise<LedgerServer> {
-  if (process.env['TIDEMARK_LEDGER_SERVER'] === 'durable-object') return await startObjectServer(options)
-  const server = new Server(await mkdtemp(join(tmpdir(), 'tidemark-ledger-')), await built())
-  await server.start(options)
-  return server
-}
-
-class Server implements LedgerServer {
-  readonly #folder: string
+export class ServerProcess {
   readonly #script: string
-  readonly #backups: string[] = []
+  readonly #env: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
-  #ended: Promise<void> = Promise.resolve()
+  #isKilled = false
+  #ended: Promise<boolean> = Promise.resolve(false)
   url = ''
 
-  constructor(folder: string, script: string) {
-    this.#folder = folder
-    this.#script = script
+  private constructor(path: string, env: Readonly<Record<string, string>>) {
+    this.#script = path
+    this.#env = env
   }
 
-  get #logs(): string {
-    return join(this.#folder, 'logs')
+  /** @param env tells the program what to serve: see server-main.ts */
+  static async start(env: Readonly<Record<string, string>>): Promise<ServerProcess> {
+    const server = new ServerProcess(await built(), env)
+    await server.start()
+    return server
   }
 
   get pid(): number | undefined {
     return this.#child?.pid
   }
 
-  async start({ killAt, sabotage }: Parameters<LedgerServer['start']>[0] = {}): Promise<void> {
+  /** On the port that it had before, if there was one. Does nothing if it runs. */
+  async start(): Promise<void> {
     if (this.#child !== undefined) return
-    await mkdir(this.#logs, { recursive: true })
     const port = this.url === '' ? '0' : new URL(this.url).port
-    const child = spawn(process.execPath, [this.#script, this.#logs, port], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: {
-        ...process.env,
-        TIDEMARK_LEDGER_KILL: killAt === undefined ? '' : `${killAt.when}@${killAt.commit}`,
-        ...(sabotage !== undefined && { TIDEMARK_LEDGER_SABOTAGE: sabotage }),
-      },
+    const child = spawn(process.execPath, [this.#script, port], {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+      env: { ...process.env, ...this.#env },
     })
     this.#child = child
-    const end = () => void child.kill('SIGKILL')
-    // A driver that broke leaves no server behind.
-    process.once('exit', end)
+    this.#isKilled = false
     this.#ended = new Promise((resolve) => {
       child.once('exit', () => {
-        process.off('exit', end)
         if (this.#child === child) this.#child = undefined
-        resolve()
+        resolve(!this.#isKilled)
       })
     })
     this.url = await new Promise<string>((resolve, reject) => {
       let printed = ''
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      child.stdout?.setEncoding('utf8').on('data', (text: string) => {
         printed += text
         if (printed.includes('\n')) resolve(printed.trim())
       })
@@ -94,32 +85,23 @@ class Server implements LedgerServer {
     })
   }
 
+  async arm(killAt: KillAt | undefined): Promise<void> {
+    const child = this.#child
+    if (child === undefined) return
+    await new Promise<void>((resolve) => {
+      child.once('message', () => resolve())
+      child.once('exit', () => resolve())
+      child.send({ killAt }, () => {})
+    })
+  }
+
   async kill(): Promise<void> {
+    this.#isKilled = true
     this.#child?.kill('SIGKILL')
     await this.#ended
   }
 
-  ended(): Promise<void> {
+  ended(): Promise<boolean> {
     return this.#ended
-  }
-
-  async backup(): Promise<LedgerBackup> {
-    const folder = await mkdtemp(join(this.#folder, 'backup-'))
-    this.#backups.push(folder)
-    // The lock of the process is not a part of the log.
-    await cp(this.#logs, folder, { recursive: true, filter: (path) => !path.includes('.log.lock.') })
-    return { folder }
-  }
-
-  async restore({ folder }: LedgerBackup, options?: Parameters<LedgerServer['start']>[0]): Promise<void> {
-    await this.kill()
-    await rm(this.#logs, { recursive: true, force: true })
-    await cp(folder, this.#logs, { recursive: true })
-    await this.start(options)
-  }
-
-  async dispose(): Promise<void> {
-    await this.kill()
-    await rm(this.#folder, { recursive: true, force: true })
   }
 }

@@ -16,7 +16,7 @@ export type SyncMessage = {
   | { readonly kind: 'retrying'; readonly token: string }
   /** `settled()` resolved. */
   | { readonly kind: 'settled'; readonly token: string; readonly status: string }
-  | { readonly kind: 'looked'; readonly rows: number }
+  | { readonly kind: 'looked'; readonly times: number }
   | { readonly kind: 'contradiction'; readonly rule: string; readonly detail: string }
 )
 
@@ -42,6 +42,9 @@ export class SyncAccount {
   readonly contradictions: { readonly rule: string; readonly detail: string }[] = []
   /** How often a view was looked at. */
   looks = 0
+  /** What was announced after the acts were ended: none of it may be found anywhere. */
+  readonly late = new Set<string>()
+  #isFenced = false
 
   add(message: SyncMessage): void {
     if (message.kind === 'contradiction') {
@@ -49,11 +52,12 @@ export class SyncAccount {
       return
     }
     if (message.kind === 'looked') {
-      this.looks += 1
+      this.looks += message.times
       return
     }
     const { token } = message
     if (message.kind === 'announced') {
+      if (this.#isFenced) this.late.add(token)
       this.wanted.set(token, { token, device: message.device, act: message.act, of: message.of })
       return
     }
@@ -68,6 +72,11 @@ export class SyncAccount {
     else if (message.kind === 'discarding') wanted.discarding = true
     else if (message.kind === 'retrying') wanted.retrying = true
     else wanted.settled = message.status
+  }
+
+  /** From now on nothing is to be appended. */
+  fence(): void {
+    this.#isFenced = true
   }
 
   /** What a device was told before its storage was deleted: some of it may be nowhere. */

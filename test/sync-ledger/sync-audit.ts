@@ -274,6 +274,8 @@ function places({ devices, account, server }: SyncFound, stored: ReadonlySet<str
     const rowsOfIt = waiting.get(wanted.token) ?? []
     const inLog = stored.has(wanted.token)
     const many = rowsOfIt.length + (inLog ? 1 : 0)
+    if (many > 0 && account.late.has(wanted.token))
+      add('ledger', `${wanted.token} was appended after the end of the acts`)
     if (many > 1)
       add(
         'one place',

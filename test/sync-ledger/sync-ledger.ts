@@ -2,29 +2,30 @@
 import { seedFor } from '../../src/testing/random.js'
 import type { LedgerEngine } from '../ledger/browser.js'
 import { limited } from '../ledger/limit.js'
-import type { Sabotage } from './sabotaged-log.js'
+import type { ServerKind, ServerOptions } from './ledger-server.js'
 import { planSyncRound, type SyncRoundPlan } from './sync-plan.js'
 import { playSyncRound, type SyncRoundResult } from './sync-round.js'
 import { SyncStage } from './sync-stage.js'
 
-const roundsPerProfile = 15
-const roundLimit = 300_000
+const roundsPerProfile = 50
+const roundLimit = 180_000
 /** Pages that are open at a time. */
 const pages = 4
 
-export interface SyncLedgerOptions {
+export interface SyncLedgerOptions extends ServerOptions {
   readonly engine: LedgerEngine
   readonly url: string
   readonly seed: number
   readonly rounds: number
   readonly signal: AbortSignal
-  readonly sabotage?: Sabotage | undefined
+  readonly server: ServerKind
   readonly record: (line: SyncLine, evidence: unknown) => void
 }
 
 /** A line of the ledger. */
 export type SyncLine = Partial<Omit<SyncRoundResult, 'evidence'>> & {
   readonly engine: string
+  readonly server: ServerKind
   readonly version: string
   readonly seed: number
   readonly round: number
@@ -37,11 +38,11 @@ export type SyncLine = Partial<Omit<SyncRoundResult, 'evidence'>> & {
 
 /** Plays the rounds one after another. The same seed plans the same rounds; what happens between is the engine's own. */
 export async function keepSyncLedger(options: SyncLedgerOptions): Promise<void> {
-  const { engine, url, rounds, seed, signal, sabotage, record } = options
+  const { engine, url, rounds, seed, signal, server, record } = options
   let stage: SyncStage | undefined
   try {
     for (let round = 0; round < rounds && !signal.aborted; round += 1) {
-      stage ??= await SyncStage.open(engine, url, sabotage)
+      stage ??= await SyncStage.open(engine, url, options)
       const roundSeed = seedFor(seed, `${engine.name} ${round}`)
       const plan = planSyncRound(roundSeed, { kills: engine.kills, pages })
       const began = performance.now()
@@ -49,6 +50,7 @@ export async function keepSyncLedger(options: SyncLedgerOptions): Promise<void> 
       const ms = Math.round(performance.now() - began)
       const about = {
         engine: engine.name,
+        server,
         version: stage.browser.version,
         seed,
         round,
@@ -59,7 +61,7 @@ export async function keepSyncLedger(options: SyncLedgerOptions): Promise<void> 
         const { evidence, ...result } = played.value
         record({ ...about, ...result }, evidence)
       } else record({ ...about, violations: [], unplayed: reasonOf(played) }, undefined)
-      if (played.state !== 'done' || (round + 1) % roundsPerProfile === 0) {
+      if (played.state !== 'done' || stage.isWorn || (round + 1) % roundsPerProfile === 0) {
         await stage.close()
         stage = undefined
       }

@@ -2,7 +2,8 @@
 import { seededRandom, seedFor } from '../../src/testing/random.js'
 import type { Kill, KillWeights } from '../ledger/plan.js'
 import type { FaultKind, FaultPlan, ProxyPartition } from './fault-proxy.js'
-import type { KillAt } from './ledger-server.js'
+import type { CutWhen } from '../support/postgres/cutting-proxy.js'
+import type { BackupWay, KillAt } from './ledger-server.js'
 
 export type SyncActKind =
   | 'plain'
@@ -60,6 +61,12 @@ export interface SyncRoundPlan {
     readonly away: number
     readonly backupAt?: number
     readonly restoreAt?: number
+    readonly way: BackupWay
+    /** Only of a server whose logs are in a database. */
+    readonly database: {
+      readonly crashedAt?: number
+      readonly cuts: readonly { readonly at: number; readonly count: number; readonly when: CutWhen }[]
+    }
   }
   /** What ends of the browser, and when. */
   readonly kill?: {
@@ -70,7 +77,7 @@ export interface SyncRoundPlan {
 }
 
 /** How long a round is disturbed, ms. */
-export const disturbed = 2_500
+export const disturbed = 1_000
 
 const kindsOfActs: readonly (readonly [SyncActKind, number])[] = [
   ['plain', 24],
@@ -161,12 +168,12 @@ function planDevice(chance: Chance, index: number, tabs: number): PlannedDevice 
     ...(breaks && {
       partition: {
         at: chance.below(disturbed * 0.7),
-        for: chance.between(200, 1_800),
+        for: chance.between(100, 700),
         which: chance.of(['up', 'down', 'both'] as const),
       },
     }),
     ...(chance.is(0.08) && { clearedAt: chance.below(disturbed) }),
-    turns: Array.from({ length: turns }, () => ({ at: chance.below(disturbed), maxTime: chance.between(50, 1_000) })),
+    turns: Array.from({ length: turns }, () => ({ at: chance.below(disturbed), maxTime: chance.between(50, 600) })),
   }
 }
 
@@ -179,7 +186,7 @@ function planAct(chance: Chance, device: number): SyncAct {
     other: `shared-${chance.below(3)}`,
     count: chance.is(0.05) ? chance.between(20, 60) : chance.between(1, 4),
     pick: chance.below(1000),
-    pause: chance.is(0.2) ? chance.below(300) : chance.below(60),
+    pause: chance.is(0.2) ? chance.below(100) : chance.below(20),
     visible: chance.is(0.3),
   }
 }
@@ -196,7 +203,7 @@ function planFaults(chance: Chance): FaultPlan {
 }
 
 function planServer(chance: Chance): SyncRoundPlan['server'] {
-  const away = chance.between(50, 900)
+  const away = chance.between(30, 350)
   const kind = chance.next()
   const restores = chance.is(0.3)
   const backupAt = chance.below(disturbed * 0.6)
@@ -206,7 +213,16 @@ function planServer(chance: Chance): SyncRoundPlan['server'] {
       killAt: { when: chance.is(0.5) ? ('before' as const) : ('after' as const), commit: chance.between(1, 25) },
     }),
     ...(kind >= 0.5 && kind < 0.75 && { killed: chance.below(disturbed) }),
-    ...(restores && { backupAt, restoreAt: chance.between(backupAt + 200, disturbed + 200) }),
+    ...(restores && { backupAt, restoreAt: chance.between(backupAt + 100, disturbed + 100) }),
+    way: { by: chance.is(0.5) ? 'dump' : 'copy', isServed: chance.is(0.5) },
+    database: {
+      ...(chance.is(0.3) && { crashedAt: chance.below(disturbed) }),
+      cuts: Array.from({ length: chance.is(0.5) ? chance.between(1, 4) : 0 }, () => ({
+        at: chance.below(disturbed),
+        count: chance.between(1, 8),
+        when: chance.is(0.5) ? ('before' as const) : ('after' as const),
+      })),
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 /** One round: devices at work through faults, the drain, and the judgement. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seedFor } from '../../src/testing/random.js'
+import type { LogInfo } from '../../src/wire/protocol.js'
 import type { Realm } from '../e2e/harness/main.js'
 import type { LedgerPage } from '../ledger/browser.js'
 import { limited } from '../ledger/limit.js'
@@ -25,9 +26,12 @@ import {
 } from './sync-work.js'
 
 const openLimit = 30_000
-const stopLimit = 30_000
-const drainLimit = 120_000
+const stopLimit = 20_000
+const drainLimit = 60_000
 const collectLimit = 60_000
+const asReader = { 'Tidemark-Sync': '1', 'X-User': 'the-ledger' }
+/** How long tabs that were opened again have for their acts, ms. */
+const workAgain = 300
 const ignore = () => {}
 
 export interface SyncRoundResult extends SyncJudged {
@@ -38,7 +42,8 @@ export interface SyncRoundResult extends SyncJudged {
   readonly head: number
   readonly looks: number
   readonly turns: Readonly<Record<string, number>>
-  readonly drainMs: number
+  /** How long each part of it took, ms. */
+  readonly phases: Readonly<Record<string, number>>
   readonly evidence?: unknown
 }
 
@@ -48,8 +53,6 @@ interface Tab {
   life: number
   page: LedgerPage | undefined
   realm: Realm
-  /** Settles when it has done all that it was to do, unless it was killed. */
-  acting?: Promise<unknown>
 }
 
 class Device {
@@ -98,6 +101,8 @@ class SyncRound {
   readonly #faults: Record<string, number> = {}
   readonly #turns: Record<string, number> = {}
   readonly #devices: Device[] = []
+  readonly #phases: Record<string, number> = {}
+  #isFenced = false
   #isOver = false
   #server: Promise<unknown> = Promise.resolve()
   #restored = false
@@ -121,20 +126,27 @@ class SyncRound {
       const proxy = await startFaultProxy({ seed, target: server.url, seen: (path, body) => this.#see(path, body) })
       this.#devices.push(new Device(name, planned, proxy))
     }
-    for (const device of this.#devices) for (const tab of device.tabs) await this.#enter(device, tab)
-    await this.#disturb()
+    await this.#phase('open', () =>
+      Promise.all(this.#devices.flatMap((device) => device.tabs.map((tab) => this.#enter(device, tab)))),
+    )
+    await this.#phase('disturb', () => this.#disturb())
+    await this.#phase('fence', () => this.#fence())
+    const drained = await this.#phase('drain', () => this.#drain())
+    const judged = await this.#phase('judge', () => this.#judge(drained))
+    await this.#phase('leave', () => this.#leave())
+    return { ...judged, phases: this.#phases }
+  }
+
+  async #phase<T>(name: string, work: () => Promise<T>): Promise<T> {
     const began = performance.now()
-    const drained = await this.#drain()
-    const drainMs = Math.round(performance.now() - began)
-    return this.#judge(drained, drainMs)
+    const value = await work()
+    this.#phases[name] = Math.round(performance.now() - began)
+    return value
   }
 
   /** Closes what is open, whatever happened. */
   async end(): Promise<void> {
     this.#isOver = true
-    for (const device of this.#devices)
-      for (const { page, realm } of device.tabs)
-        if (page !== undefined && !this.#stage.isDead(page)) await limited(page.run(realm, stop, undefined), stopLimit)
     this.#stage.take = ignore
     await this.#restarting?.catch(ignore)
     await this.#stage.closePages()
@@ -164,28 +176,22 @@ class SyncRound {
   }
 
   async #startServer(): Promise<void> {
-    const { server, sabotage } = this.#stage
+    const { server } = this.#stage
     const { killAt } = this.#plan.server
-    await server.kill()
-    await server.start({ ...(killAt && { killAt }), ...(sabotage && { sabotage }) })
+    await server.start()
+    await server.arm(killAt, this.#name)
     if (killAt !== undefined)
-      void server.ended().then(async () => {
-        if (this.#isOver) return
+      void server.ended().then(async (isByItself) => {
+        if (this.#isOver || !isByItself) return
         this.#count(`server killed ${killAt.when} a commit`)
         await sleep(this.#plan.server.away)
-        await this.#serverWork(() => this.#serverUp())
+        await this.#serverWork(() => server.start())
       })
   }
 
-  async #serverUp(): Promise<void> {
-    if (this.#stage.server.pid !== undefined) return
-    const { sabotage } = this.#stage
-    await this.#stage.server.start(sabotage && { sabotage })
-  }
-
   async #serverFaults(at: (ms: number) => Promise<void>): Promise<void> {
-    const { server, sabotage } = this.#stage
-    const { killed, away, backupAt, restoreAt } = this.#plan.server
+    const { server } = this.#stage
+    const { killed, away, backupAt, restoreAt, way, database } = this.#plan.server
     let backup: LedgerBackup | undefined
     const kills = async () => {
       if (killed === undefined) return
@@ -193,27 +199,41 @@ class SyncRound {
       await this.#serverWork(() => server.kill())
       this.#count('server killed')
       await sleep(away)
-      await this.#serverWork(() => this.#serverUp())
+      await this.#serverWork(() => server.start())
     }
+    const crashes = async () => {
+      if (server.database === undefined || database.crashedAt === undefined) return
+      await at(database.crashedAt)
+      await this.#serverWork(async () => server.database?.crash(away))
+      this.#count('database crashed')
+    }
+    const cuts = database.cuts.map(async (cut) => {
+      if (server.database === undefined) return
+      await at(cut.at)
+      server.database.cut(cut.count, cut.when)
+      this.#count(`connection to the database cut ${cut.when} a message`)
+    })
     const restores = async () => {
       if (backupAt === undefined || restoreAt === undefined) return
       await at(backupAt)
-      backup = await this.#serverWork(() => server.backup())
+      backup = await this.#serverWork(() => server.backup(way))
       await at(restoreAt)
       const taken = backup
       this.#restored = true
-      await this.#serverWork(() => server.restore(taken, sabotage && { sabotage }))
+      await this.#serverWork(() => server.restore(taken))
       this.#count('server restored')
+      if (server.database !== undefined)
+        this.#count(`restored from a ${way.by}, ${way.isServed ? 'while it was served' : 'with the server stopped'}`)
     }
-    await Promise.all([kills(), restores()])
+    await Promise.all([kills(), restores(), crashes(), ...cuts])
   }
 
   // Devices
 
-  /** Opens a tab, or opens it again, and sends it to work the first time. */
+  /** Opens a tab, or opens it again, and sends it to work while there is work. */
   async #enter(device: Device, tab: Tab): Promise<void> {
     const { page: before } = tab
-    if (before !== undefined && !this.#stage.isDead(before)) await this.#stage.closePage(before)
+    if (before !== undefined && !this.#stage.isDead(before)) await this.#close(before)
     tab.page = await this.#stage.openPage()
     await this.#define(device, tab, tab.page, tab.realm)
     const opened = await limited(tab.page.run(tab.realm, open, undefined), openLimit)
@@ -224,10 +244,17 @@ class SyncRound {
         `A tab of ${device.name} did not open: ${opened.state === 'failed' ? String(opened.error) : 'late'}`,
       )
     }
-    if (tab.life === 1) {
-      const { acts } = tab.planned
-      tab.acting = tab.page.run(tab.realm, act, { device: device.name, acts }).catch(ignore)
+    if (!this.#isFenced) {
+      // One that was opened again goes on with the second half.
+      const all = tab.planned.acts
+      const acts = before === undefined ? all : all.slice(all.length / 2)
+      void tab.page.run(tab.realm, act, { device: device.name, acts }).catch(ignore)
     }
+  }
+
+  /** As a user does. What may still run afterwards makes the round worth nothing. */
+  async #close(page: LedgerPage): Promise<void> {
+    if (!(await this.#stage.closePage(page))) throw new Error('A page is not known to have ended.')
   }
 
   async #define(device: Device, tab: Tab, page: LedgerPage, realm: Realm): Promise<void> {
@@ -338,86 +365,119 @@ class SyncRound {
       const victim = all[chosen % all.length]?.tab
       if (victim?.page === undefined) return
       if (victim.realm !== 'page' && chosen % 2 === 0) await limited(victim.page.terminate(victim.realm), stopLimit)
-      await this.#stage.closePage(victim.page)
+      await this.#close(victim.page)
     }
-    if (chosen % 3 !== 0) await this.#reopen()
+    if (chosen % 3 === 0) return
+    await this.#reopen()
+    await sleep(workAgain)
   }
 
   /** Opens every tab again whose page has gone. */
   async #reopen(): Promise<void> {
-    for (const device of this.#devices)
-      await device.then_(async () => {
-        for (const tab of device.tabs)
-          if (tab.page === undefined || this.#stage.isDead(tab.page)) await this.#enter(device, tab)
-      })
+    await Promise.all(
+      this.#devices.map((device) =>
+        device.then_(() =>
+          Promise.all(
+            device.tabs
+              .filter(({ page }) => page === undefined || this.#stage.isDead(page))
+              .map((tab) => this.#enter(device, tab)),
+          ),
+        ),
+      ),
+    )
   }
 
   // The end
 
-  async #drain(): Promise<ReadonlyMap<Device, Drained>> {
+  /** Those whose page is there. */
+  #living(): { readonly device: Device; readonly tab: Tab; readonly page: LedgerPage }[] {
+    return this.#devices.flatMap((device) =>
+      device.tabs.flatMap((tab) =>
+        tab.page === undefined || this.#stage.isDead(tab.page) ? [] : [{ device, tab, page: tab.page }],
+      ),
+    )
+  }
+
+  /** The end of the faults and of the acts: each tab has done what it was at, or its page has ended. */
+  async #fence(): Promise<void> {
+    this.#isFenced = true
     for (const { proxy } of this.#devices) {
       proxy.faults()
       proxy.partition()
     }
-    await this.#serverWork(() => this.#serverUp())
-    await Promise.all(this.#devices.map(({ proxy }) => proxy.settled()))
+    await this.#serverWork(() => this.#stage.server.start())
     await Promise.all(
-      this.#devices.flatMap(({ tabs }) =>
-        tabs.map(async ({ page, realm, acting = Promise.resolve() }) => {
-          if (page === undefined || this.#stage.isDead(page)) return
-          await limited(page.run(realm, halt, undefined), stopLimit)
-          await limited(acting, stopLimit)
-        }),
-      ),
+      this.#living().map(async ({ tab, page }) => {
+        const halted = await limited(page.run(tab.realm, halt, undefined), stopLimit)
+        if (halted.state !== 'done' && !this.#stage.isDead(page)) await this.#close(page)
+      }),
     )
+    await Promise.all(this.#devices.map(({ proxy }) => proxy.settled()))
+    this.#account.fence()
+  }
+
+  /** Until every device has sent what it has, and has what the server has. Nothing is appended any more. */
+  async #drain(): Promise<ReadonlyMap<Device, Drained>> {
     const last = new Map<Device, Drained>()
     let quiet = 0
-    for (const deadline = performance.now() + drainLimit; performance.now() < deadline && quiet < 2;) {
+    for (const deadline = performance.now() + drainLimit; performance.now() < deadline;) {
       await this.#reopen()
-      for (const device of this.#devices) {
-        const [tab] = device.tabs
-        const { page } = tab as Tab
-        if (page === undefined) continue
-        const round = await limited(page.run((tab as Tab).realm, drain, undefined), 20_000)
-        if (round.state === 'done') last.set(device, round.value)
-      }
+      await Promise.all(
+        this.#devices.map(async (device) => {
+          const [tab] = device.tabs
+          if (tab?.page === undefined) return
+          const round = await limited(tab.page.run(tab.realm, drain, undefined), stopLimit)
+          if (round.state === 'done') last.set(device, round.value)
+        }),
+      )
+      const head = await this.#head()
       const all = this.#devices.map((device) => last.get(device))
-      const isQuiet = all.every(
-        (each) =>
-          each !== undefined &&
-          each.pending === each.behind &&
-          each.status === 'idle' &&
-          each.cursor === all[0]?.cursor,
-      )
-      const waits = all.every(
-        (each) => each !== undefined && each.pending === each.behind && each.cursor === all[0]?.cursor,
-      )
-      quiet = isQuiet || (waits && all.some((each) => (each?.behind ?? 0) > 0)) ? quiet + 1 : 0
-      if (quiet === 0) await sleep(50)
+      const isDrained = all.every((each) => each?.pending === each?.behind && each?.cursor === head)
+      const waits = all.some((each) => (each?.behind ?? 0) > 0)
+      // What one device waits for may have come from another one in the same turn.
+      quiet = isDrained ? quiet + 1 : 0
+      if (quiet === (waits ? 3 : 1)) break
     }
     return last
   }
 
-  async #judge(drained: ReadonlyMap<Device, Drained>, drainMs: number): Promise<SyncRoundResult> {
-    for (const { planned, tabs } of this.#devices)
-      if (planned.tabs.length > 0)
-        for (const { page, realm } of tabs.slice(1))
-          if (page !== undefined && !this.#stage.isDead(page))
-            await limited(page.run(realm, stop, undefined), stopLimit)
+  async #head(): Promise<number> {
+    const response = await fetch(`${this.#stage.server.url}/logs/${this.#name}/info`, { headers: asReader })
+    if (!response.ok) throw new Error(`The server says ${response.status}: ${await response.text()}`)
+    return ((await response.json()) as LogInfo).head
+  }
+
+  /** Pages in which all has ended are for the next round. */
+  async #leave(): Promise<void> {
+    await Promise.all(
+      this.#living().map(async ({ tab, page }) => {
+        const stopped = await limited(page.run(tab.realm, stop, undefined), stopLimit)
+        tab.page = undefined
+        await (stopped.state === 'done' ? this.#stage.giveBack(page) : this.#stage.closePage(page))
+      }),
+    )
+  }
+
+  async #judge(drained: ReadonlyMap<Device, Drained>): Promise<Omit<SyncRoundResult, 'phases'>> {
+    await Promise.all(
+      this.#living()
+        .filter(({ device, tab }) => tab !== device.tabs[0])
+        .map(({ tab, page }) => limited(page.run(tab.realm, stop, undefined), stopLimit)),
+    )
     const server = await this.#serverLog()
-    const devices: SyncFound['devices'][number][] = []
-    for (const device of this.#devices) {
-      const [tab] = device.tabs
-      const page = tab?.page
-      if (tab === undefined || page === undefined) throw new Error('A device has no tab')
-      const evidence = await limited(page.run(tab.realm, collect, undefined), collectLimit)
-      if (evidence.state !== 'done')
-        throw new Error(`${device.name} told nothing: ${evidence.state === 'failed' ? String(evidence.error) : 'late'}`)
-      const end = drained.get(device) ?? { status: 'never', pending: -1, behind: -1, cursor: -1, head: -1 }
-      devices.push({ device: device.name, evidence: evidence.value, drained: end })
-      await limited(page.run(tab.realm, stop, undefined), stopLimit)
-      tab.page = undefined
-    }
+    const devices = await Promise.all(
+      this.#devices.map(async (device): Promise<SyncFound['devices'][number]> => {
+        const [tab] = device.tabs
+        if (tab?.page === undefined) throw new Error('A device has no tab')
+        const evidence = await limited(tab.page.run(tab.realm, collect, undefined), collectLimit)
+        if (evidence.state !== 'done')
+          throw new Error(
+            `${device.name} told nothing: ${evidence.state === 'failed' ? String(evidence.error) : 'late'}`,
+          )
+        const end = drained.get(device) ?? { status: 'never', pending: -1, behind: -1, cursor: -1, head: -1 }
+        return { device: device.name, evidence: evidence.value, drained: end }
+      }),
+    )
     for (const { proxy } of this.#devices)
       for (const [kind, times] of Object.entries(proxy.happened) as [FaultKind | 'partitioned', number][])
         if (times > 0) this.#count(kind, times)
@@ -438,7 +498,6 @@ class SyncRound {
       head: server.length,
       looks,
       turns: this.#turns,
-      drainMs,
       ...(judged.violations.length > 0 && {
         evidence: { plan: this.#plan, server, devices, wanted: [...wanted.values()], pushed: [...this.#pushed] },
       }),
@@ -453,7 +512,7 @@ class SyncRound {
       const after = lines.at(-1)?.position ?? 0
       const query = `after=${after}&chain=${chain}&limit=1000`
       const response = await fetch(`${this.#stage.server.url}/logs/${this.#name}/pull?${query}`, {
-        headers: { 'Tidemark-Sync': '1', 'X-User': 'the-ledger' },
+        headers: asReader,
       })
       if (!response.ok) throw new Error(`The server says ${response.status}: ${await response.text()}`)
       const page = (await response.text())

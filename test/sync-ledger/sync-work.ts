@@ -79,7 +79,8 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
   const clock = {
     now: () => Date.now() + clockBy,
     monotonic: () => performance.now(),
-    random: () => Math.random(),
+    // So that it soon tries again what failed.
+    random: () => Math.random() * 0.3,
     schedule: (ms: number, callback: () => void) => {
       const timer = setTimeout(callback, ms)
       return () => clearTimeout(timer)
@@ -96,6 +97,7 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
     definition,
     stopping: false,
     enough: false,
+    acting: undefined,
     // By token: the id of the commit. What the app gave up itself is not in it.
     own: new Map<string, string>(),
     errors: [],
@@ -143,18 +145,23 @@ export async function open(tidemark: Tidemark, _arg: undefined, state: State): P
       contradict(`${token} is ${status} and was not shown${again ? '; a moment later it was' : ', nor a moment later'}`)
       own.delete(token)
     }
-    tell({ kind: 'looked', rows: rows.length })
+    state['looks'] += 1
+    if (state['looks'] % 10 === 0) tell({ kind: 'looked', times: 10 })
   }
   state['look'] = look
+  state['looks'] = 0
   state['looking'] = (async () => {
     while (!state['stopping']) {
+      const began = performance.now()
       try {
         await look()
       } catch (error: any) {
         if (!state['stopping']) contradict(`looking failed: ${error?.code} ${error?.stack ?? error}`)
         return
       }
-      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 60))
+      // On a busy machine it is not the looking that makes it busy.
+      const pause = 20 + Math.random() * 60 + 2 * (performance.now() - began)
+      await new Promise((resolve) => setTimeout(resolve, pause))
     }
   })()
 }
@@ -164,8 +171,8 @@ export interface SyncActing {
   readonly acts: readonly SyncAct[]
 }
 
-/** Does one thing after another, and tells of each. */
-export async function act(_tidemark: Tidemark, { acts }: SyncActing, state: State): Promise<void> {
+/** Does one thing after another, and tells of each. Returns at once. */
+export function act(_tidemark: Tidemark, { acts }: SyncActing, state: State): void {
   const { app, tell, catalogue, commands, own, tab } = state
   const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
   const counted = (token: string, of: number, from: number, to: number, type = 'Counted') =>
@@ -264,20 +271,30 @@ export async function act(_tidemark: Tidemark, { acts }: SyncActing, state: Stat
       }
     }
   }
-  for (const [index, each] of acts.entries()) {
-    await wait(each.pause)
-    if (state['stopping'] || state['enough']) break
-    try {
-      await doAct(each, `${tab}-${index}`)
-    } catch (error: any) {
-      if (!state['stopping'])
-        tell({ kind: 'contradiction', rule: 'errors', detail: `${each.kind}: ${error?.code} ${error?.stack ?? error}` })
+  state['acting'] = (async () => {
+    for (const [index, each] of acts.entries()) {
+      await wait(each.pause)
+      if (state['stopping'] || state['enough']) break
+      try {
+        await doAct(each, `${tab}-${index}`)
+      } catch (error: any) {
+        if (!state['stopping'])
+          tell({
+            kind: 'contradiction',
+            rule: 'errors',
+            detail: `${each.kind}: ${error?.code} ${error?.stack ?? error}`,
+          })
+      }
     }
-  }
+  })()
 }
 
-/** Nothing new is begun. */
-export const halt = (_tidemark: Tidemark, _arg: undefined, state: State): void => void (state['enough'] = true)
+/** Nothing new is begun, and what was begun has ended and was told of when it resolves. */
+export async function halt(_tidemark: Tidemark, _arg: undefined, state: State): Promise<void> {
+  state['enough'] = true
+  await state['acting']
+  await state['told']()
+}
 
 /** In a service worker: a store of its own, one round, and it is closed again. */
 export async function turn(tidemark: Tidemark, maxTime: number, state: State): Promise<string> {
@@ -300,13 +317,17 @@ export interface Drained {
   readonly head: number
 }
 
-/** One round of this tab; a store that was paused goes on. */
+/** Until this device has sent what it can; a store that was paused goes on. */
 export async function drain(_tidemark: Tidemark, _arg: undefined, { app }: State): Promise<Drained> {
-  if (app.sync.status.getSnapshot().status === 'paused') await app.sync.resume()
-  const { status, reason, message, pending, behind, cursor, head } = await app.sync.now({
-    signal: AbortSignal.timeout(15_000),
-  })
-  return { status, reason, message, pending, behind, cursor, head }
+  const end = performance.now() + 10_000
+  for (;;) {
+    if (app.sync.status.getSnapshot().status === 'paused') await app.sync.resume()
+    const { status, reason, message, pending, behind, cursor, head } = await app.sync.now({
+      signal: AbortSignal.timeout(15_000),
+    })
+    if (pending === behind || performance.now() > end) return { status, reason, message, pending, behind, cursor, head }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
 }
 
 export interface SyncEvidence {

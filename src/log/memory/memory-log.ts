@@ -35,6 +35,8 @@ export class MemoryLog {
   readonly #commits: number[] = []
   /** The name of the synced store that adopts it, or did. */
   adopter: string | undefined
+  /** Of a synced store: what was taken back, by the identity that the log had. */
+  readonly attic = new Map<string, ReturnType<MemoryLog['recorded']>>()
   #isClosed = false
   #appending = 0
 

@@ -33,6 +33,8 @@ export class Round {
   #waitingFrom: number | undefined
   /** Versions of commits that the server said it has, in this round: what it lost nevertheless is sent in the next one. */
   readonly #tried = new Set<string>()
+  /** The epoch of the server that said so. */
+  #epoch: string | undefined
   #isFull = false
   /** A push had no result: next time it comes after a pull, so that no push keeps this device from what others did. */
   #pullsFirst = false
@@ -76,6 +78,9 @@ export class Round {
   /** The most urgent thing that there is to do. */
   #next(): SyncSteps<Ended> | undefined {
     const { state, outbox } = this.#session.at
+    // Another context met a restored server meanwhile: what it lost is sent before what comes later in its streams.
+    if (state.remote?.epoch !== this.#epoch) this.#tried.clear()
+    this.#epoch = state.remote?.epoch
     const isDue = !this.#isFull && (this.#wantsPull || !state.isFresh || state.head > state.cursor.at)
     const undecided = this.#options.decides === false ? undefined : outbox.find((row) => row.undecided !== undefined)
     // As many as one push takes go together, each decided on those before it.

@@ -62,10 +62,13 @@ export class MemorySyncStorage implements DeviceStorage {
 
   #apply({ state, put = [], remove = [], own = [], pulled, takeBack, forget }: SyncChange): void {
     const log = this.#log
+    for (const identity of forget?.attic ?? []) log.attic.delete(identity)
     if (takeBack !== undefined) {
+      const lost = log.recorded(takeBack.upTo, Infinity)
       log.takeBack(takeBack.upTo)
       this.#own = ownUpTo(this.#own, takeBack.upTo)
       for (const [name, position] of this.#checkpoints) this.#checkpoints.set(name, Math.min(position, takeBack.upTo))
+      log.attic.set(this.#state.identity, lost)
     }
     const { needsUpTo = 0 } = forget ?? {}
     const isOld = ({ at }: OwnRow) => at <= needsUpTo

@@ -81,7 +81,8 @@ export function adopted(
 ): SyncChange {
   const { state } = snapshot
   const before = largestNOf(snapshot)
-  const put = commits.map((commit, index) => rowOf(commit, before + 1 + index))
+  // They may have been sent as they are, and no response came: that request may still arrive.
+  const put = commits.map((commit, index): OutboxRow => ({ ...rowOf(commit, before + 1 + index), leaves: true }))
   return {
     state: changedState(state, { largestN: before + put.length, adopting: adoptingOf(state, local, upTo) }),
     put,

@@ -43,8 +43,11 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   /** What waits for a waiting commit, which may be for ever: ids and streams. */
   const stuck = { ids: new Set<string>(), streams: new Set<string>() }
   for (const row of outbox) {
-    if (row.refused !== undefined || isAccepted(row, state)) continue
     const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
+    // Whether it is this commit that the server has, or another under its ids, is known once it is pulled: a cancel has
+    // only ids.
+    if (isUnwanted && isAccepted(row, state)) add(row, ids.held)
+    if (row.refused !== undefined || isAccepted(row, state)) continue
     const needs = needsOf(row)
     if (isUnwanted) {
       cancel.push(row)

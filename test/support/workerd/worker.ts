@@ -9,18 +9,20 @@ import { limitCases } from './limit-cases.js'
 /** Of this process. */
 let commits = 0
 let hangs = false
+/** `before@3` hangs before the third commit is stored, `after@3` when it is; workerd is killed then. */
+let killAt: string | undefined
 
 interface Namespace {
   idFromName(name: string): unknown
   get(id: unknown): { fetch(request: Request): Promise<Response> }
 }
 
-type Context = DurableContext & { readonly storage: { sync(): Promise<void> } }
+type Context = DurableContext & { readonly storage: { sync(): Promise<void>; deleteAll(): Promise<void> } }
 
 interface Env {
   /** Changed when the operator put a backup in place. */
   readonly GENERATION: string
-  /** `before@3` hangs before the third commit is stored, `after@3` when it is; workerd is killed then. */
+  /** What `killAt` is in the beginning. */
   readonly KILL: string
   readonly ORIGINS: string
   readonly LOG: Namespace
@@ -34,12 +36,11 @@ export class Log {
   readonly #since = Date.now()
   #skipped = 0
   #alarms = 0
-  readonly #kill: readonly string[]
   #rows = 0
 
   constructor(ctx: Context, { GENERATION, KILL, ORIGINS }: Env) {
     this.#ctx = ctx
-    this.#kill = /^(before|after)@(\d+)$/.exec(KILL)?.slice(1) ?? []
+    killAt ??= KILL
     this.#log = durableLog(this.#counting(ctx), {
       generation: GENERATION,
       session(request) {
@@ -66,6 +67,7 @@ export class Log {
   async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url)
     const control = url.pathname.split('/')[3]
+    if (control === 'own-socket') return this.#ownSocket()
     if (control === 'control') return Response.json(await this.#control(url.searchParams))
     const response = await this.#log.fetch(request)
     if (!hangs) return response
@@ -74,14 +76,25 @@ export class Log {
     return await new Promise<never>(() => {})
   }
 
+  /** A socket of the app. */
+  #ownSocket(): Response {
+    const { 0: client, 1: own } = new (globalThis as unknown as { WebSocketPair: new () => [WebSocket, WebSocket] })[
+      'WebSocketPair'
+    ]()
+    this.#ctx.acceptWebSocket(own, ['of-the-app'])
+    own.send('hello')
+    return new Response(null, { status: 101, webSocket: client } as ResponseInit)
+  }
+
   /** The same object, and the rows that are written in it are counted as they are billed. */
   #counting(ctx: DurableContext): DurableContext {
     const { storage } = ctx
     const sql = {
       exec: (query: string, ...bindings: unknown[]) => {
-        if (query.startsWith('insert into tidemark_commits') && (commits += 1) === Number(this.#kill[1])) {
+        const [when, count] = (killAt ?? '').split('@')
+        if (query.startsWith('insert into tidemark_commits') && (commits += 1) === Number(count)) {
           hangs = true
-          if (this.#kill[0] === 'before') {
+          if (when === 'before') {
             console.log('kill now')
             // Nothing is stored, and no response is sent.
             for (;;);
@@ -104,8 +117,9 @@ export class Log {
         getBookmarkForTime: (time) => storage.getBookmarkForTime(time),
         onNextSessionRestoreBookmark: (bookmark) => storage.onNextSessionRestoreBookmark(bookmark),
       },
-      acceptWebSocket: (socket) => ctx.acceptWebSocket(socket),
-      getWebSockets: () => ctx.getWebSockets(),
+      acceptWebSocket: (socket, tags) => ctx.acceptWebSocket(socket, tags),
+      getWebSockets: (tag) => ctx.getWebSockets(tag),
+      getTags: (socket) => ctx.getTags(socket),
       setWebSocketAutoResponse: (pair) => ctx.setWebSocketAutoResponse(pair),
       abort: (reason) => ctx.abort(reason),
     }
@@ -117,6 +131,10 @@ export class Log {
       case 'abort':
         this.#ctx.abort('by the test')
         return {}
+      case 'kill':
+        killAt = asked.get('at') ?? ''
+        commits = 0
+        return {}
       case 'renew-epoch':
         await this.#log.renewEpoch()
         return {}
@@ -127,6 +145,9 @@ export class Log {
         return { at: await storage.getAlarm() }
       case 'alarm-at':
         await storage.setAlarm(Number(asked.get('at')))
+        return {}
+      case 'delete-all':
+        await storage.deleteAll()
         return {}
       case 'restore':
         return await this.#log.restore(asked.get('to') ?? '')

@@ -1,10 +1,13 @@
 // N89, N90: the parts of a log in a Durable Object that need no workerd: tickets, rounds of hints, going back.
 import { durableLog, durableLogStore, type DurableContext, type DurableSocket } from 'tidemark/durable-object'
+import { InvalidArgumentError } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { jsonLists, ownKey, sharedKey, sqlText } from '../../../src/durable-object/packed-rows.js'
+import { SqlLog } from '../../../src/durable-object/sql-log.js'
 import { Tickets } from '../../../src/durable-object/tickets.js'
 import { WakeSockets } from '../../../src/durable-object/wake-sockets.js'
+import { heapUsed } from '../../support/heap.js'
 
 function fakeContext(sockets: DurableSocket[] = []) {
   const calls: unknown[] = []
@@ -25,6 +28,7 @@ function fakeContext(sockets: DurableSocket[] = []) {
     },
     acceptWebSocket: none,
     getWebSockets: () => sockets,
+    getTags: () => ['tidemark'],
     setWebSocketAutoResponse: none,
     abort: () => void calls.push('abort'),
   }
@@ -47,11 +51,8 @@ describe('tickets', () => {
   test('fill no memory: of very many the oldest go', () => {
     const tickets = new Tickets(virtualClock())
     const all = Array.from({ length: 10_001 }, () => tickets.issue())
-    expect([tickets.take(all[0] ?? ''), tickets.take(all[2] ?? ''), tickets.take(all.at(-1) ?? '')]).toEqual([
-      false,
-      true,
-      true,
-    ])
+    const taken = [0, 1, 2, 10_000].map((n) => tickets.take(all[n] ?? ''))
+    expect(taken).toEqual([false, true, true, true])
   })
 })
 
@@ -98,6 +99,13 @@ describe('hints', () => {
 })
 
 describe('going back', () => {
+  test('a time that is none goes nowhere', async () => {
+    const { ctx, calls } = fakeContext()
+    const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+    await expect(log.restore(Date.parse('yesterday'))).rejects.toThrow(InvalidArgumentError)
+    expect(calls).toEqual([])
+  })
+
   test('the object ends after it has said how to undo it', async () => {
     const { ctx, calls } = fakeContext()
     const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
@@ -107,6 +115,17 @@ describe('going back', () => {
   })
 })
 
+test('N89: a socket that is closing disturbs nothing', () => {
+  const { ctx } = fakeContext()
+  const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+  const fail = () => {
+    throw new Error('It is closing.')
+  }
+  const socket = { send: fail, close: fail }
+  for (const message of ['ping', 'x', new ArrayBuffer(1)]) log.webSocketMessage(socket, message)
+  log.webSocketClose(socket)
+})
+
 describe('what is wrong is said', () => {
   test('when the log is made', () => {
     const { ctx } = fakeContext()
@@ -114,6 +133,11 @@ describe('what is wrong is said', () => {
     expect(() => durableLog(ctx, { session: () => ({ author: '' }), accepts: 1 } as never)).toThrow('accepts')
     expect(() => durableLogStore({ storage: {} } as never)).toThrow('SQLite')
     expect(() => durableLogStore(ctx, { log: 'a/b' })).toThrow('characters')
+    durableLogStore(ctx, { generation: '1' })
+    expect(() => durableLogStore(ctx, { generation: '2' })).toThrow('first')
+    expect(() => durableLogStore(ctx, { log: 'a' })).toThrow('first')
+    expect(() => durableLogStore(ctx, { generation: '1' })).not.toThrow()
+    expect(() => durableLogStore(ctx)).not.toThrow()
   })
 
   test('to onError, and with 503, if the storage fails', async () => {
@@ -155,4 +179,34 @@ test('what is given to a statement is in texts of less than 1 MiB', () => {
   expect(lists.flatMap((list) => JSON.parse(list) as string[])).toEqual(names)
   expect(Math.max(...lists.map((list) => list.length))).toBeLessThan(1 << 20)
   expect(jsonLists([])).toEqual([])
+})
+
+test('N87: events that were found keep no rows in memory', () => {
+  // Each row has an event that is asked for, and 512 KiB of another one.
+  const numbers = Array.from({ length: 200 }, (_, n) => n + 1)
+  const rowOf = (end: number) => ({
+    end,
+    n: 2,
+    author: 'anna',
+    chain: 'c',
+    lines: [
+      JSON.stringify({ position: end - 1, id: `id-${end / 2}`, stream: `s-${end / 2}`, type: 'A', version: 1 }),
+      JSON.stringify({ position: end, id: `filler-${end}`, data: `${end}`.padEnd(524_000, '-') }),
+    ].join('\n'),
+  })
+  const asked = (query: string, given: unknown): object[] => {
+    const names = () => JSON.parse(given as string) as string[]
+    if (query.includes('tidemark_ids')) return names().map((key) => ({ key, end: 2 * Number(key.slice(4)) }))
+    if (query.includes('tidemark_streams')) return names().map((name) => ({ position: 2 * Number(name.slice(2)) - 1 }))
+    return [rowOf(2 * Math.ceil((given as number) / 2))]
+  }
+  const sql = { exec: (query: string, given: unknown) => asked(query, given), databaseSize: 0 }
+  const log = new SqlLog({ sql } as never, {})
+  const before = heapUsed()
+  const found = [log.find(numbers.map((n) => `id-${n}`)), log.last(numbers.map((n) => `s-${n}`))]
+  const kept = heapUsed() - before
+  const positions = numbers.map((n) => 2 * n - 1)
+  expect(found.map((events) => [...events.values()].map(({ position }) => position))).toEqual([positions, positions])
+  expect([...(found[0]?.values() ?? [])].map(({ line }) => JSON.parse(line).id)).toEqual(numbers.map((n) => `id-${n}`))
+  expect(kept).toBeLessThan(10_000_000)
 })

@@ -1,6 +1,7 @@
 // No push makes the others of its log wait for long.
-import { memoryLogStore, serverLog, type WireCommit } from 'tidemark/server'
+import { memoryLogStore, serverLog, type LogDecision, type LogStore, type WireCommit } from 'tidemark/server'
 import { expect, test } from 'vitest'
+import { heapUsed } from '../../support/heap.js'
 import { commit, event } from './support.js'
 
 const push = async (log: ReturnType<typeof serverLog>, commits: readonly WireCommit[], cancel?: string[][]) =>
@@ -36,4 +37,34 @@ test('conditions that look at many events end a push early, and never before its
       ids.slice(500).map((id) => commit(id, near)),
     ),
   ).toHaveLength(500)
+})
+
+test('the events that conditions look at are not all in memory with what they say', async () => {
+  let kept = 0
+  const before = heapUsed()
+  const decision = {
+    epoch: '',
+    head: 400,
+    chain: '',
+    find: async () => new Map(),
+    last: async () => new Map(),
+    verdicts: async () => new Map(),
+    async *after() {
+      for (let n = 1; n <= 400; n += 1) {
+        const named = { position: n, id: `x${n}`, stream: 's', type: n === 250 ? 'B' : 'A', version: n }
+        yield { ...named, line: JSON.stringify({ ...named, data: `${n}`.padEnd(100_000, '-') }) }
+      }
+    },
+    add: async () => void (kept = heapUsed() - before),
+    keep: async () => {},
+  }
+  const store: Partial<LogStore> = { decide: (work) => work(decision as unknown as LogDecision) }
+  const on = (type: string) => ({ condition: { failIfEventsMatch: { types: [type] }, after: null } })
+  const answers = await push(serverLog(store as LogStore), [commit('a', on('B')), commit('b', on('C'))])
+  expect(answers).toEqual([
+    { id: 'a', conflict: { position: 250 } },
+    { id: 'b', accepted: 401 },
+  ])
+  expect(kept).not.toBe(0)
+  expect(kept).toBeLessThan(10_000_000)
 })

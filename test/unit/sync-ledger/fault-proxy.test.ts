@@ -149,9 +149,12 @@ test('without a server, and with one that comes at another address', async () =>
   expect(await read()).toBe('1')
 })
 
-test('a page of another origin sees the status of a replaced response', async () => {
+test('a page of another origin sees the status of a replaced response, and may ask without the server', async () => {
   proxy.faults({ 'status-401': 1 })
   const response = await fetch(`${proxy.url}/info`, { headers: { Origin: 'http://page.example' } })
   expect(response.headers.get('access-control-allow-origin')).toBe('http://page.example')
-  expect((await fetch(`${proxy.url}/info`, { method: 'OPTIONS' })).status).toBe(200)
+  proxy.target(undefined)
+  const headers = { Origin: 'http://page.example', 'Access-Control-Request-Headers': 'x-user' }
+  const preflight = await fetch(`${proxy.url}/info`, { method: 'OPTIONS', headers })
+  expect([preflight.status, preflight.headers.get('access-control-allow-headers')]).toEqual([204, 'x-user'])
 })

@@ -1,57 +1,93 @@
-/** The server of the ledger: what is there after it was killed, and after it was restored. */
-import type { LedgerServer } from '../../sync-ledger/ledger-server.js'
-import { startLedgerServer } from '../../sync-ledger/server-process.js'
-import { afterEach, expect, test } from 'vitest'
+/** The servers of the ledger: what is there after they were killed, and after they were restored. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { BackupWay, LedgerServer, ServerKind } from '../../sync-ledger/ledger-server.js'
+import { startLedgerServer } from '../../sync-ledger/start-server.js'
+import { hasBinaries } from '../../support/postgres/server.js'
 import { device } from './device.js'
 
-let server: LedgerServer | undefined
+const kinds: [ServerKind, boolean, BackupWay[]][] = [
+  ['file', true, [{ by: 'copy', isServed: false }]],
+  [
+    'postgres',
+    hasBinaries(),
+    [
+      { by: 'copy', isServed: false },
+      { by: 'dump', isServed: true },
+    ],
+  ],
+]
 
+describe.each(kinds)('with logs of the kind %s', (kind, isThere, ways) => {
+  let server: LedgerServer
+  beforeAll(async () => {
+    if (isThere) server = await startLedgerServer(kind)
+  }, 60_000)
+  afterAll(async () => {
+    if (isThere) await server.dispose()
+  }, 60_000)
+
+  test.runIf(isThere)('killed before a commit is stored: no response, and no commit', async () => {
+    const anna = device(server.url, 'before')
+    await server.arm({ when: 'before', commit: 2 }, 'before')
+    expect(await anna.push('a')).toEqual([{ id: 'a', accepted: 1 }])
+    await expect(anna.push('b')).rejects.toThrow()
+    expect(await server.ended()).toBe(true)
+    expect(server.pid).toBeUndefined()
+    await server.start()
+    expect(await anna.ids()).toEqual(['a'])
+    expect(await anna.push('b')).toEqual([{ id: 'b', accepted: 2 }])
+  })
+
+  test.runIf(isThere)('killed after a commit is stored: no response, and a repeat is accepted as before', async () => {
+    const { url } = server
+    const anna = device(url, 'after')
+    await server.arm({ when: 'after', commit: 1 }, 'after')
+    await expect(anna.push('a')).rejects.toThrow()
+    await server.ended()
+    await server.start()
+    expect(server.url).toBe(url)
+    expect(await anna.ids()).toEqual(['a'])
+    expect(await anna.push('a')).toEqual([{ id: 'a', accepted: 1 }])
+    expect(await anna.ids()).toEqual(['a'])
+    await server.kill()
+    expect(await server.ended()).toBe(false)
+    await server.start()
+  })
+
+  test.runIf(isThere).each(ways)(
+    'restored from a $by, served: $isServed: what came later is gone, in another epoch',
+    async (way) => {
+      const anna = device(server.url, `restored-${way.by}`)
+      await anna.push('a')
+      const backup = await server.backup(way)
+      await anna.push('b')
+      expect(await anna.push('c', { type: 'Refused' })).toMatchObject([{ id: 'c', refused: { code: 'by-rule' } }])
+      const before = await anna.info()
+      await server.restore(backup)
+      const after = await anna.info()
+      expect([after.log === before.log, after.epoch === before.epoch]).toEqual([true, false])
+      expect(await anna.ids()).toEqual(['a'])
+      expect(await anna.push('d')).toEqual([{ id: 'd', accepted: 2 }])
+    },
+  )
+
+  test.runIf(isThere && kind === 'postgres')('a database that crashes, and a connection that is cut', async () => {
+    const anna = device(server.url, 'crashed')
+    await anna.push('a')
+    const { epoch } = await anna.info()
+    await server.database?.crash(20)
+    expect(await anna.ids()).toEqual(['a'])
+    expect((await anna.info()).epoch).not.toBe(epoch)
+    server.database?.cut(1, 'before')
+    expect((await anna.ask('info')).status).toBe(503)
+    expect(await anna.push('b')).toEqual([{ id: 'b', accepted: 2 }])
+  })
+})
+
+let broken: LedgerServer | undefined
 afterEach(async () => {
-  await server?.dispose()
-  server = undefined
-})
-
-test('killed before a commit is in the file: no response, and no commit', async () => {
-  server = await startLedgerServer({ killAt: { when: 'before', commit: 2 } })
-  const anna = device(server.url)
-  expect(await anna.push('a')).toEqual([{ id: 'a', accepted: 1 }])
-  await expect(anna.push('b')).rejects.toThrow()
-  await server.ended()
-  expect(server.pid).toBeUndefined()
-  await server.start()
-  expect(await anna.ids()).toEqual(['a'])
-  expect(await anna.push('b')).toEqual([{ id: 'b', accepted: 2 }])
-})
-
-test('killed after a commit is in the file: no response, and a repeat is accepted as before', async () => {
-  server = await startLedgerServer({ killAt: { when: 'after', commit: 1 } })
-  const { url } = server
-  const anna = device(url)
-  await expect(anna.push('a')).rejects.toThrow()
-  await server.ended()
-  await server.start()
-  expect(server.url).toBe(url)
-  expect(await anna.ids()).toEqual(['a'])
-  expect(await anna.push('a')).toEqual([{ id: 'a', accepted: 1 }])
-  expect(await anna.ids()).toEqual(['a'])
-})
-
-test('restored from a copy that was taken while it ran: what came later is gone, under a new epoch', async () => {
-  server = await startLedgerServer()
-  const anna = device(server.url)
-  await anna.push('a')
-  const backup = await server.backup()
-  await anna.push('b')
-  expect(await anna.push('c', { type: 'Refused' })).toMatchObject([{ id: 'c', refused: { code: 'by-rule' } }])
-  const before = await anna.info()
-  await server.restore(backup)
-  const after = await anna.info()
-  expect([after.log === before.log, after.epoch === before.epoch]).toEqual([true, false])
-  expect(await anna.ids()).toEqual(['a'])
-  // And again, to the same state.
-  await anna.push('d')
-  await server.restore(backup)
-  expect(await anna.ids()).toEqual(['a'])
+  await broken?.dispose()
+  broken = undefined
 })
 
 test.each([
@@ -78,12 +114,12 @@ test.each([
     'old-epoch',
     async (url: string) => {
       const { epoch } = await device(url).info()
-      await server?.kill()
-      await server?.start({ sabotage: 'old-epoch' })
+      await broken?.kill()
+      await broken?.start()
       return (await device(url).info()).epoch === epoch
     },
   ],
 ] as const)("a server with the sabotage '%s' breaks its rule", async (sabotage, isBroken) => {
-  server = await startLedgerServer({ sabotage })
-  expect(await isBroken(server.url)).toBe(true)
+  broken = await startLedgerServer('file', { sabotage })
+  expect(await isBroken(broken.url)).toBe(true)
 })

@@ -4,8 +4,10 @@ import { anyEvents } from '../../../src/events/catalogue.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import { syncMachine, type MachineOptions } from '../../../src/sync/machine/sync-machine.js'
 import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
+import { met } from '../../../src/sync/rules/contact.js'
 import { discarded } from '../../../src/sync/rules/retried.js'
 import type {
+  AnsweredBy,
   DecisionReply,
   PullReply,
   PushReply,
@@ -35,6 +37,7 @@ class Script {
   readonly storage = new MemorySyncStorage(new MemoryLog({ catalogue: anyEvents, codec: undefined }), 'first')
   /** The events of the server. */
   log: string[] = []
+  by: AnsweredBy = by
   readonly pushes: string[][] = []
   readonly asked: string[] = []
   readonly reports: SyncReport[] = []
@@ -114,7 +117,7 @@ class Script {
       const { after, limit } = effect
       if (after.chain !== chain(after.at) || after.at > this.log.length) return refused(409, 'diverged')
       const events = this.log.slice(after.at, after.at + limit).map((id, index) => text(id, `v${after.at + index}`))
-      return page(after.at, events, { head: this.log.length })
+      return page(after.at, events, { by: this.by, head: this.log.length })
     }
     this.pushes.push([...effect.commits.map(({ name }) => name), ...effect.cancel.map(([id]) => `-${id}`)])
     const answers = [
@@ -130,7 +133,7 @@ class Script {
       }),
       ...effect.cancel.map(([id]) => ({ id, refused: { code: 'cancelled', message: '' } })),
     ]
-    return { kind: 'pushed', by, head: this.log.length, answers: answers as never }
+    return { kind: 'pushed', by: this.by, head: this.log.length, answers: answers as never }
   }
 }
 
@@ -428,6 +431,26 @@ describe('faults', () => {
     script.faults.push = [{ kind: 'offline' }]
     await script.round('time')
     expect(script.asked.filter((kind) => kind === 'pull' || kind === 'push')).toEqual(['pull', 'push'])
+  })
+
+  test('what a server had before it was restored is sent before what comes later, though another context met it', async () => {
+    const script = new Script()
+    await script.round()
+    await script.append(own(1, 'a', 0))
+    const next = { ...by, epoch: 'e2' }
+    script.beforePush = async () => {
+      script.beforePush = undefined
+      // The response is on its way.
+      script.beforeStore = async () => {
+        script.log = []
+        script.by = next
+        await script.change((snapshot) => met(snapshot, next))
+        await script.append(own(2, 'b', 1))
+      }
+    }
+    await script.round('own-append')
+    expect(script.pushes).toEqual([['a'], ['a', 'b']])
+    expect((await script.storage.load()).outbox).toEqual([])
   })
 
   test('a server that is another one each time is left alone', async () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { snapshotAfter } from '../../../src/sync/change-rules.js'
 import { wireSize } from '../../../src/sync/commit-text.js'
+import { adopted } from '../../../src/sync/rules/adopted.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../../../src/sync/rules/batches.js'
 import { met } from '../../../src/sync/rules/contact.js'
 import { refetched } from '../../../src/sync/rules/control.js'
@@ -434,6 +435,22 @@ describe('retried', () => {
   })
 })
 
+describe('adopted', () => {
+  test('a commit that may have been sent as it is is cancelled at the server, if it is discarded', () => {
+    const before = snapshot(3, [row(4, 'own')], { largestN: 4 })
+    const commits = [
+      { at: 1, events: [text('a')], versions: [1] },
+      { at: 2, events: [text('b')], versions: [2] },
+    ]
+    const adoption = adopted(before, { log: 'local', head: 2 }, commits, 2)
+    const now = snapshotAfter(before, adoption)
+    expect(brief(now.outbox)).toEqual(['own', 'a', 'b'])
+    expect(brief(after(now, discarded(now, 6)))).toEqual(['own', 'a', 'b cancel'])
+    // Another one that never left is gone.
+    expect(brief(after(now, discarded(now, 4)))).toEqual(['a', 'b'])
+  })
+})
+
 describe('contact', () => {
   test('the first one, and another epoch: nothing is pushed before a pull, and all is sent again', () => {
     const { remote: _, ...state } = snapshot(0).state
@@ -638,6 +655,19 @@ describe('what is sent', () => {
     const { commits, cancel, waiting } = toSend(snapshot(0, rows))
     expect([names(commits), names(cancel), names(waiting)]).toEqual(['e', 'c d', ''])
   })
+
+  test.each([{ cancel: true }, { renew: ['new'] }] as const)(
+    'a cancel is only told that the server has the id: what was decided on the commit waits for the pull (%o)',
+    (unwanted) => {
+      const rows = [
+        row(1, 'a', { accepted: 8, ...unwanted }),
+        row(2, 'b', { events: [text('b', 'other')], requires: ['a'] }),
+        row(3, 'c', { events: [text('c', 'third')] }),
+      ]
+      const { commits, cancel, waiting } = toSend(snapshot(6, rows, { head: 10 }))
+      expect([names(commits), names(cancel), names(waiting)]).toEqual(['c', '', ''])
+    },
+  )
 
   test('what is behind waits, with later ones of its streams and what was decided on it', () => {
     const rows = [

@@ -1,6 +1,6 @@
 // Hints over a WebSocket, and over the stream where there is none.
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { virtualClock } from 'tidemark/testing'
+import { virtualClock, type VirtualClock } from 'tidemark/testing'
 import { followWake } from '../../../src/sync/follow-wake.js'
 import { openTransport } from '../../../src/sync/transport.js'
 
@@ -11,18 +11,24 @@ const headers = { 'Tidemark-Sync': '1', 'Tidemark-Log': 'l/e', 'Tidemark-Author'
 class FakeSocket extends EventTarget {
   static all: FakeSocket[] = []
   /** What becomes of a new one. */
-  static then: (socket: FakeSocket) => void = () => {}
+  static then: (socket: FakeSocket, clock: VirtualClock) => void = () => {}
+  static clock: VirtualClock
   readonly sent: string[] = []
   isClosed = false
+  onClose = () => {}
 
   constructor(readonly url: string) {
     super()
     FakeSocket.all.push(this)
-    void Promise.resolve().then(() => FakeSocket.then(this))
+    void Promise.resolve().then(() => FakeSocket.then(this, FakeSocket.clock))
   }
 
   open(...texts: readonly unknown[]): void {
     this.dispatchEvent(new Event('open'))
+    this.say(...texts)
+  }
+
+  say(...texts: readonly unknown[]): void {
     for (const data of texts) this.dispatchEvent(new MessageEvent('message', { data }))
   }
 
@@ -36,6 +42,7 @@ class FakeSocket extends EventTarget {
 
   close(): void {
     this.isClosed = true
+    this.onClose()
   }
 }
 
@@ -46,21 +53,31 @@ afterEach(() => {
 /** Follows for a time, and says what was asked for and heard. */
 async function follow(
   ms: number,
-  { tickets = true, socket = FakeSocket }: { tickets?: boolean; socket?: typeof FakeSocket | null } = {},
+  {
+    ticketsFor = Infinity,
+    streams = 'end',
+    socket = FakeSocket,
+  }: { ticketsFor?: number; streams?: 'end' | 'stay'; socket?: typeof FakeSocket | null } = {},
 ) {
   FakeSocket.all = []
   vi.stubGlobal('WebSocket', socket)
   const clock = virtualClock()
+  FakeSocket.clock = clock
   const asked: string[] = []
+  const at: number[] = []
+  let tickets = 0
   const fetch = async (input: RequestInfo | URL, init?: RequestInit) => {
     const url = new URL(input as string)
     asked.push(`${init?.method} ${url.pathname}`)
-    if (url.pathname.endsWith('/ticket') && tickets)
+    at.push(clock.monotonic())
+    if (url.pathname.endsWith('/ticket') && (tickets += 1) <= ticketsFor)
       return new Response(JSON.stringify({ ticket: `t ${asked.length}`, seconds: 60 }), {
         headers: { ...headers, 'Content-Type': 'application/json' },
       })
     if (url.pathname.endsWith('/ticket')) return new Response('{}', { status: 404, headers })
-    return new Response('data: {"head":9}\n\n', { headers: { ...headers, 'Content-Type': 'text/event-stream' } })
+    return new Response(streams === 'stay' ? silentStream(clock, init?.signal) : 'data: {"head":9}\n\n', {
+      headers: { ...headers, 'Content-Type': 'text/event-stream' },
+    })
   }
   const transport = openTransport({ url: 'https://x.test/logs/a?token=q', fetch }, clock)
   const found: (number | string)[] = []
@@ -83,7 +100,22 @@ async function follow(
   controller.abort(new Error('over'))
   await ended
   expect(clock.pending).toBe(0)
-  return { asked, found }
+  return { asked, found, at }
+}
+
+/** A stream that says that it is there, until its request ends. */
+function silentStream(clock: VirtualClock, signal: AbortSignal | null | undefined): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      const say = () => {
+        controller.enqueue(new TextEncoder().encode(': \n\n'))
+        cancel = clock.schedule(25_000, say)
+      }
+      let cancel = () => {}
+      say()
+      signal?.addEventListener('abort', () => (cancel(), controller.error(signal.reason)), { once: true })
+    },
+  })
 }
 
 describe('hints over a WebSocket', () => {
@@ -97,16 +129,66 @@ describe('hints over a WebSocket', () => {
     ])
   })
 
-  test('a socket that ends is opened again after 1 to 30 s, each with a ticket of its own', async () => {
-    FakeSocket.then = (socket) => {
-      socket.open('{"head":1}')
+  /** A socket that works for a time. */
+  const works = (socket: FakeSocket, ms: number, clock: VirtualClock) => {
+    socket.open('{"head":1}')
+    socket.onClose = clock.schedule(ms, () => {
+      socket.say('{"head":2}')
       socket.end()
-    }
-    const { asked } = await follow(600_000)
-    expect(FakeSocket.all.length).toBeGreaterThan(20)
-    expect(FakeSocket.all.length).toBeLessThan(600)
+    })
+  }
+
+  test('a socket that ends is opened again after 1 to 30 s, each with a ticket of its own', async () => {
+    FakeSocket.then = (socket, clock) => works(socket, 30_000, clock)
+    const { asked } = await follow(1_200_000)
+    expect(FakeSocket.all.length).toBeGreaterThan(19)
+    expect(FakeSocket.all.length).toBeLessThan(40)
     expect(asked.every((each) => each === 'POST /logs/a/ticket')).toBe(true)
     expect(new Set(FakeSocket.all.map(({ url }) => url)).size).toBe(FakeSocket.all.length)
+  })
+
+  test.each<[string, (socket: FakeSocket, clock: VirtualClock) => void]>([
+    ['cut off when it opens', (socket) => (socket.open('{"head":1}'), socket.end())],
+    ['cut off after a moment', (socket, clock) => works(socket, 29_999, clock)],
+    ['open, and nothing comes through', (socket) => socket.open()],
+  ])('a socket that is %s is given up after three in a row, and tried again after ten minutes', async (_, then) => {
+    FakeSocket.then = then
+    const { asked, at } = await follow(1_700_000, { streams: 'stay' })
+    const [ticket, stream] = ['POST /logs/a/ticket', 'GET /logs/a/wake']
+    expect(asked).toEqual([ticket, ticket, ticket, stream, ticket, stream, ticket, stream])
+    // The stream is opened in the moment in which the socket has ended, and stays until a socket is tried.
+    const ends = [at[4]! - at[3]!, at[6]! - at[5]!]
+    expect(ends).toEqual([600_000, 600_000])
+  })
+
+  test('a stream that ends while sockets rest is opened again after a pause', async () => {
+    FakeSocket.then = (socket) => (socket.open(), socket.end())
+    const { asked } = await follow(500_000)
+    const streams = asked.slice(3)
+    expect(streams.length).toBeGreaterThan(10)
+    expect(streams.length).toBeLessThan(500)
+    expect(new Set(streams)).toEqual(new Set(['GET /logs/a/wake']))
+  })
+
+  test('a socket that works again is what is followed, and one cut off after that is not given up', async () => {
+    let count = 0
+    FakeSocket.then = (socket, clock) => {
+      count += 1
+      if (count === 4) return works(socket, 50_000, clock)
+      socket.open()
+      if (count === 6) socket.send = () => socket.say('pong')
+      else socket.end()
+    }
+    const { asked } = await follow(1_500_000, { streams: 'stay' })
+    const [ticket, stream] = ['POST /logs/a/ticket', 'GET /logs/a/wake']
+    expect(asked).toEqual([ticket, ticket, ticket, stream, ticket, ticket, ticket])
+  })
+
+  test('a server that has no sockets any more is followed by the stream, as it ends', async () => {
+    FakeSocket.then = (socket) => (socket.open(), socket.end())
+    const { asked } = await follow(1_500_000, { streams: 'stay', ticketsFor: 3 })
+    const [ticket, stream] = ['POST /logs/a/ticket', 'GET /logs/a/wake']
+    expect(asked).toEqual([ticket, ticket, ticket, stream, ticket, stream])
   })
 
   test('the device says that it is there every 25 s, and gives up a server that is silent for a minute', async () => {
@@ -125,7 +207,7 @@ describe('hints over a WebSocket', () => {
   })
 
   test.each<[string, () => Promise<{ asked: string[]; found: unknown[] }>]>([
-    ['a server without sockets', () => follow(500, { tickets: false })],
+    ['a server without sockets', () => follow(500, { ticketsFor: 0 })],
     ['a context without sockets', () => follow(500, { socket: null })],
     [
       'a network that blocks them',

@@ -1,0 +1,74 @@
+/** The server of a ledger whose logs are in files. */
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BackupWay, KillAt, LedgerBackup, LedgerServer, ServerOptions } from './ledger-server.js'
+import { ServerProcess } from './server-process.js'
+
+export async function startFileServer({ sabotage }: ServerOptions = {}): Promise<LedgerServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidemark-ledger-'))
+  const logs = join(folder, 'logs')
+  await mkdir(logs)
+  const process = await ServerProcess.start({
+    TIDEMARK_LEDGER_FOLDER: logs,
+    TIDEMARK_LEDGER_SABOTAGE: sabotage ?? '',
+  })
+  return new FileServer(folder, logs, process)
+}
+
+class FileServer implements LedgerServer {
+  readonly #folder: string
+  readonly #logs: string
+  readonly #process: ServerProcess
+
+  constructor(folder: string, logs: string, process: ServerProcess) {
+    this.#folder = folder
+    this.#logs = logs
+    this.#process = process
+  }
+
+  get url(): string {
+    return this.#process.url
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
+  start(): Promise<void> {
+    return this.#process.start()
+  }
+
+  arm(killAt: KillAt | undefined): Promise<void> {
+    return this.#process.arm(killAt)
+  }
+
+  kill(): Promise<void> {
+    return this.#process.kill()
+  }
+
+  ended(): Promise<boolean> {
+    return this.#process.ended()
+  }
+
+  /** Copies the files, also while they are written, as an operator does. */
+  async backup(way: BackupWay): Promise<LedgerBackup> {
+    const folder = await mkdtemp(join(this.#folder, 'backup-'))
+    // The lock of the process is not a part of the log.
+    await cp(this.#logs, folder, { recursive: true, filter: (path) => !path.includes('.log.lock.') })
+    return { folder, way }
+  }
+
+  /** Ends the process, puts the copy in the place of the files, and starts it again. */
+  async restore({ folder }: LedgerBackup): Promise<void> {
+    await this.kill()
+    await rm(this.#logs, { recursive: true, force: true })
+    await cp(folder, this.#logs, { recursive: true })
+    await this.start()
+  }
+
+  async dispose(): Promise<void> {
+    await this.kill()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
