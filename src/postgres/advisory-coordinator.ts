@@ -76,12 +76,12 @@ class AdvisoryLocks implements AdvisoryCoordinator {
   async isHeld(name: string): Promise<boolean> {
     if (this.#held.has(name)) return true
     const [row] = await this.#database.query(
-      `select exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 1
+      `select (exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 1
         and database = (select oid from pg_database where datname = current_database())
-        and (classid::bigint << 32 | objid::bigint) = $1::bigint) as held`,
+        and (classid::bigint << 32 | objid::bigint) = $1::bigint))::int as held`,
       [this.#key(name)],
     )
-    return row?.['held'] === true
+    return Number(row?.['held']) === 1
   }
 
   close(): void {
@@ -107,8 +107,8 @@ class AdvisoryLocks implements AdvisoryCoordinator {
       await unlocking.get(key)
       const opening = this.#open()
       const session = await opening
-      const [row] = await session.query('select pg_try_advisory_lock($1::bigint) as got', [key])
-      if (row?.['got'] === true && this.#session === opening) return this.#guard(name, turn, session)
+      const [row] = await session.query('select pg_try_advisory_lock($1::bigint)::int as got', [key])
+      if (Number(row?.['got']) === 1 && this.#session === opening) return this.#guard(name, turn, session)
       if (!keepsTurn) turn.release()
       return undefined
     } catch (error) {

@@ -101,18 +101,20 @@ export class ReadModelSql {
     questions: (schema: string, part: string) => readonly string[],
   ): Promise<{ readonly state: string; readonly values: (string | null)[] } | undefined> {
     const asked = questions(this.#schema, '(select part from m)')
-    const rows = await this.#rows<{ at: number; value: string | null }>(
+    // A list, because the time to plan a union grows with the square of its parts.
+    const list = asked.map((one) => `(${one})`).join(',\n')
+    const rows = await this.#rows<{ at: unknown; value: string | null }>(
       `with m as materialized (
         select state, case ${slot ?? 'shown'} when 0 then part0 else part1 end as part
         from ${this.#schema}.read_models where log = $1 and name = $2)
-      select -1 as at, state as value from m
-      ${asked.map((one, at) => `union all select ${at}, (${one})`).join('\n')}`,
+      select 0 as at, state as value from m
+      union all select a.at, a.value from m, unnest(array[${list}]::text[]) with ordinality as a(value, at)`,
       [this.#log, toSqlText(name)],
     )
-    const state = rows.find(({ at }) => at === -1)?.value
+    const state = rows.find(({ at }) => Number(at) === 0)?.value
     if (state === undefined || state === null) return undefined
     const values: (string | null)[] = asked.map(() => null)
-    for (const { at, value } of rows) if (at >= 0) values[at] = value
+    for (const { at, value } of rows) if (Number(at) > 0) values[Number(at) - 1] = value
     return { state, values }
   }
 
