@@ -33,6 +33,8 @@ export async function saveCheckpoint(
       JSON.stringify(deadLetters),
       dropDeadLetters,
     ],
+    // Within a transaction it is still known, until that is committed.
+    'unknown',
   )
   const stored = row?.['stored']
   if (stored != null) assertExpected(name, Number(stored), expected)
@@ -64,6 +66,7 @@ export async function removeDeadLetter(
   const rows = await sql.query(
     `delete from ${schema}.dead_letters where log = $1 and name = $2 and position = $3::bigint returning 1 as one`,
     [log, toSqlText(name), position],
+    'unknown',
   )
   return rows.length > 0
 }

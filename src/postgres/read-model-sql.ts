@@ -1,4 +1,5 @@
 /** The statements over the tables of read models: each is one round trip, and atomic. */
+import type { WriteOutcome } from '../errors.js'
 import { impossibleIn } from '../read-model/possible-state.js'
 import type { Slot, StateRow } from '../read-model/state.js'
 import type { DeadLetterRecord } from '../ports.js'
@@ -58,6 +59,7 @@ export class ReadModelSql {
       `insert into ${this.#schema}.read_models (log, name, state, shown, tables) values ($1, $2, $3, 0, $4)
         on conflict do nothing`,
       [this.#log, toSqlText(name), state, tables],
+      'unknown',
     )
   }
 
@@ -86,6 +88,7 @@ export class ReadModelSql {
         goneLetter ?? null,
         `{${clear.join()}}`,
       ],
+      'unknown',
     )
     return rows[0]?.other ?? undefined
   }
@@ -133,6 +136,7 @@ export class ReadModelSql {
       `with gone as (delete from ${this.#schema}.read_models where log = $1 and name = $2 returning part0, part1)
         insert into ${this.#schema}.read_model_garbage select part0 from gone union all select part1 from gone`,
       [this.#log, toSqlText(name)],
+      'unknown',
     )
     await this.sweep()
   }
@@ -153,8 +157,9 @@ export class ReadModelSql {
     return this.#sweeping
   }
 
-  async #rows<T>(text: string, values: readonly unknown[]): Promise<readonly T[]> {
-    return (await this.#sql.query(text, values)) as readonly T[]
+  /** @param outcome `'unknown'` for what writes: whether it is stored is not known where the connection is lost. */
+  async #rows<T>(text: string, values: readonly unknown[], outcome?: WriteOutcome): Promise<readonly T[]> {
+    return (await this.#sql.query(text, values, outcome)) as readonly T[]
   }
 }
 

@@ -64,13 +64,17 @@ export class StoredCommits {
   /** The events of a stream that are in commits which hold some of these versions. */
   async ofStream(stream: string, { after, before, direction, most }: StreamSpan): Promise<readonly StoredEvent[]> {
     const isBack = direction === 'backwards'
+    const order = isBack ? 'desc' : 'asc'
     const rows = await this.#sql.query(
-      `select c.at, c.events from ${this.#schema}.heads h
-        join ${this.#schema}.commits c on c.log = h.log and c.at = h.at
-        where h.log = $1 and h.stream = $2 and h.version > $3::bigint and h.version <= coalesce(
-          (select min(version) from ${this.#schema}.heads where log = $1 and stream = $2 and version >= $4::bigint),
-          ${lastVersion})
-        order by h.version ${isBack ? 'desc' : 'asc'} limit $5::bigint`,
+      // A commit may hold few events of this stream and thousands of others: those count, too.
+      `select at, events from (
+        select c.at, c.events, h.version, sum(c.n) over (order by h.version ${order}) - c.n as before
+          from ${this.#schema}.heads h join ${this.#schema}.commits c on c.log = h.log and c.at = h.at
+          where h.log = $1 and h.stream = $2 and h.version > $3::bigint and h.version <= coalesce(
+            (select min(version) from ${this.#schema}.heads where log = $1 and stream = $2 and version >= $4::bigint),
+            ${lastVersion})
+          order by h.version ${order} limit $5::bigint) as found
+        where before < $5::bigint order by version ${order}`,
       [this.#log, toSqlText(stream), after, Math.min(before - 1, lastVersion), Math.ceil(most)],
     )
     const events = rows.flatMap((row) => (isBack ? eventsOf(row).reverse() : eventsOf(row)))
