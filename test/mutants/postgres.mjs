@@ -25,7 +25,7 @@ export default [
   {
     id: 'postgres-origin',
     file: 'src/postgres/log-tables.ts',
-    find: "isOther: row['other'] === true",
+    find: "isOther: Number(row['other']) === 1",
     replace: 'isOther: false',
     tests: [crash],
     breaks: 'a server that was started again, promoted or restored keeps its epoch',
