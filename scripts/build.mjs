@@ -1,6 +1,6 @@
 // npm run build: `dist/` (the production build) and `dist/development/`, from nothing, so that no file of an older build is packed. It also runs
 // before `npm pack` (`prepack`), and in a checkout, also one that npm makes of a git address, when dependencies were
-// installed (`dependencies`). As `prepare` npm would warn whoever installs the package that it has an install script.
+// installed (`dependencies`). Of a `prepare` npm would warn: it counts as an install script.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
