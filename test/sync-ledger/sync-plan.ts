@@ -144,7 +144,8 @@ export interface SyncPlanOptions {
 export function planSyncRound(seed: number, { kills, pages }: SyncPlanOptions): SyncRoundPlan {
   const chance = new Chance(seedFor(seed, 'sync round'))
   const devices = chance.is(0.3) ? 3 : 2
-  let left = pages - devices
+  // Most rounds have a second tab on one device only: a tab costs as much as a device.
+  let left = Math.min(pages - devices, chance.is(0.3) ? 2 : 1)
   const planned = Array.from({ length: devices }, (_, index): PlannedDevice => {
     const second = left > 0 && chance.is(0.6)
     if (second) left -= 1
@@ -162,7 +163,7 @@ function planDevice(chance: Chance, index: number, tabs: number): PlannedDevice 
     clockBy: chance.is(0.3) ? (chance.is(0.5) ? year : -year) : 0,
     tabs: Array.from({ length: tabs }, () => ({
       where: chance.is(0.2) ? ('dedicated' as const) : ('page' as const),
-      acts: Array.from({ length: chance.between(8, 24) }, () => planAct(chance, index)),
+      acts: Array.from({ length: chance.between(6, 16) }, () => planAct(chance, index)),
     })),
     faults: planFaults(chance),
     ...(breaks && {
