@@ -77,7 +77,7 @@ export interface SyncRoundPlan {
 }
 
 /** How long a round is disturbed, ms. */
-export const disturbed = 1_000
+export const disturbed = 800
 
 const kindsOfActs: readonly (readonly [SyncActKind, number])[] = [
   ['plain', 24],
@@ -143,11 +143,11 @@ export interface SyncPlanOptions {
 /** The same seed plans the same round. */
 export function planSyncRound(seed: number, { kills, pages }: SyncPlanOptions): SyncRoundPlan {
   const chance = new Chance(seedFor(seed, 'sync round'))
-  const devices = chance.is(0.3) ? 3 : 2
+  const devices = chance.is(0.15) ? 3 : 2
   // Most rounds have a second tab on one device only: a tab costs as much as a device.
   let left = Math.min(pages - devices, chance.is(0.3) ? 2 : 1)
   const planned = Array.from({ length: devices }, (_, index): PlannedDevice => {
-    const second = left > 0 && chance.is(0.6)
+    const second = left > 0 && chance.is(0.5)
     if (second) left -= 1
     return planDevice(chance, index, second ? 2 : 1)
   })
@@ -163,7 +163,7 @@ function planDevice(chance: Chance, index: number, tabs: number): PlannedDevice 
     clockBy: chance.is(0.3) ? (chance.is(0.5) ? year : -year) : 0,
     tabs: Array.from({ length: tabs }, () => ({
       where: chance.is(0.2) ? ('dedicated' as const) : ('page' as const),
-      acts: Array.from({ length: chance.between(6, 16) }, () => planAct(chance, index)),
+      acts: Array.from({ length: chance.between(5, 12) }, () => planAct(chance, index)),
     })),
     faults: planFaults(chance),
     ...(breaks && {
