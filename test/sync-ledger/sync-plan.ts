@@ -229,7 +229,9 @@ function planServer(chance: Chance): SyncRoundPlan['server'] {
 
 function planKill(chance: Chance, kills: KillWeights): Pick<SyncRoundPlan, 'kill'> {
   const possible: [Exclude<Kill, 'dedicated worker'> | 'tab', number][] = [['tab', 50]]
-  for (const [kill, weight] of kills) if (kill !== 'dedicated worker') possible.push([kill, weight / 2])
+  // The start of a browser costs as much as several rounds.
+  for (const [kill, weight] of kills)
+    if (kill !== 'dedicated worker') possible.push([kill, weight / (kill === 'process tree' ? 6 : 2)])
   if (!chance.is(0.7)) return {}
   return { kill: { kill: chance.weighted(possible), at: chance.between(100, disturbed), chosen: chance.below(1000) } }
 }
