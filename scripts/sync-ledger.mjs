@@ -121,3 +121,5 @@ try {
 } finally {
   await server.close()
 }
+// A round that was given up may have left something that keeps this process.
+process.exit()

@@ -99,7 +99,7 @@ class PostgresServer implements LedgerServer {
   }
 
   async dispose(): Promise<void> {
-    await this.kill()
+    await this.#process.dispose()
     await this.#proxy.close()
     await this.#cluster.dispose()
     await rm(this.#folder, { recursive: true, force: true })

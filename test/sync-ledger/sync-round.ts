@@ -441,10 +441,14 @@ class SyncRound {
     return last
   }
 
-  async #head(): Promise<number> {
-    const response = await fetch(`${this.#stage.server.url}/logs/${this.#name}/info`, { headers: asReader })
-    if (!response.ok) throw new Error(`The server says ${response.status}: ${await response.text()}`)
-    return ((await response.json()) as LogInfo).head
+  /** `undefined` while the server is away: it may be killed at a commit of this very time. */
+  async #head(): Promise<number | undefined> {
+    try {
+      const response = await fetch(`${this.#stage.server.url}/logs/${this.#name}/info`, { headers: asReader })
+      return response.ok ? ((await response.json()) as LogInfo).head : undefined
+    } catch {
+      return undefined
+    }
   }
 
   /** Pages in which all has ended are for the next round. */
