@@ -5,6 +5,7 @@ import type { LogInfo } from '../../src/wire/protocol.js'
 import type { Realm } from '../e2e/harness/main.js'
 import type { LedgerPage } from '../ledger/browser.js'
 import { limited } from '../ledger/limit.js'
+import { freezeProcess } from '../support/browser-processes.js'
 import { startFaultProxy, type FaultKind, type FaultProxy } from './fault-proxy.js'
 import type { LedgerBackup } from './ledger-server.js'
 import { SyncAccount } from './sync-account.js'
@@ -282,6 +283,7 @@ class SyncRound {
       at(disturbed),
       this.#serverFaults(at),
       this.#killing(at),
+      this.#freezing(at),
       ...this.#devices.flatMap((device) => [
         this.#partition(device, at),
         this.#clearing(device, at),
@@ -370,6 +372,19 @@ class SyncRound {
     if (chosen % 3 === 0) return
     await this.#reopen()
     await sleep(workAgain)
+  }
+
+  /** As a tab that the system gives no time: it leads, holds locks, and has requests under way. */
+  async #freezing(at: (ms: number) => Promise<void>): Promise<void> {
+    const { freeze } = this.#plan
+    if (freeze === undefined) return
+    await at(freeze.at)
+    // None while the browser is being killed.
+    const all = await this.#stage.browser.renderers().catch(() => [])
+    const pid = all[freeze.chosen % all.length]
+    if (pid === undefined) return
+    this.#count('tab frozen')
+    await freezeProcess(pid, freeze.for)
   }
 
   /** Opens every tab again whose page has gone. */
