@@ -84,7 +84,7 @@ export const budgets = [
     title: 'everything of tidemark/server',
     entry: 'tidemark/server',
     names: '*',
-    budget: kib(8.35),
+    budget: kib(8.15),
     aim: kib(8),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
@@ -92,7 +92,7 @@ export const budgets = [
     title: 'everything of tidemark/durable-object',
     entry: 'tidemark/durable-object',
     names: '*',
-    budget: kib(11.4),
+    budget: kib(11.7),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
   {
@@ -103,7 +103,7 @@ export const budgets = [
     // Who adopts no local store does not pay for it.
     without: ['src/sync/adopt', 'src/sync/local-commits.ts', 'src/sync/indexeddb/adopted-database.ts'],
   },
-  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(77.2) },
+  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(77.65) },
   {
     title: 'openEventStore',
     entry: 'tidemark',
@@ -212,7 +212,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(33.4), aim: kib(12) }
+export const syncLayer = { budget: kib(33.5), aim: kib(12) }
 
 const fromSync = (names) => `export { ${names} } from 'tidemark/sync'`
 const fromCore = (names) => `export { ${names} } from 'tidemark'\n`

@@ -2,8 +2,16 @@
 import { InvalidArgumentError, type WriteOutcome } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import { failedQuery, isConnectionLost } from './postgres-errors.js'
-import { isEmbedded, isPool, type PgClient, type SqlPool, type SqlQueries, type SqlRow } from './sql-client.js'
+import { failedQuery, isConnectionLost, isUndone } from './postgres-errors.js'
+import {
+  isClient,
+  isEmbedded,
+  isPool,
+  type PgClient,
+  type SqlPool,
+  type SqlQueries,
+  type SqlRow,
+} from './sql-client.js'
 
 /** Statements of one transaction, or of none. Errors are those of tidemark. */
 export interface Sql {
@@ -17,18 +25,31 @@ export interface Sql {
 /** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
 const longestQuery = 45_000
 
+/** How often a statement is sent that others undo. */
+const mostTries = 20
+
 /** What the server does by itself if this process or the network between them hangs. In ms. */
 const limits =
   'set local lock_timeout = 10000; set local statement_timeout = 30000; set local idle_in_transaction_session_timeout = 30000'
 
 export class Database implements Sql {
   readonly #pool: SqlPool
+  /** Statements that are under way. */
+  readonly #running = new Set<Promise<unknown>>()
 
   /** @throws InvalidArgumentError for anything that is no pool */
   constructor(pool: SqlPool) {
     if (!isObject(pool) || !(isEmbedded(pool) || isPool(pool)))
       throw new InvalidArgumentError('pool', say`must be a Pool of 'pg', or PGlite.`)
+    if (isClient(pool))
+      throw new InvalidArgumentError('pool', say`is a Client of 'pg', which is one connection. Pass a Pool.`)
     this.#pool = pool
+  }
+
+  /** How many connections there may be at a time, if the pool says so. */
+  get most(): number {
+    const { max } = (this.#pool as { readonly options?: { readonly max?: unknown } }).options ?? {}
+    return typeof max === 'number' && !this.isEmbedded ? max : Infinity
   }
 
   /** Whether PostgreSQL runs within this process, with one connection and no other process. */
@@ -37,11 +58,35 @@ export class Database implements Sql {
   }
 
   /** One statement, which is a transaction of its own. */
-  async query(
+  query(
     text: string,
     values: readonly unknown[] = [],
     outcome: WriteOutcome = 'not-written',
-  ): Promise<readonly SqlRow[]> {
+  ): ReturnType<Sql['query']> {
+    const running = this.#query(text, values, outcome).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+    return running
+  }
+
+  /**
+   * Resolves when the statements that are under way have ended, in whatever way. A pool that is ended while one waits for
+   * a connection never gives it one, nor rejects it.
+   */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#running)
+  }
+
+  /** Where the app has another isolation level, a statement is undone if another one changed the same: it is sent again. */
+  async #query(text: string, values: readonly unknown[], outcome: WriteOutcome): ReturnType<Sql['query']> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await this.#queryOnce(text, values, outcome)
+      } catch (error) {
+        if (tries >= mostTries || !isUndone(error)) throw error
+      }
+  }
+
+  async #queryOnce(text: string, values: readonly unknown[], outcome: WriteOutcome): ReturnType<Sql['query']> {
     // Not through the query of the pool: what does not return has to be given up, with its connection.
     const pool = this.#pool
     if (isEmbedded(pool)) return asked(pool, text, values, outcome)
@@ -57,8 +102,12 @@ export class Database implements Sql {
     }
   }
 
-  /** All of it is stored, or none. Reads only what was committed before each statement (`read committed`). */
-  async transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+  /**
+   * All of it is stored, or none. Reads only what was committed before each statement (`read committed`).
+   *
+   * @param isPatient its statements take as long as they take, as those of a migration do
+   */
+  async transaction<T>(work: (sql: Sql) => Promise<T>, isPatient = false): Promise<T> {
     const pool = this.#pool
     if (isEmbedded(pool)) {
       let thrown: { readonly error: unknown } | undefined
@@ -75,7 +124,7 @@ export class Database implements Sql {
         throw thrown === undefined ? failedQuery(error, 'unknown') : thrown.error
       }
     }
-    const transaction = await this.begin()
+    const transaction = await this.begin('', isPatient)
     let result: T
     try {
       result = await work(transaction)
@@ -92,12 +141,12 @@ export class Database implements Sql {
    *
    * @param first a statement without values that is sent together with the begin
    */
-  async begin(first = ''): Promise<Transaction> {
+  async begin(first = '', isPatient = false): Promise<Transaction> {
     const client = await connected(this.#pool)
     try {
-      const results = await within(client.query(`begin; ${limits}; ${first}`))
+      const results = await within(client.query(`begin isolation level read committed read write; ${limits}; ${first}`))
       const last = (results as unknown as readonly { readonly rows: readonly SqlRow[] }[]).at(-1)
-      return new Transaction(client, first === '' ? [] : (last?.rows ?? []))
+      return new Transaction(client, first === '' ? [] : (last?.rows ?? []), isPatient)
     } catch (error) {
       giveBack(client, error, true)
       throw failedQuery(error, 'not-written')
@@ -141,15 +190,19 @@ export class Transaction implements Sql {
     client: PgClient,
     /** What the statement that came with the begin returned. */
     readonly first: readonly SqlRow[],
+    /** Statements take as long as they take. */
+    readonly isPatient = false,
   ) {
     this.#client = client
     client.on('error', this.#onError)
   }
 
   async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    // Its connection may be in use for something else already.
+    if (this.#isOver) throw new InvalidArgumentError('sql', say`is used after its transaction has ended.`)
     if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
     try {
-      return await asked(this.#client, text, values, 'not-written')
+      return await asked(this.#client, text, values, 'not-written', this.isPatient ? (query) => query : within)
     } catch (error) {
       if (isConnectionLost(error)) this.#lost = error
       throw error
@@ -196,25 +249,20 @@ export class Transaction implements Sql {
 export class Session implements Sql {
   readonly #client: PgClient
   readonly #lost: (() => void)[] = []
+  #last: Promise<unknown> = Promise.resolve()
   #isOver = false
 
   constructor(client: PgClient) {
     this.#client = client
-    client.on('error', this.#onEnd)
-    client.on('end', this.#onEnd)
+    client.on('error', this.lost)
+    client.on('end', this.lost)
   }
 
+  /** One after the other: `pg` is to have one statement at a time. */
   query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
-    return asked(this.#client, text, values)
-  }
-
-  /** As `query`, for as long as it takes: for what waits for a lock. */
-  async waitFor(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
-    try {
-      return (await this.#client.query(text, [...values])).rows
-    } catch (error) {
-      throw failedQuery(error, 'unknown')
-    }
+    const running = this.#last.then(() => asked(this.#client, text, values))
+    this.#last = running.catch(() => {})
+    return running
   }
 
   onNotification(listener: (payload: string) => void): void {
@@ -234,7 +282,17 @@ export class Session implements Sql {
     // `ignored` stays: a connection that is being closed may fail as well.
   }
 
-  readonly #onEnd = (): void => {
+  /** Gives the connection back to the pool, if it is sound: it must hold nothing. */
+  giveBack(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#client.removeListener('error', this.lost)
+    this.#client.removeListener('end', this.lost)
+    giveBack(this.#client, undefined)
+  }
+
+  /** The connection ended, or what it holds is not known. */
+  readonly lost = (): void => {
     if (this.#isOver) return
     this.end()
     for (const listener of this.#lost) listener()
@@ -261,9 +319,10 @@ async function asked(
   text: string,
   values: readonly unknown[],
   outcome: WriteOutcome = 'not-written',
+  limited: <T>(query: Promise<T>) => Promise<T> = within,
 ): Promise<readonly SqlRow[]> {
   try {
-    return (await within(client.query(text, [...values]))).rows
+    return (await limited(client.query(text, [...values]))).rows
   } catch (error) {
     throw failedQuery(error, outcome)
   }

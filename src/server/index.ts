@@ -2,7 +2,7 @@
  * `tidemark/server`: the server of synced stores, `Request` in and `Response` out, over any log store. Runs wherever
  * `fetch` is known: Node, Deno, Bun, workerd, a browser.
  */
-export { serverLog, type PullRequest, type PushSession, type ServerLog } from './server-log.js'
+export { serverLog, type LogTail, type PullRequest, type PushSession, type ServerLog } from './server-log.js'
 export { syncHandler, type AcceptSession, type Opened, type SyncHandlerOptions } from './sync-handler.js'
 export type { Origins } from './cors.js'
 export type { Refusal } from './check-push.js'

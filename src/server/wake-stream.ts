@@ -1,6 +1,6 @@
 /** Hints that a log has grown, as server-sent events. */
 import type { Clock } from '../platform/clock.js'
-import type { ServerLog } from './server-log.js'
+import type { LogTail, ServerLog } from './server-log.js'
 
 /** The least time between two hints, ms: at most 20 a second. */
 const betweenHints = 50
@@ -11,61 +11,79 @@ const betweenComments = 25_000
 /**
  * A body that says the head immediately, and again when it moves. Hints that the client does not take are replaced by the
  * next one. Ends with the client or the signal.
+ *
+ * @param tailOf what came since a position, to go with the hint; nothing where that is long, or not for this client
  */
 export function wakeStream(
   log: ServerLog,
   head: number,
-  clock: Clock,
+  timers: Pick<Clock, 'schedule'>,
   signal: AbortSignal,
+  tailOf?: (after: number) => Promise<LogTail | undefined>,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const encoder = new TextEncoder()
-  let end = () => {}
-  let takeMore = () => {}
-  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+  let body!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>
+  let waiting: number | undefined = head
+  let said: number | undefined
+  let isOver = false
+  /** Ends the pause before the next hint. */
+  let pause: (() => void) | undefined
+  let rest = () => {}
+  const isTaken = () => (body.desiredSize ?? 0) > 0
+  const comment = () => {
+    // Nothing is added where nothing is taken.
+    if (isTaken()) send(': \n\n')
+    else rest = timers.schedule(betweenComments, comment)
+  }
+  const send = (text: string) => {
+    body.enqueue(new TextEncoder().encode(text))
+    rest()
+    rest = timers.schedule(betweenComments, comment)
+  }
+  const hint = async () => {
+    if (waiting === undefined || pause !== undefined || !isTaken()) return
+    const moved = waiting
+    waiting = undefined
+    let tail: LogTail | undefined
+    if (tailOf !== undefined && said !== undefined && moved > said) {
+      // No other hint meanwhile.
+      pause = () => {}
+      // Without it the client asks, and the response says what is wrong.
+      tail = await tailOf(said).catch(() => undefined)
+      if (isOver) return
+    }
+    said = tail?.head ?? moved
+    pause = timers.schedule(betweenHints, () => {
+      pause = undefined
+      void hint()
+    })
+    const lines = tail && `,"chain":${JSON.stringify(tail.chain)},"lines":[${tail.lines.join(',')}]`
+    send(`data: {"head":${said}${lines ?? ''}}\n\n`)
+  }
+  const abort = () => {
+    end()
+    body.close()
+  }
+  const end = () => {
+    isOver = true
+    unsubscribe()
+    pause?.()
+    rest()
+    signal.removeEventListener('abort', abort)
+  }
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
-      let waiting: number | undefined = head
-      let pause: (() => void) | undefined
-      let rest = () => {}
-      const comment = () => {
-        // Nothing is added where nothing is taken.
-        if ((controller.desiredSize ?? 0) > 0) send(': \n\n')
-        else rest = clock.schedule(betweenComments, comment)
-      }
-      const send = (text: string) => {
-        controller.enqueue(encoder.encode(text))
-        rest()
-        rest = clock.schedule(betweenComments, comment)
-      }
-      const hint = () => {
-        if (waiting === undefined || pause !== undefined || (controller.desiredSize ?? 0) <= 0) return
-        const data = JSON.stringify({ head: waiting })
-        waiting = undefined
-        pause = clock.schedule(betweenHints, () => {
-          pause = undefined
-          hint()
-        })
-        send(`data: ${data}\n\n`)
-      }
-      const unsubscribe = log.subscribe((moved) => {
-        waiting = moved
-        hint()
-      })
-      const abort = () => {
-        end()
-        controller.close()
-      }
-      end = () => {
-        unsubscribe()
-        pause?.()
-        rest()
-        signal.removeEventListener('abort', abort)
-      }
-      takeMore = hint
-      signal.addEventListener('abort', abort, { once: true })
-      hint()
-      if (signal.aborted) abort()
+      body = controller
     },
-    pull: () => takeMore(),
-    cancel: () => end(),
+    // Not waited for: it is asked again when there is something to say.
+    pull: () => void hint(),
+    cancel: end,
   })
+  const unsubscribe = log.subscribe((moved) => {
+    waiting = moved
+    void hint()
+  })
+  signal.addEventListener('abort', abort)
+  void hint()
+  if (signal.aborted) abort()
+  return stream
 }

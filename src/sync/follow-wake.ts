@@ -1,6 +1,5 @@
 /** The stream on which a server hints that its log has grown. It is opened again and again; what it misses, pulls find. */
 import { sleep, type Clock } from '../platform/clock.js'
-import { isObject } from '../platform/objects.js'
 import { piecesOf } from './request.js'
 import { isCount } from './responses.js'
 import type { AnsweredBy } from './sync-effects.js'
@@ -19,7 +18,7 @@ const rarely = 300_000
  */
 const cutOff = { least: 30_000, most: 3, rest: 600_000 }
 /** A longer message, in characters, is not a hint. */
-const longestMessage = 1000
+const longestMessage = 65_536
 
 export interface WakeOptions {
   readonly transport: Transport
@@ -89,7 +88,7 @@ async function followStream(options: WakeOptions, most: number, signal: AbortSig
     }
     const cancel = most > 0 ? options.clock.schedule(most, end) : undefined
     options.onOpen()
-    await readHints(opened, options.onHead)
+    await readHints(opened, options)
     cancel?.()
     if (isOver) return undefined
   } else if (opened.kind === 'busy') return Math.max(pause.least, opened.after ?? 0)
@@ -101,7 +100,7 @@ async function followStream(options: WakeOptions, most: number, signal: AbortSig
 const isMissing = (status: number): boolean => status === 404 || status === 405
 
 /** Until the stream ends, however it does. */
-async function readHints({ response, request }: Opened, onHead: (head: number) => void): Promise<void> {
+async function readHints({ response, request }: Opened, { transport, as, onHead }: WakeOptions): Promise<void> {
   let pending = ''
   try {
     for await (const piece of piecesOf(response, request, longestSilence)) {
@@ -109,7 +108,8 @@ async function readHints({ response, request }: Opened, onHead: (head: number) =
       pending = lines.pop() ?? ''
       if (pending.length > longestMessage) return
       // A hint is one line, so the empty line behind it says nothing more.
-      for (const line of lines) if (line.startsWith('data:')) hinted(line.slice(5), onHead)
+      for (const line of lines)
+        if (line.startsWith('data:')) hinted(line.slice(5), onHead, (chain, lines) => transport.told(as, chain, lines))
     }
   } catch {
     // It ends as the network likes.
@@ -118,11 +118,16 @@ async function readHints({ response, request }: Opened, onHead: (head: number) =
   }
 }
 
-function hinted(text: string, onHead: (head: number) => void): void {
+/** @param onLines gets what came with it */
+function hinted(
+  text: string,
+  onHead: (head: number) => void,
+  onLines?: (chain: unknown, lines: readonly unknown[]) => void,
+): void {
   if (text.length > longestMessage) return
   try {
-    const value: unknown = JSON.parse(text)
-    const head: unknown = isObject(value) ? (value as { head?: unknown }).head : undefined
+    const { head, chain, lines } = Object(JSON.parse(text)) as { [N in 'head' | 'chain' | 'lines']?: unknown }
+    if (Array.isArray(lines)) onLines?.(chain, lines)
     if (isCount(head)) onHead(head)
   } catch {
     // Of a later version.

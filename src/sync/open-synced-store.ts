@@ -67,11 +67,15 @@ export async function openSyncedStore<E extends EventShape = EventShape>(
   const layer: StoreLayer<IndexedDbLog> = {
     names,
     clock: given.clock,
-    kind: syncedDatabase(name, () => {
-      isForeign = true
-      // No second try: nothing would be different.
-      log?.connection.close()
-    }),
+    kind: syncedDatabase(
+      name,
+      () => {
+        isForeign = true
+        // No second try: nothing would be different.
+        log?.connection.close()
+      },
+      () => parts?.gone(),
+    ),
     over(opened, about) {
       log = opened
       const storage = new IndexedDbSyncStorage(opened.connection, name)
@@ -122,6 +126,8 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 }
 
 interface OpenedParts {
+  /** The database may be gone. */
+  gone(): void
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
   readonly opened: { store?: TidemarkStore }
@@ -170,30 +176,12 @@ function open(
     commandRow: (command) => commandRow(command, codec),
   })
   return {
+    gone: () => keeper.look(),
     own,
     opened,
     layered: {
       log: outboxLog,
-      internals: {
-        overlay,
-        async logNow(than: string) {
-          const { state } = await keeper.fresh()
-          return { id: state.identity, sameUpTo: sameUpTo(state, than) }
-        },
-        // Of a damaged outbox, too: what is confirmed can be exported.
-        async logId() {
-          const { identity } = await storage.stamp()
-          // It is needed soon, and read while something else is opened.
-          if (keeper.current === undefined) void keeper.fresh().catch(() => {})
-          return identity
-        },
-        async appendPrepared() {
-          throw new InvalidArgumentError(
-            'store',
-            say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
-          )
-        },
-      },
+      internals: layerOf(overlay, keeper, storage),
       dispose() {
         end.abort(new ClosedError(say`The synced store '${name}'`))
         keeper.close()
@@ -226,6 +214,30 @@ function open(
       inContact: keeper.inContact,
       current: () => keeper.current,
       closed: end.signal,
+    },
+  }
+}
+
+/** What the store beneath needs to know of it. */
+function layerOf(overlay: ReturnType<typeof overlays>, keeper: OutboxKeeper, storage: DeviceStorage) {
+  return {
+    overlay,
+    async logNow(than: string) {
+      const { state } = await keeper.fresh()
+      return { id: state.identity, sameUpTo: sameUpTo(state, than) }
+    },
+    // Of a damaged outbox, too: what is confirmed can be exported.
+    async logId() {
+      const { identity } = await storage.stamp()
+      // It is needed soon, and read while something else is opened.
+      if (keeper.current === undefined) void keeper.fresh().catch(() => {})
+      return identity
+    },
+    async appendPrepared() {
+      throw new InvalidArgumentError(
+        'store',
+        say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
+      )
     },
   }
 }

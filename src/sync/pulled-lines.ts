@@ -43,12 +43,15 @@ export class PulledLines {
     this.#by = by
   }
 
-  /** Takes in a line. @throws Inconsistent: nothing of this page may be stored */
-  add(line: string): void {
-    if (line.trim() === '') return
-    if (line.length > longestLine) throw new Inconsistent(say`A line is longer than ${longestLine} characters.`)
-    this.#characters += line.length
-    const value = parsedObject(line)
+  /** Takes in a line, or what it says. @throws Inconsistent: nothing of this page may be stored */
+  add(line: unknown): void {
+    let value = line as Record<string, unknown>
+    if (typeof line === 'string') {
+      if (line.trim() === '') return
+      if (line.length > longestLine) throw new Inconsistent(say`A line is longer than ${longestLine} characters.`)
+      this.#characters += line.length
+      value = parsedObject(line)
+    }
     if (this.#head === undefined) this.#header(value)
     else if ('scannedTo' in value) this.#endPart(value)
     else this.#event(value)

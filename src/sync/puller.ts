@@ -53,7 +53,8 @@ export class Puller {
     if (!this.#hasRoom && (await isFull)) return full
     signal.throwIfAborted()
     const reply = await this.#transport.pull(asked, signal)
-    return (await isFull) ? full : reply
+    const isThere = reply.kind === 'page' && reply.isTold === true
+    return !isThere && (await isFull) ? full : reply
   }
 
   async #isFull(): Promise<boolean> {

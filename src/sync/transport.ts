@@ -55,6 +55,8 @@ export interface Transport {
     signal: AbortSignal,
   ): Promise<PullReply>
   push(pushed: Pushed & { readonly as: AnsweredBy }, signal: AbortSignal): Promise<PushReply>
+  /** A hint had a page with it, behind a position of that chain: a pull from there needs no request. */
+  told(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void
   /** The stream of wake-ups: its beginning. The caller ends the request. */
   openWake(as: AnsweredBy, signal: AbortSignal): Promise<Opened | RequestFailure>
   /** Where a WebSocket is opened for wake-ups: the address is good once, for a moment. */
@@ -75,6 +77,7 @@ class FetchTransport implements Transport {
   readonly #remote: RemoteOptions
   readonly #clock: Clock
   readonly #onContact: () => void
+  #told: { readonly by: AnsweredBy; readonly chain: unknown; readonly lines: readonly unknown[] } | undefined
 
   constructor(remote: RemoteOptions, clock: Clock, onContact: () => void) {
     this.#remote = remote
@@ -97,6 +100,8 @@ class FetchTransport implements Transport {
     { after, limit, as }: { after: Cursor; limit: number; as: AnsweredBy },
     signal: AbortSignal,
   ): Promise<PullReply> {
+    const told = this.#toldPage(after, limit, as)
+    if (told !== undefined) return Promise.resolve(told)
     const path = `/pull?after=${after.at}&chain=${encodeURIComponent(after.chain)}&limit=${limit}`
     return this.#ask({ path, accept: linesType, as, signal }, async ({ response, request, by }) => {
       const lines = new PulledLines(after, limit, by)
@@ -108,6 +113,26 @@ class FetchTransport implements Transport {
       }
       return lines.page ?? { kind: 'offline', isCut: true as const }
     })
+  }
+
+  told(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void {
+    this.#onContact()
+    this.#told = { by, chain, lines }
+  }
+
+  #toldPage(after: Cursor, limit: number, as: AnsweredBy): PullReply | undefined {
+    const told = this.#told
+    this.#told = undefined
+    if (told?.chain !== after.chain || unlike(as, told.by) !== undefined) return undefined
+    try {
+      const lines = new PulledLines(after, limit, told.by)
+      for (const line of told.lines) lines.add(line)
+      const { page } = lines
+      return page && { ...page, isTold: true }
+    } catch {
+      // What the server says when it is asked counts.
+      return undefined
+    }
   }
 
   async #read(lines: PulledLines, response: Response, request: Silence): Promise<void> {
@@ -134,7 +159,7 @@ class FetchTransport implements Transport {
   }
 
   openWake(as: AnsweredBy, signal: AbortSignal): Promise<Opened | RequestFailure> {
-    return this.#open({ path: '/wake', accept: 'text/event-stream', as, signal })
+    return this.#open({ path: '/wake?events=1', accept: 'text/event-stream', as, signal })
   }
 
   ticket(as: AnsweredBy, signal: AbortSignal): Promise<TicketFor | RequestFailure> {

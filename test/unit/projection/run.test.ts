@@ -524,6 +524,23 @@ test("N22: 'park-stream' is for read models: a plain projector that returns it s
   })
 })
 
+test('a value that onFailure must not return stops the projection, and its error names that value', async () => {
+  for (const strategy of ['ignore', 'toString', 7, {}, true]) {
+    const backend = fakeBackend()
+    backend.append(3)
+    const { projector } = collector(
+      backend.clock,
+      () => boom,
+      () => strategy as never,
+    )
+    expect(await failing(backend, projector)).toMatchObject({
+      code: 'projection-failed',
+      position: 1,
+      cause: { code: 'invalid-argument', message: expect.stringContaining('onFailure returned') },
+    })
+  }
+})
+
 test('N36: a checkpoint beyond the head is an integrity error', async () => {
   const backend = fakeBackend()
   backend.append(3)
@@ -659,3 +676,21 @@ test.each([4096, 3])(
     expect(Math.max(...gaps([0, ...turns, now]))).toBe(5)
   },
 )
+
+test('a checkpoint store that throws leaves no promise that nothing waits for', async () => {
+  const unobserved: unknown[] = []
+  const listener = (reason: unknown) => void unobserved.push(reason)
+  process.on('unhandledRejection', listener)
+  const checkpoints = {
+    load: () => Promise.reject(new Error('late')),
+    save: async () => {},
+    countDeadLetters: () => {
+      throw new Error('at once')
+    },
+  }
+  const target = new PlainTarget({ name: 'p', apply() {} }, checkpoints, {})
+  await expect(target.state()).rejects.toThrow()
+  await new Promise((resolve) => void setImmediate(resolve))
+  process.off('unhandledRejection', listener)
+  expect(unobserved).toEqual([])
+})

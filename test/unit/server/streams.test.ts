@@ -198,6 +198,109 @@ describe('hints', () => {
     expect(await next()).toBe('data: {"head":4}\n\n')
   })
 
+  /** The stream of a client that asks for events with the hints; `session` is what `open` says from then on. */
+  async function telling(path = 'wake?events=1') {
+    const clock = virtualClock()
+    const { store, log } = await filled([2])
+    const session: { author: string; response?: Response; fails?: boolean } = { author: 'anna' }
+    let opened = 0
+    const handler = syncHandler({
+      clock,
+      onError: () => {},
+      open() {
+        opened += 1
+        if (session.fails === true) throw new Error('no database')
+        return session.response ?? { log, author: session.author }
+      },
+    })
+    const get = (path: string) =>
+      handler(new Request(`http://localhost/${path}`, { headers: { 'Tidemark-Sync': '1' } }))
+    const reader = (await get(path)).body!.pipeThrough(new TextDecoderStream()).getReader()
+    const next = async () => {
+      const text = (await reader.read()).value!
+      expect(text).toMatch(/^data: .*\n\n$/)
+      return JSON.parse(text.slice(6)) as { head: number; chain?: string; lines?: Record<string, unknown>[] }
+    }
+    let pushed = 2
+    /** Moves the head, and waits until the next hint may be sent. */
+    const push = async (count: number, data?: unknown) => {
+      await log.push({ commits: [{ events: manyEvents(count, data, pushed) }] }, { author: '' })
+      pushed += count
+      await clock.advance(50)
+    }
+    return { store, log, session, next, push, get, opened: () => opened }
+  }
+
+  test('N99: bring what came since the hint before, as it is pulled from there', async () => {
+    const { log, next, push, get, opened } = await telling()
+    expect(await next()).toEqual({ head: 2 })
+    for (const [after, count] of [
+      [2, 1],
+      [3, 12],
+    ] as const) {
+      const before = opened()
+      await push(count)
+      const { head, chain, lines } = await next()
+      expect(head).toBe(after + count)
+      expect(opened()).toBe(before + 1)
+      const [, last] = linesOf(await textOf(await log.pull({ after: 0, limit: after }))).filter(
+        (line) => 'scannedTo' in line || 'tidemark' in line,
+      )
+      expect(last).toEqual({ scannedTo: after, chain })
+      expect(lines).toEqual(linesOf(await (await get(`pull?after=${after}&chain=${chain}`)).text()))
+    }
+  })
+
+  test('N99: say the head alone where that is long, was not asked for, or where the session may not read any more', async () => {
+    const long = await telling()
+    await long.next()
+    await long.push(1, 'x'.repeat(17_000))
+    expect(await long.next()).toEqual({ head: 3 })
+    await long.push(1)
+    expect(await long.next()).toMatchObject({ head: 4, lines: { length: 3 } })
+    const plain = await telling('wake')
+    await plain.next()
+    await plain.push(1)
+    expect(await plain.next()).toEqual({ head: 3 })
+    expect(plain.opened()).toBe(1)
+    const { session, next, push } = await telling()
+    await next()
+    for (const change of [
+      { response: new Response(null, { status: 401 }) },
+      { author: 'bert' },
+      { author: 5 as never },
+      { fails: true },
+    ]) {
+      Object.assign(session, { author: 'anna', response: undefined, fails: false }, change)
+      await push(1)
+      expect(Object.keys(await next())).toEqual(['head'])
+    }
+    Object.assign(session, { author: 'anna', response: undefined, fails: false })
+    await push(1)
+    expect(await next()).toMatchObject({ head: 7, lines: { length: 3 } })
+  })
+
+  test('N99: what many listen to is read once', async () => {
+    const { store, log } = await filled([2])
+    const read = vi.spyOn(store, 'read')
+    const clock = virtualClock()
+    const handler = syncHandler({ clock, open: () => ({ log }) })
+    const readers = await Promise.all(
+      Array.from({ length: 5 }, async () =>
+        (await handler(new Request('http://localhost/wake?events=1', { headers: { 'Tidemark-Sync': '1' } })))
+          .body!.pipeThrough(new TextDecoderStream())
+          .getReader(),
+      ),
+    )
+    for (const reader of readers) await reader.read()
+    await log.push({ commits: [{ events: manyEvents(1, 0, 2) }] }, { author: '' })
+    await clock.advance(50)
+    const hints = await Promise.all(readers.map((reader) => reader.read()))
+    expect(new Set(hints.map(({ value }) => value)).size).toBe(1)
+    expect(hints[0]?.value).toContain('"lines"')
+    expect(read).toHaveBeenCalledTimes(1)
+  })
+
   test('a comment after 25 s of rest', async () => {
     const { clock, move, next } = await waking()
     await next()

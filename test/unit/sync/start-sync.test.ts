@@ -53,6 +53,23 @@ afterEach(async () => {
 const shown = ({ status }: SyncHandle): SyncStatus => status.getSnapshot()
 const served = ({ server }: World, name: string): number => server.requests.filter((each) => each.name === name).length
 
+/** The server as one device reaches it, and how often that one pulled. */
+function countingPulls({ server }: World, rewrite = (url: string) => url) {
+  let count = 0
+  const fetch: typeof globalThis.fetch = (input, init) => {
+    const url = String(input)
+    if (url.includes('/pull?')) count += 1
+    return server.fetch(rewrite(url), init)
+  }
+  return { fetch, pulls: () => count }
+}
+
+/** Lines of a page with another first one. */
+const with0 = (lines: unknown, change: object): unknown[] => {
+  const [header, ...rest] = lines as unknown[]
+  return [{ ...(header as object), ...change }, ...rest]
+}
+
 describe('a device', () => {
   test('sends what it has, fetches what there is, and then does nothing for a minute', async () => {
     const it = world()
@@ -91,19 +108,77 @@ describe('a device', () => {
     expect(await device.pending()).toEqual([])
   })
 
-  test('hears of others by the stream of hints, and asks nothing for what it has sent itself', async () => {
+  test('hears of others by the stream of hints, which brings what is short', async () => {
     const it = world()
-    const [one, two] = [it.device(), it.device()]
+    const { fetch, pulls } = countingPulls(it)
+    const [one, two] = [it.device(), it.device({ remote: { url: it.server.url, fetch } })]
     it.start(one)
     const sync = it.start(two)
     await it.pass(1)
-    const pulls = served(it, 'pull')
+    const before = pulls()
+    for (const stream of ['a', 'b']) {
+      await one.append(stream)
+      await it.pass(300)
+    }
+    expect(two.ids()).toEqual(one.ids())
+    expect(two.ids()).toHaveLength(2)
+    expect(shown(sync)).toMatchObject({ cursor: 2, status: 'idle' })
+    expect(pulls()).toBe(before)
+  })
+
+  test('asks where a hint says the head alone', async () => {
+    const it = world()
+    const { fetch, pulls } = countingPulls(it, (url) => url.replace('/wake?events=1', '/wake'))
+    const [one, two] = [it.device(), it.device({ remote: { url: it.server.url, fetch } })]
+    it.start(one)
+    const sync = it.start(two)
+    await it.pass(1)
+    const before = pulls()
     await one.append('a')
     await it.pass(300)
     expect(two.ids()).toEqual(one.ids())
-    expect(two.ids()).toHaveLength(1)
     expect(shown(sync)).toMatchObject({ cursor: 1, status: 'idle' })
-    expect(served(it, 'pull')).toBe(pulls + 2)
+    expect(pulls()).toBe(before + 1)
+  })
+
+  test.each<[what: string, (hint: Record<string, unknown>) => unknown]>([
+    ['is of another history', (hint) => ({ ...hint, chain: 'x' })],
+    ['leaves out a line', ({ lines, ...hint }) => ({ ...hint, lines: (lines as unknown[]).slice(0, -1) })],
+    ['is of another epoch', ({ lines, ...hint }) => ({ ...hint, lines: with0(lines, { epoch: 'x' }) })],
+    ['begins elsewhere', ({ lines, ...hint }) => ({ ...hint, lines: with0(lines, { after: 7 }) })],
+    ['holds nonsense', (hint) => ({ ...hint, lines: [null, 5] })],
+  ])('a page with a hint that %s is not used: the server is asked', async (_, forge) => {
+    const it = world()
+    let forged = 0
+    const { fetch, pulls } = countingPulls(it)
+    const forging: typeof globalThis.fetch = async (input, init) => {
+      const response = await fetch(input, init)
+      if (!String(input).includes('/wake') || response.body === null) return response
+      const rewrite = new TransformStream<string, string>({
+        transform(text, controller) {
+          const hint = text.startsWith('data:') ? (JSON.parse(text.slice(5)) as Record<string, unknown>) : {}
+          if (!('lines' in hint)) return controller.enqueue(text)
+          forged += 1
+          controller.enqueue(`data: ${JSON.stringify(forge(hint))}\n\n`)
+        },
+      })
+      const body = response.body
+        .pipeThrough(new TextDecoderStream())
+        .pipeThrough(rewrite)
+        .pipeThrough(new TextEncoderStream())
+      return new Response(body, response)
+    }
+    const [one, two] = [it.device(), it.device({ remote: { url: it.server.url, fetch: forging } })]
+    it.start(one)
+    const sync = it.start(two)
+    await it.pass(1)
+    const before = pulls()
+    await one.append('a')
+    await it.pass(300)
+    expect(forged).toBe(1)
+    expect(two.ids()).toEqual(one.ids())
+    expect(shown(sync)).toMatchObject({ cursor: 1, status: 'idle' })
+    expect(pulls()).toBe(before + 1)
   })
 
   test('without the stream it finds them within a minute', async () => {
@@ -150,7 +225,7 @@ describe('a device', () => {
     const it = world()
     const buffered: typeof globalThis.fetch = async (input, init) => {
       const response = await it.server.fetch(input, init)
-      if (!String(input).endsWith('/wake')) return response
+      if (!String(input).includes('/wake')) return response
       return new Response(new ReadableStream(), { headers: response.headers })
     }
     const device = it.device({ remote: { url: it.server.url, fetch: buffered } })
@@ -561,7 +636,8 @@ describe('a server that says', () => {
   test('nonsense: it stops, and nothing of it is stored', async () => {
     const it = world()
     const device = it.device()
-    const sync = it.start(device)
+    // Hints would bring the event.
+    const sync = it.start(device, { wake: 'poll' })
     await it.pass(1)
     await it.foreign()
     const { handler } = it.server

@@ -14,7 +14,7 @@ const requests: readonly (readonly [path: string, init: RequestInit])[] = [
 const json = { 'Content-Type': 'application/json' }
 
 export function requestCases(add: AddServerCase): void {
-  for (const part of [describing, addressing, comparing, waking]) part(add)
+  for (const part of [describing, addressing, comparing, waking, telling, dividing]) part(add)
 }
 
 function describing(add: AddServerCase): void {
@@ -217,7 +217,46 @@ function waking(add: AddServerCase): void {
     controller.abort()
     await heads.return(undefined).catch(() => {})
   })
+}
 
+function telling(add: AddServerCase): void {
+  add(
+    'wake: what comes with a hint, if it is asked for and the server has that, is as it is pulled',
+    async (subject) => {
+      const anna = new ContractClient(subject)
+      await anna.push(commit('x'))
+      const set = { [names.log]: await anna.log() }
+      const controller = new AbortController()
+      const response = await anna.send('wake?events=1', { set, signal: controller.signal })
+      equal([response.status, typeOf(response)], [200, 'text/event-stream'], 'status and type')
+      const hints = hintsOf(response)
+      equal((await hints.next()).value?.head, 1, 'the head at the beginning')
+      await anna.push(commit(['y', 'z']), commit('é'))
+      for (let head = 1; head < 4;) {
+        const { value } = await hints.next()
+        ok(value !== undefined, 'a stream that does not end')
+        const { lines, chain } = value
+        head = value.head
+        if (lines === undefined) continue
+        const { after } = lines[0] as { after: number }
+        const pulled = await anna.send(`pull?after=${after}&chain=${String(chain)}`, { set })
+        equal(pulled.status, 200, 'the status of a pull from where the lines begin')
+        const all = (await pulled.text()).trimEnd().split('\n')
+        // More may have come since.
+        if (head === 4)
+          equal(
+            lines,
+            all.map((line) => JSON.parse(line) as unknown),
+            'the lines of a hint, and those that are pulled',
+          )
+      }
+      controller.abort()
+      await hints.return(undefined).catch(() => {})
+    },
+  )
+}
+
+function dividing(add: AddServerCase): void {
   add('logs of one server know nothing of each other', async (subject) => {
     if (subject.otherUrl === undefined) return
     const [one, other] = [new ContractClient(subject), new ContractClient(subject, 'anna', subject.otherUrl)]
@@ -234,8 +273,18 @@ function waking(add: AddServerCase): void {
   })
 }
 
-/** The heads that a stream of events says. */
+interface Hint {
+  readonly head: number
+  readonly chain?: unknown
+  readonly lines?: readonly unknown[]
+}
+
 async function* headsOf(response: Response): AsyncGenerator<number, void, undefined> {
+  for await (const { head } of hintsOf(response)) yield head
+}
+
+/** What a stream of events says. */
+async function* hintsOf(response: Response): AsyncGenerator<Hint, void, undefined> {
   const reader = response.body?.getReader()
   const decoder = new TextDecoder()
   let text = ''
@@ -245,7 +294,7 @@ async function* headsOf(response: Response): AsyncGenerator<number, void, undefi
       if (end >= 0) {
         const [, data] = /^data: ?(.*)$/m.exec(text.slice(0, end)) ?? []
         text = text.slice(end + 2)
-        if (data !== undefined) yield (JSON.parse(data) as { head: number }).head
+        if (data !== undefined) yield JSON.parse(data) as Hint
         continue
       }
       const { done, value } = (await reader?.read()) ?? { done: true }
