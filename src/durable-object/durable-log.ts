@@ -41,7 +41,7 @@ export interface DurableLogOptions<C = undefined> {
   readonly origins?: Origins
   /** Compresses pages if the client takes gzip. @default true */
   readonly compress?: boolean
-  /** Gets what was thrown, which no response shows. @default `console.error` */
+  /** Gets what was thrown, which no response shows, also when the alarm could not be set. @default `console.error` */
   readonly onError?: (error: unknown) => void
   /** The id of a log that begins in this object. @default a random one */
   readonly log?: string
@@ -82,8 +82,8 @@ export interface DurableLog {
    * ends with it, so the call rejects. Call `renewEpoch()` immediately afterwards: docs/durable-objects.md.
    *
    * @param to a bookmark, or a time in ms since 1970
-   * @param onUndo gets the bookmark that takes it back, before the object ends
-   * @throws InvalidArgumentError for a time that is none, such as that of a date that could not be parsed
+   * @param onUndo gets the bookmark that takes it back, before anything happens. If it throws, nothing goes back
+   * @throws InvalidArgumentError for what is not a time, such as that of a date that could not be parsed
    */
   restore(to: string | number, onUndo?: (bookmark: string) => void | Promise<void>): Promise<never>
   /** Begins a new epoch: {@link DurableLogStore.renewEpoch}. */
@@ -114,7 +114,7 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
   const { session, origins = [], log: id, generation, clock = systemClock, ...rest } = options
   const { onError = (error: unknown) => console.error(error) } = options
   if (typeof session !== 'function') throw new InvalidArgumentError('session', say`must be a function.`)
-  const retention = new Retention(ctx)
+  const retention = new Retention(ctx, onError)
   const storeOptions = {
     now: () => clock.now(),
     ...(id !== undefined && { log: id }),
@@ -160,8 +160,9 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
     async restore(to, onUndo) {
       const { storage } = ctx
       const bookmark = typeof to === 'string' ? to : await storage.getBookmarkForTime(wholeNumber(to, 'to'))
-      const undo = await storage.onNextSessionRestoreBookmark(bookmark)
-      await onUndo?.(undo)
+      // First: what throws after the next call would leave an object that goes back later, whenever it ends.
+      await onUndo?.(await storage.getCurrentBookmark())
+      await storage.onNextSessionRestoreBookmark(bookmark)
       ctx.abort(say`The log goes back to an earlier state.`)
       throw new Error(say`The object ends.`)
     },
@@ -206,17 +207,22 @@ async function drained(request: Request, response: Response): Promise<Response> 
  */
 class Retention {
   readonly #ctx: DurableContext
+  readonly #onError: (error: unknown) => void
   #isSet = false
 
-  constructor(ctx: DurableContext) {
+  constructor(ctx: DurableContext, onError: (error: unknown) => void) {
     this.#ctx = ctx
+    this.#onError = onError
   }
 
   expect(due: number): void {
     if (this.#isSet) return
     this.#isSet = true
-    // Should it fail, the next verdict tries it again.
-    this.#set(due).catch(() => (this.#isSet = false))
+    // Should it fail, as in an object that passes on no `alarm`, the next verdict tries it again.
+    this.#set(due).catch((error: unknown) => {
+      this.#isSet = false
+      this.#onError(error)
+    })
   }
 
   async #set(due: number): Promise<void> {

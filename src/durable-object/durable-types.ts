@@ -20,6 +20,7 @@ export interface DurableStorage {
   transactionSync<T>(work: () => T): T
   getAlarm(): Promise<number | null>
   setAlarm(time: number): Promise<void>
+  getCurrentBookmark(): Promise<string>
   getBookmarkForTime(time: number): Promise<string>
   onNextSessionRestoreBookmark(bookmark: string): Promise<string>
 }

@@ -9,7 +9,7 @@ const betweenHints = 50
 /** At least this for each socket, ms: telling one takes a tenth of that. */
 const perSocket = 1
 
-/** The tag of these sockets: the app may have others in the same object, which are none of the log's business. */
+/** The tag of these sockets: the app may have others in the same object, which the log leaves alone. */
 const tag = 'tidemark'
 
 /** What a device sends at intervals, and what the runtime returns without waking the object. */

@@ -113,6 +113,6 @@ function randomWord(): number {
   return word
 }
 
-function hex(value: number, digits: number): string {
+export function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0')
 }

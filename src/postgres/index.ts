@@ -6,7 +6,7 @@ export { openPostgresStore, type PostgresStoreOptions } from './open-postgres-st
 export type { PostgresStore } from './postgres-store.js'
 export { sqlProjector, type SqlProjectorSpec } from './sql-projector.js'
 export type { ProjectorSql } from './projector-call.js'
-export { NotMigratedError } from './postgres-errors.js'
+export { DatabaseRefusedError, NoSuchLogError, NotMigratedError } from './postgres-errors.js'
 export type { EmbeddedPostgres, PgClient, PgPool, SqlPool, SqlQueries, SqlResult, SqlRow } from './sql-client.js'
 export type { LogDecision, LoggedCommit, LoggedEvent, LogStore } from '../server/log-store.js'
 export type { FinalVerdict } from '../wire/protocol.js'

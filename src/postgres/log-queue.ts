@@ -6,7 +6,7 @@
  * stores if the log is as it was then. If it is not, another process was faster, and they are decided again while the row
  * of the log is locked, as all other decisions are.
  */
-import { StorageBusyError, StorageFailedError } from '../errors.js'
+import { StorageBusyError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
 import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
@@ -207,9 +207,3 @@ export class LogQueue {
     }
   }
 }
-
-/** The error of a decision that cannot begin. */
-export const noSuchLog = (name: string, schema: string): StorageFailedError =>
-  new StorageFailedError(say`There is no log '${name}' in the schema '${schema}', and create is false.`, {
-    outcome: 'not-written',
-  })

@@ -5,7 +5,7 @@ import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { leastLimits, maxDepth, maxEntries, type WireCommit, type WireFilter } from '../wire/protocol.js'
 import { RequestRefusedError } from './request-refused.js'
-import { entries, invalid, list, made, object, optional, orNull, valid, type Shape } from './shapes.js'
+import { entries, invalid, isWholeFrom, list, made, object, optional, orNull, valid, type Shape } from './shapes.js'
 
 /** Why one commit is refused. */
 export interface Refusal {
@@ -62,10 +62,7 @@ export interface CheckedPush {
 const eventId = valid<string>(isEventId, say`must be a text of 1 to 255 characters.`)
 
 const wholeFrom = (least: number) =>
-  valid<number>(
-    (value) => Number.isSafeInteger(value) && (value as number) >= least,
-    say`must be a whole number from ${least}.`,
-  )
+  valid<number>((value) => isWholeFrom(value, least), say`must be a whole number from ${least}.`)
 
 const eventParts = object({
   // By the rules of the device, which reads no other names.

@@ -9,6 +9,7 @@ import { loadState, questionsOf, settle, type PushState } from './push-state.js'
 import { pagesOf } from './pull-page.js'
 import { otherEpoch, RequestRefusedError } from './request-refused.js'
 import { settled, unknown } from './rules.js'
+import { isWholeFrom } from './shapes.js'
 
 /** Who pushes, and what may be pushed. */
 export interface PushSession {
@@ -158,8 +159,8 @@ function refusalOf(reply: unknown): Refusal | undefined {
 
 async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<string>> {
   const { after, chain, limit = longestPage } = page
-  if (!Number.isSafeInteger(after) || after < 0) throw badRequest(say`'after' must be a position.`)
-  if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)
+  if (!isWholeFrom(after, 0)) throw badRequest(say`'after' must be a position.`)
+  if (!isWholeFrom(limit, 1)) throw badRequest(say`'limit' must be a whole number from 1.`)
   if (after > 0 && chain === undefined) throw badRequest(say`'chain' is missing.`)
   const start = await startAt(store, after)
   if (page.epoch !== undefined && page.epoch !== start.epoch) throw otherEpoch()

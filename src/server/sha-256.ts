@@ -2,6 +2,7 @@
  * SHA-256 (FIPS 180-4), synchronous. That of WebCrypto is a promise, which for a commit of ordinary size takes longer
  * than the hash itself, and is missing in insecure contexts.
  */
+import { hex } from '../events/identifier.js'
 import { feature } from '../platform/features.js'
 
 /** What Node, Deno and Bun have, of which a hash takes a tenth of the time. */
@@ -41,12 +42,11 @@ export function sha256ByHand(text: string): string {
   padded.set(bytes)
   padded[bytes.length] = 128
   const view = new DataView(padded.buffer)
-  view.setUint32(size - 8, Math.floor(bytes.length / 2 ** 29))
-  view.setUint32(size - 4, bytes.length << 3)
+  view.setBigUint64(size - 8, BigInt(bytes.length) * 8n)
   const state = initial.slice()
   const schedule = new Int32Array(64)
   for (let offset = 0; offset < size; offset += 64) mixIn(state, schedule, view, offset)
-  return Array.from(state, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+  return Array.from(state, (word) => hex(word >>> 0, 8)).join('')
 }
 
 const turned = (word: number, by: number) => (word >>> by) | (word << (32 - by))

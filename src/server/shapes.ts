@@ -69,3 +69,6 @@ export const object = <S extends Readonly<Record<string, Shape<unknown>>>>(
     return Object.fromEntries(read) as { [N in keyof S]: ReturnType<S[N]> }
   }
 }
+
+export const isWholeFrom = (value: unknown, least: number): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= least

@@ -1,5 +1,5 @@
 /** The wire protocol over HTTP: a `Request` in, a `Response` out. */
-import { InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemTimers, type Clock } from '../platform/clock.js'
@@ -37,7 +37,8 @@ export interface AcceptSession<C> {
 export interface SyncHandlerOptions<C> {
   /**
    * Finds the log that a request is for, and whether this session may use it: reads and writes alike. A `Response` (401,
-   * 403, 404 …) is sent as it is. If it throws, the response is 503 and the device tries again.
+   * 403, 404 …) is sent as it is. If it throws, the response is 503 and the device tries again; for a name that no log
+   * can have (`invalid-name`) it is 400, and where the log is not there and must not be begun (`no-such-log`) 404.
    */
   open(request: Request): Opened<C> | Response | Promise<Opened<C> | Response>
   /**
@@ -107,7 +108,8 @@ export function syncHandlerWith<C>(
     try {
       return await respond(request, { ...options, onError }, seen, issue)
     } catch (error) {
-      if (error instanceof RequestRefusedError) return problem(error, seen)
+      const refused = refusedFor(error)
+      if (refused !== undefined) return problem(refused, seen)
       onError(error)
       return problem(new RequestRefusedError(503, 'unavailable', say`The server cannot do this now.`), {
         ...seen,
@@ -115,6 +117,13 @@ export function syncHandlerWith<C>(
       })
     }
   }
+}
+
+/** What is wrong with the request; nothing for a mistake or a failure of the server. */
+function refusedFor(error: unknown): RequestRefusedError | undefined {
+  if (error instanceof RequestRefusedError) return error
+  if (hasCode(error, 'no-such-log')) return new RequestRefusedError(404, 'not-found', say`There is no such log.`)
+  return undefined
 }
 
 /** What there is, and how it is asked for. */
@@ -141,7 +150,7 @@ async function respond<C>(
     throw new RequestRefusedError(405, 'wrong-method', say`It is ${method}.`)
   }
   checkVersion(request)
-  const opened = await options.open(request)
+  const opened = await openedBy(options, request)
   if (!('log' in opened)) return withHeaders(opened, seen)
   const { log, claims } = opened
   const author = authorOf(opened)
@@ -173,6 +182,17 @@ async function respond<C>(
   const events = url.searchParams.has('events') ? tailOf : undefined
   const hints = wakeStream(log, info.head, options.clock ?? systemTimers, request.signal, events)
   return reply(hints, 'text/event-stream', seen)
+}
+
+async function openedBy<C>(options: SyncHandlerOptions<C>, request: Request): Promise<Opened<C> | Response> {
+  try {
+    return await options.open(request)
+  } catch (error) {
+    // Elsewhere such an error would be of the app.
+    throw hasCode(error, 'invalid-name')
+      ? new RequestRefusedError(400, 'bad-request', say`No log has such a name.`)
+      : error
+  }
 }
 
 /** @throws InvalidArgumentError for an author that is no string: a user that was not found must not become one */

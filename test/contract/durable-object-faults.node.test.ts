@@ -322,6 +322,14 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
       await other.push([], { cancel: [['a']] })
       expect(await other.control('alarm')).toEqual({ at: at + days * day })
     }
+    // Where none can be set, the developer is told, and the next verdict tries it again.
+    const without = new Device()
+    await without.control('no-alarms&are=there')
+    await without.push([], { cancel: [['a']] })
+    await expect.poll(() => running.printed).toContain('There are no alarms here.')
+    await without.control('no-alarms')
+    await without.push([], { cancel: [['b']] })
+    expect((await without.control<{ at: number }>('alarm')).at).toBeGreaterThan(at - day)
     const alarmed = async (days: number, alarms: number) => {
       await device.control(`skip&ms=${days * day}`)
       await device.control(`alarm-at&at=${Date.now()}`)

@@ -1,5 +1,5 @@
 // Projectors into tables of the app's own, and a log that devices and the server share.
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import {
   defineEvents,
   exportEvents,
@@ -29,7 +29,7 @@ const newName = () => `projector-${(count += 1)}`
 const suite = (backend: PostgresBackend) => {
   describe(`projectors into own tables: ${backend.name}`, () => {
     const opened: PostgresStore<Event>[] = []
-    afterAll(() => Promise.all(opened.map((store) => store.close())))
+    afterEach(() => Promise.all(opened.splice(0).map((store) => store.close())))
     const open = async (name = newName()) => {
       const store = await backend.open<Event>(name, { events })
       opened.push(store)

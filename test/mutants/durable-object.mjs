@@ -125,6 +125,14 @@ export default [
     breaks: 'a decision of a log that is gone is stored in the next one',
   },
   {
+    id: 'object-no-alarm',
+    file: 'src/durable-object/durable-log.ts',
+    find: '      this.#isSet = false\n      this.#onError(error)\n',
+    replace: '      void error\n',
+    tests: [faults],
+    breaks: 'where no alarm can be set, verdicts are kept for ever, and nothing says so',
+  },
+  {
     id: 'object-lazy',
     file: 'src/durable-object/wake-sockets.ts',
     find: 'if (Pair === undefined || !this.#tickets.take(ticket)) return undefined\n    const now = await head()',
@@ -175,10 +183,10 @@ export default [
   {
     id: 'object-undo',
     file: 'src/durable-object/durable-log.ts',
-    find: 'const undo = await storage.onNextSessionRestoreBookmark(bookmark)\n      await onUndo?.(undo)',
+    find: 'await onUndo?.(await storage.getCurrentBookmark())\n      await storage.onNextSessionRestoreBookmark(bookmark)',
     replace: 'await onUndo?.(await storage.onNextSessionRestoreBookmark(bookmark))',
     tests: [parts],
-    breaks: 'nothing goes back unless the caller asks how to undo it',
+    breaks: 'an object goes back long after its operator was told that it did not',
   },
   {
     id: 'object-generation',

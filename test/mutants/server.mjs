@@ -114,15 +114,15 @@ export default [
   {
     id: 'server-act-later',
     file: 'src/server/memory-log-store.ts',
-    find: 'const turn = this.#last.then(() => this.#decideNow(work))',
-    replace: 'const turn = this.#decideNow(work)',
+    find: 'const turn = last.then(() => decide(work))',
+    replace: 'const turn = decide(work)',
     tests: [store],
     breaks: 'check, then act: decisions do not exclude each other',
   },
   {
     id: 'server-half',
     file: 'src/server/memory-log-store.ts',
-    find: 'if (content === this.#content && hasAdded) this.#fill(this.snapshot())',
+    find: 'if (mine === content && hasAdded) fill(snapshot())',
     replace: '',
     tests: [store],
     breaks: 'a decision that throws leaves a part of it',

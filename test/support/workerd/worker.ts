@@ -36,6 +36,7 @@ export class Log {
   readonly #since = Date.now()
   #skipped = 0
   #alarms = 0
+  #hasNoAlarms = false
   #rows = 0
 
   constructor(ctx: Context, { GENERATION, KILL, ORIGINS }: Env) {
@@ -112,8 +113,12 @@ export class Log {
       storage: {
         sql,
         transactionSync: (work) => storage.transactionSync(work),
-        getAlarm: () => storage.getAlarm(),
+        getAlarm: async () => {
+          if (this.#hasNoAlarms) throw new Error('There are no alarms here.')
+          return storage.getAlarm()
+        },
         setAlarm: (time) => storage.setAlarm(time),
+        getCurrentBookmark: () => storage.getCurrentBookmark(),
         getBookmarkForTime: (time) => storage.getBookmarkForTime(time),
         onNextSessionRestoreBookmark: (bookmark) => storage.onNextSessionRestoreBookmark(bookmark),
       },
@@ -145,6 +150,9 @@ export class Log {
         return { at: await storage.getAlarm() }
       case 'alarm-at':
         await storage.setAlarm(Number(asked.get('at')))
+        return {}
+      case 'no-alarms':
+        this.#hasNoAlarms = asked.get('are') === 'there'
         return {}
       case 'delete-all':
         await storage.deleteAll()

@@ -20,10 +20,11 @@ function fakeContext(sockets: DurableSocket[] = []) {
       transactionSync: (work) => work(),
       getAlarm: none,
       setAlarm: none,
+      getCurrentBookmark: async () => 'now',
       getBookmarkForTime: async (time) => `bookmark of ${time}`,
       onNextSessionRestoreBookmark: async (bookmark) => {
         calls.push(bookmark)
-        return 'undo'
+        return 'unused'
       },
     },
     acceptWebSocket: none,
@@ -106,12 +107,20 @@ describe('going back', () => {
     expect(calls).toEqual([])
   })
 
+  test('nothing goes back, now or later, if it cannot be said how to undo it', async () => {
+    const { ctx, calls } = fakeContext()
+    const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+    const full = () => Promise.reject(new Error('The disk is full.'))
+    await expect(log.restore(1000, full)).rejects.toThrow('The disk is full.')
+    expect(calls).toEqual([])
+  })
+
   test('the object ends after it has said how to undo it', async () => {
     const { ctx, calls } = fakeContext()
     const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
     await expect(log.restore(1000, (bookmark) => void calls.push(bookmark))).rejects.toThrow()
     await expect(log.restore('b')).rejects.toThrow()
-    expect(calls).toEqual(['bookmark of 1000', 'undo', 'abort', 'b', 'abort'])
+    expect(calls).toEqual(['now', 'bookmark of 1000', 'abort', 'b', 'abort'])
   })
 })
 
