@@ -231,4 +231,20 @@ export default [
     tests: ['test/unit/projection/run.test.ts'],
     breaks: 'a promise that nothing waits for rejects where a checkpoint store throws',
   },
+  {
+    id: 'postgres-errors-in-english',
+    file: 'src/postgres/postgres-errors.ts',
+    find: "return severity !== 'FATAL' && severity !== 'PANIC' && !endsConnection.test(code)",
+    replace: 'return false',
+    tests: ['test/unit/postgres/server-errors.test.ts'],
+    breaks: 'of a server that does not speak English each error is taken for a lost connection',
+  },
+  {
+    id: 'postgres-undone-once',
+    file: 'src/postgres/sql-database.ts',
+    find: 'tries >= mostTries || !isUndone(error)',
+    replace: 'tries >= 1',
+    tests: ['test/unit/postgres/server-errors.test.ts'],
+    breaks: 'a statement that others undid is not sent again',
+  },
 ]
