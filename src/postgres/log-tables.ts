@@ -90,15 +90,11 @@ export class LogTables {
   }
 
   get #rowText(): string {
-<<<<<<< HEAD
     return `select ${this.#columns} from ${this.#own}.logs where name = '${this.#name}'`
   }
 
   get #columns(): string {
-    return `id, identity, epoch, head, chain, xmin::text as "writtenBy", origin <> ${originOf(this.#own)} as other`
-=======
-    return `select id, identity, epoch, head, chain, (origin <> ${originOf(this.#own)})::int as other from ${this.#own}.logs where name = '${this.#name}'`
->>>>>>> main
+    return `id, identity, epoch, head, chain, xmin::text as "writtenBy", (origin <> ${originOf(this.#own)})::int as other`
   }
 
   get #idText(): string {
@@ -145,7 +141,7 @@ export class LogTables {
        select 0 as kind, null::text as key, null::bigint as at, to_json(own)::text as text from own union all ${replies}`,
       valuesOf(question),
     )
-    const found = rows.find(({ kind }) => kind === 0)?.['text']
+    const found = rows.find(({ kind }) => Number(kind) === 0)?.['text']
     const row = found === undefined ? undefined : logRow([JSON.parse(found as string) as SqlRow])
     return row === undefined ? undefined : { row, reply: replyOf(rows, question) }
   }
@@ -284,12 +280,8 @@ export function logRow([row]: readonly SqlRow[]): LogRow | undefined {
     epoch: row['epoch'] as string,
     head: Number(row['head']),
     chain: row['chain'] as string,
-<<<<<<< HEAD
-    isOther: row['other'] === true,
-    writtenBy: row['writtenBy'] as string,
-=======
     isOther: Number(row['other']) === 1,
->>>>>>> main
+    writtenBy: row['writtenBy'] as string,
   }
 }
 
