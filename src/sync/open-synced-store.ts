@@ -143,7 +143,10 @@ function open(
     storage,
     clock,
     channelName: onDevice ? `tidemark-outbox:${name}` : undefined,
-    pulled: (head) => signals.post({ kind: 'head', head, format }),
+    pulled(state, events) {
+      outboxLog.pulled(state, events)
+      signals.post({ kind: 'head', head: state.cursor.at, format })
+    },
     takenBack(state) {
       takenBack()
       if (opened.store !== undefined) logChanged(opened.store, state.identity, clock)
@@ -177,7 +180,7 @@ function open(
       internals: {
         overlay,
         async logNow(than: string) {
-          const { state } = await keeper.fresh()
+          const { state } = await outboxLog.known()
           return { id: state.identity, sameUpTo: sameUpTo(state, than) }
         },
         // Of a damaged outbox, too: what is confirmed can be exported.

@@ -281,7 +281,7 @@ describe('pulling', () => {
       signals.push(signal)
       return abortable(Promise.resolve(script({ after: after.at, limit })), signal)
     }
-    const transport = { pull } as Transport
+    const transport = { pull, toldPage: (): undefined => undefined } as Partial<Transport> as Transport
     return { asked, signals, puller: new Puller(transport, async () => usage) }
   }
 
