@@ -47,6 +47,8 @@ export type TidemarkErrorCode =
   | 'log-file-in-use'
   | 'log-file-damaged'
   | 'not-migrated'
+  | 'database-refused'
+  | 'no-such-log'
   | 'request-refused'
   | 'sync-refused'
   | 'closed'

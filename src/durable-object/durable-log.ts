@@ -1,7 +1,7 @@
 /** `durableLog`: one log of synced stores in one Durable Object. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { problemResponse, syncHandlerWith, type AcceptSession } from '../server/sync-handler.js'
 import { RequestRefusedError } from '../server/request-refused.js'
@@ -11,7 +11,7 @@ import { serverLog, type ServerLog } from '../server/server-log.js'
 import type { WireCommit } from '../wire/protocol.js'
 import type { DurableContext, DurableSocket } from './durable-types.js'
 import { openObjectLog, type DurableLogStore } from './object-log-store.js'
-import { closed, WakeSockets } from './wake-sockets.js'
+import { WakeSockets } from './wake-sockets.js'
 
 /** Who a request is from. */
 export interface DurableSession<C> {
@@ -41,7 +41,7 @@ export interface DurableLogOptions<C = undefined> {
   readonly origins?: Origins
   /** Compresses pages if the client takes gzip. @default true */
   readonly compress?: boolean
-  /** Gets what was thrown, which no response shows. @default `console.error` */
+  /** Gets what was thrown, which no response shows, also when the alarm could not be set. @default `console.error` */
   readonly onError?: (error: unknown) => void
   /** The id of a log that begins in this object. @default a random one */
   readonly log?: string
@@ -51,6 +51,16 @@ export interface DurableLogOptions<C = undefined> {
   readonly clock?: Clock
 }
 
+/** What a log in a Durable Object is at the moment. */
+export interface DurableStats {
+  /** The position of the last event. */
+  readonly head: number
+  /** All that is stored in the object, that of the app included. */
+  readonly bytes: number
+  /** How many WebSockets of devices are open. */
+  readonly sockets: number
+}
+
 /** A log in a Durable Object: its methods are those that the object has to pass on. */
 export interface DurableLog {
   /** For the code of the object: what `serverLog` offers. */
@@ -58,23 +68,28 @@ export interface DurableLog {
   readonly store: DurableLogStore
   /** Serves `info`, `push`, `pull`, `wake` and `ticket`. */
   fetch(request: Request): Promise<Response>
+  /** Sockets that the app accepted itself may come here too: nothing is done with them. */
   webSocketMessage(socket: DurableSocket, message: unknown): void
   webSocketClose(socket: DurableSocket): void
   webSocketError(socket: DurableSocket): void
-  /** Drops verdicts that are older than 90 days. An object that has alarms of its own calls it in each of them. */
+  /**
+   * Drops verdicts that are older than 90 days, and sets the next alarm if none is set. An object that has alarms of its own
+   * calls it in each of them, after it has set its next one: an object has one alarm, and the log sets none over it.
+   */
   alarm(): Promise<void>
   /**
    * Goes back to how the log was: the runtime's point-in-time recovery, to any moment of the last 30 days. The object
    * ends with it, so the call rejects. Call `renewEpoch()` immediately afterwards: docs/durable-objects.md.
    *
    * @param to a bookmark, or a time in ms since 1970
-   * @param onUndo gets the bookmark that takes it back, before the object ends
+   * @param onUndo gets the bookmark that takes it back, before anything happens. If it throws, nothing goes back
+   * @throws InvalidArgumentError for what is not a time, such as that of a date that could not be parsed
    */
   restore(to: string | number, onUndo?: (bookmark: string) => void | Promise<void>): Promise<never>
   /** Begins a new epoch: {@link DurableLogStore.renewEpoch}. */
   renewEpoch(): Promise<void>
   /** For monitoring. */
-  stats(): Promise<{ readonly head: number; readonly bytes: number; readonly sockets: number }>
+  stats(): Promise<DurableStats>
 }
 
 /**
@@ -85,7 +100,7 @@ export interface DurableLog {
  *
  * @example
  * export class Log extends DurableObject {
- *   #log = durableLog(this.ctx, { session: (request) => ({ author: decodeURIComponent(request.headers.get('X-User')) }) })
+ *   #log = durableLog(this.ctx, { session: (request) => ({ author: request.headers.get('X-User') }) })
  *   fetch(request) { return this.#log.fetch(request) }
  *   webSocketMessage(socket, message) { this.#log.webSocketMessage(socket, message) }
  *   webSocketClose(socket) { this.#log.webSocketClose(socket) }
@@ -99,7 +114,7 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
   const { session, origins = [], log: id, generation, clock = systemClock, ...rest } = options
   const { onError = (error: unknown) => console.error(error) } = options
   if (typeof session !== 'function') throw new InvalidArgumentError('session', say`must be a function.`)
-  const retention = new Retention(ctx)
+  const retention = new Retention(ctx, onError)
   const storeOptions = {
     now: () => clock.now(),
     ...(id !== undefined && { log: id }),
@@ -139,14 +154,15 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
       }
     },
     webSocketMessage: (socket, message) => sockets.heard(socket, message),
-    webSocketClose: closed,
-    webSocketError: closed,
+    webSocketClose: (socket) => sockets.closed(socket),
+    webSocketError: (socket) => sockets.closed(socket),
     alarm: async () => retention.done(await store.prune()),
     async restore(to, onUndo) {
       const { storage } = ctx
-      const bookmark = typeof to === 'string' ? to : await storage.getBookmarkForTime(to)
-      const undo = await storage.onNextSessionRestoreBookmark(bookmark)
-      await onUndo?.(undo)
+      const bookmark = typeof to === 'string' ? to : await storage.getBookmarkForTime(wholeNumber(to, 'to'))
+      // First: what throws after the next call would leave an object that goes back later, whenever it ends.
+      await onUndo?.(await storage.getCurrentBookmark())
+      await storage.onNextSessionRestoreBookmark(bookmark)
       ctx.abort(say`The log goes back to an earlier state.`)
       throw new Error(say`The object ends.`)
     },
@@ -154,7 +170,7 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
     stats: async () => ({
       head: await store.head(),
       bytes: ctx.storage.sql.databaseSize,
-      sockets: ctx.getWebSockets().length,
+      sockets: sockets.count,
     }),
   }
 }
@@ -185,27 +201,34 @@ async function drained(request: Request, response: Response): Promise<Response> 
   return response
 }
 
-/** The alarm that drops old verdicts. An object has one alarm: an earlier one is left to the app, which calls `alarm()`. */
+/**
+ * The alarm that drops old verdicts. An object has one alarm. One that is there already is left alone, however late it is: it
+ * is the app's, which calls `alarm()` in it, and until then verdicts are kept for longer.
+ */
 class Retention {
   readonly #ctx: DurableContext
+  readonly #onError: (error: unknown) => void
   #isSet = false
 
-  constructor(ctx: DurableContext) {
+  constructor(ctx: DurableContext, onError: (error: unknown) => void) {
     this.#ctx = ctx
+    this.#onError = onError
   }
 
   expect(due: number): void {
     if (this.#isSet) return
     this.#isSet = true
-    // Should it fail, the next verdict tries it again.
-    this.#set(due).catch(() => (this.#isSet = false))
+    // Should it fail, as in an object that passes on no `alarm`, the next verdict tries it again.
+    this.#set(due).catch((error: unknown) => {
+      this.#isSet = false
+      this.#onError(error)
+    })
   }
 
   async #set(due: number): Promise<void> {
     const { storage } = this.#ctx
-    const set = await storage.getAlarm()
     // A day later, so that what is due on one day is one alarm.
-    if (set === null || set > due + aDay) await storage.setAlarm(due + aDay)
+    if ((await storage.getAlarm()) === null) await storage.setAlarm(due + aDay)
   }
 
   async done(next: number | undefined): Promise<void> {

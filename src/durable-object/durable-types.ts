@@ -20,6 +20,7 @@ export interface DurableStorage {
   transactionSync<T>(work: () => T): T
   getAlarm(): Promise<number | null>
   setAlarm(time: number): Promise<void>
+  getCurrentBookmark(): Promise<string>
   getBookmarkForTime(time: number): Promise<string>
   onNextSessionRestoreBookmark(bookmark: string): Promise<string>
 }
@@ -35,6 +36,7 @@ export interface DurableContext {
   readonly storage: DurableStorage
   acceptWebSocket(socket: DurableSocket, tags?: string[]): void
   getWebSockets(tag?: string): DurableSocket[]
+  getTags(socket: DurableSocket): string[]
   setWebSocketAutoResponse(pair?: object): void
   abort(reason?: string): void
 }

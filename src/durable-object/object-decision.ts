@@ -11,13 +11,14 @@ export class ObjectDecision implements LogDecision, Added {
   chain: string
   readonly commits: LoggedCommit[] = []
   readonly kept: KeptVerdicts[] = []
-  readonly #log: SqlLog
+  readonly #ask: <T>(ask: (log: SqlLog) => T) => T
   readonly #ids = new Map<string, LoggedEvent>()
   readonly #streams = new Map<string, LoggedEvent>()
   #isOver = false
 
-  constructor(log: SqlLog) {
-    this.#log = log
+  /** @param ask asks the log later, and says what went wrong */
+  constructor(log: SqlLog, ask: <T>(ask: (log: SqlLog) => T) => T) {
+    this.#ask = ask
     this.epoch = log.identity().epoch
     const { head, chain } = log.end()
     this.head = head
@@ -30,17 +31,25 @@ export class ObjectDecision implements LogDecision, Added {
 
   async find(ids: readonly string[]): Promise<ReadonlyMap<string, LoggedEvent>> {
     this.#assertOpen()
-    return over(this.#log.find(ids), ids, this.#ids)
+    return over(
+      this.#ask((log) => log.find(ids)),
+      ids,
+      this.#ids,
+    )
   }
 
   async last(streams: readonly string[]): Promise<ReadonlyMap<string, LoggedEvent>> {
     this.#assertOpen()
-    return over(this.#log.last(streams), streams, this.#streams)
+    return over(
+      this.#ask((log) => log.last(streams)),
+      streams,
+      this.#streams,
+    )
   }
 
   async verdicts(author: string, ids: readonly string[]): Promise<ReadonlyMap<string, FinalVerdict>> {
     this.#assertOpen()
-    const found = this.#log.verdicts(author, ids)
+    const found = this.#ask((log) => log.verdicts(author, ids))
     const wanted = new Set(ids)
     for (const each of this.kept)
       if (each.author === author) for (const id of each.ids) if (wanted.has(id)) found.set(id, each.verdict)
@@ -48,8 +57,13 @@ export class ObjectDecision implements LogDecision, Added {
   }
 
   async *after(position: number): AsyncGenerator<LoggedEvent, void> {
-    this.#assertOpen()
-    yield* this.#log.after(position)
+    for (let at = position, isMore = true; isMore;) {
+      this.#assertOpen()
+      const page = this.#ask((log) => log.behind(at))
+      yield* page
+      at = page.at(-1)?.position ?? at
+      isMore = page.length > 0
+    }
     for (const { events } of this.commits) yield* events.filter((event) => event.position > position)
   }
 

@@ -8,7 +8,7 @@ import { isObject } from '../platform/objects.js'
 import type { LogDecision, LogStore } from '../server/log-store.js'
 import type { DurableContext } from './durable-types.js'
 import { ObjectDecision } from './object-decision.js'
-import { SqlLog } from './sql-log.js'
+import { SqlLog, type GivenIdentity } from './sql-log.js'
 
 /** Options of {@link durableLogStore}. */
 export interface DurableLogStoreOptions {
@@ -47,6 +47,7 @@ const verdictLife = 90 * 86_400_000
 /** What all stores of one object have in common. */
 interface Shared {
   readonly log: SqlLog
+  readonly given: GivenIdentity
   readonly moved: Listeners<[head: number]>
   /** Settles when the last decision in the queue has ended. */
   turn: Promise<unknown>
@@ -63,7 +64,8 @@ const objects = new WeakMap<DurableContext, Shared>()
  * @example
  * const log = serverLog(durableLogStore(ctx))
  *
- * @throws InvalidArgumentError for an object without SQLite, and for an id that cannot be one
+ * @throws InvalidArgumentError for an object without SQLite, for an id that cannot be one, and for another `log` or
+ * `generation` than that with which the log of the same object was opened before
  */
 export function durableLogStore(ctx: DurableContext, options: DurableLogStoreOptions = {}): DurableLogStore {
   return openObjectLog(ctx, options)
@@ -85,9 +87,13 @@ export function openObjectLog(
     throw new InvalidArgumentError('generation', say`must be a text.`)
   let shared = objects.get(ctx)
   if (shared === undefined) {
-    shared = { log: new SqlLog(ctx.storage, { log, generation }), moved: listenerSet(), turn: Promise.resolve() }
+    const given = { log, generation }
+    shared = { log: new SqlLog(ctx.storage, given), given, moved: listenerSet(), turn: Promise.resolve() }
     objects.set(ctx, shared)
   }
+  for (const [name, value] of Object.entries({ log, generation }))
+    if (value !== undefined && value !== shared.given[name as keyof GivenIdentity])
+      throw new InvalidArgumentError(name, say`must be that with which the log of this object was opened first.`)
   return new ObjectLogStore(shared, now, onKept)
 }
 
@@ -122,7 +128,7 @@ class ObjectLogStore implements DurableLogStore {
 
   decide<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
     return this.#queued(async () => {
-      const decision = this.#stored((log) => new ObjectDecision(log))
+      const decision = this.#stored((log) => new ObjectDecision(log, (ask) => this.#stored(ask)))
       let value: T
       try {
         value = await work(decision)
@@ -181,6 +187,8 @@ class ObjectLogStore implements DurableLogStore {
       return ask(this.#shared.log)
     } catch (error) {
       if (error instanceof TidemarkError) throw error
+      // The app may have deleted everything: then the next request begins another log.
+      this.#shared.log.reopen()
       // Whatever it was, the transaction was rolled back.
       throw new StorageFailedError(say`The Durable Object could not store or read its log: ${String(error)}.`, {
         cause: error,

@@ -21,6 +21,8 @@ import {
 
 /** What a decision adds. */
 export interface Added {
+  /** In which it was decided. */
+  readonly epoch: string
   readonly commits: readonly LoggedCommit[]
   readonly kept: readonly KeptVerdicts[]
 }
@@ -91,18 +93,25 @@ export class SqlLog {
     const { log = randomId(), generation = '' } = this.#given
     if (meta.size === 0) {
       const identity = { log, epoch: randomId() }
-      for (const [name, value] of Object.entries({ format, ...identity, generation })) this.#write(name, value)
+      for (const [name, value] of Object.entries({ format, ...identity, generation: sqlText(generation) }))
+        this.#write(name, value)
       return identity
     }
     const written = meta.get('format')
     if (written !== format)
       throw new UnsupportedFormatError(say`The log has the format ${written}, and this version knows ${format}.`)
     const identity = { log: meta.get('log') as string, epoch: meta.get('epoch') as string }
-    if (meta.get('generation') === generation) return identity
+    const given = sqlText(generation)
+    if (meta.get('generation') === given) return identity
     const renewed = { ...identity, epoch: randomId() }
     this.#write('epoch', renewed.epoch)
-    this.#write('generation', generation)
+    this.#write('generation', given)
     return renewed
+  }
+
+  /** What the log is, is read again before the next request. */
+  reopen(): void {
+    this.#identity = undefined
   }
 
   renewEpoch(): void {
@@ -150,16 +159,8 @@ export class SqlLog {
     for (const row of this.#sql.exec(query, ...bindings)) yield row as unknown as PackedRow
   }
 
-  /** Page by page, as the caller asks. */
-  *after(position: number): Generator<LoggedEvent, void> {
-    for (let at = position, page = this.#behind(at); page.length > 0; page = this.#behind(at)) {
-      for (const event of page) yield event
-      at = (page.at(-1) as LoggedEvent).position
-    }
-  }
-
-  /** From a row on that may begin before the position. */
-  #behind(position: number): LoggedEvent[] {
+  /** The next events behind a position. The row where it begins may begin before. */
+  behind(position: number): LoggedEvent[] {
     const events: LoggedEvent[] = []
     let characters = 0
     for (const { lines } of this.#rows(`where "end" > ? order by "end"`, position)) {
@@ -234,11 +235,12 @@ export class SqlLog {
   }
 
   /** Stores all of it or, if this throws, nothing. */
-  store({ commits, kept }: Added, time: number): void {
+  store({ epoch, commits, kept }: Added, time: number): void {
+    const now = this.identity()
     this.#storage.transactionSync(() => {
       const first = commits[0]?.events[0]?.position
       // Decisions wait for each other. Should one not, its commits must not come to lie among those of another.
-      if (first !== undefined && first !== this.end().head + 1)
+      if (epoch !== now.epoch || (first !== undefined && first !== this.end().head + 1))
         throw new StorageFailedError(say`The log moved while something was decided.`, { outcome: 'not-written' })
       const rows = commits.map((commit) => ({ commit, parts: packed(commit) }))
       for (const { end, n, author, chain, lines } of rows.flatMap(({ parts }) => parts)) {

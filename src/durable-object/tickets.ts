@@ -17,23 +17,20 @@ export class Tickets {
   }
 
   issue(): string {
-    this.#drop()
+    const now = this.#clock.monotonic()
+    for (const [old, end] of this.#ends) {
+      if (end > now && this.#ends.size < mostTickets) break
+      this.#ends.delete(old)
+    }
     const ticket = randomId()
-    this.#ends.set(ticket, this.#clock.monotonic() + ticketSeconds * 1000)
+    this.#ends.set(ticket, now + ticketSeconds * 1000)
     return ticket
   }
 
   /** Whether it is good, which it is not any more after that. */
   take(ticket: string): boolean {
-    this.#drop()
-    return this.#ends.delete(ticket)
-  }
-
-  #drop(): void {
-    const now = this.#clock.monotonic()
-    for (const [ticket, end] of this.#ends) {
-      if (end > now && this.#ends.size < mostTickets) return
-      this.#ends.delete(ticket)
-    }
+    const end = this.#ends.get(ticket)
+    this.#ends.delete(ticket)
+    return end !== undefined && end > this.#clock.monotonic()
   }
 }

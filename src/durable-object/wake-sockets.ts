@@ -9,6 +9,9 @@ const betweenHints = 50
 /** At least this for each socket, ms: telling one takes a tenth of that. */
 const perSocket = 1
 
+/** The tag of these sockets: the app may have others in the same object, which the log leaves alone. */
+const tag = 'tidemark'
+
 /** What a device sends at intervals, and what the runtime returns without waking the object. */
 const [ping, pong] = ['ping', 'pong']
 
@@ -42,7 +45,7 @@ export class WakeSockets {
     if (Pair === undefined || !this.#tickets.take(ticket)) return undefined
     const now = await head()
     const { 0: client, 1: own } = new Pair()
-    this.#ctx.acceptWebSocket(own)
+    this.#ctx.acceptWebSocket(own, [tag])
     own.send(hint(now))
     return new Response(null, { status: 101, webSocket: client } as ResponseInit)
   }
@@ -57,7 +60,7 @@ export class WakeSockets {
     if (this.#waiting === undefined) return
     const text = hint(this.#waiting)
     this.#waiting = undefined
-    const sockets = this.#ctx.getWebSockets()
+    const sockets = this.#ctx.getWebSockets(tag)
     if (sockets.length === 0) return
     for (const socket of sockets) {
       try {
@@ -75,18 +78,25 @@ export class WakeSockets {
 
   /** Devices have nothing to say but `ping`, to which the runtime responds. */
   heard(socket: DurableSocket, message: unknown): void {
-    if (message === ping) socket.send(pong)
-    else socket.close(1008, 'unexpected')
+    this.#act(socket, () => (message === ping ? socket.send(pong) : socket.close(1008, 'unexpected')))
+  }
+
+  /** Ends a socket that its device has closed. */
+  closed(socket: DurableSocket): void {
+    this.#act(socket, () => socket.close(1000))
+  }
+
+  get count(): number {
+    return this.#ctx.getWebSockets(tag).length
+  }
+
+  #act(socket: DurableSocket, act: () => void): void {
+    try {
+      if (this.#ctx.getTags(socket).includes(tag)) act()
+    } catch {
+      // It is closed already.
+    }
   }
 }
 
 const hint = (head: number): string => JSON.stringify({ head })
-
-/** Ends a socket that its device has closed. */
-export function closed(socket: DurableSocket): void {
-  try {
-    socket.close(1000)
-  } catch {
-    // It is closed already.
-  }
-}

@@ -99,6 +99,8 @@ export type StoreInternals = CommonInternals &
       }
     | {
         readonly medium: 'server'
+        /** The id of the log. */
+        readonly log: string
         /** The log, for looking at. Used by `maintenance/`. */
         readonly inspection: object
         readonly readModels: object
@@ -343,8 +345,11 @@ export interface ServerParts {
   readonly log: Log
   readonly signals: Signals
   readonly ports: StorePorts
-  readonly internals: Pick<StoreInternals & { readonly medium: 'server' }, 'inspection' | 'readModels' | 'logId'>
-  dispose(): void
+  readonly internals: Pick<
+    StoreInternals & { readonly medium: 'server' },
+    'log' | 'inspection' | 'readModels' | 'logId'
+  >
+  dispose(): Promise<unknown>
 }
 
 /** Opens an event store over the log of a server. @param names further options that it takes */

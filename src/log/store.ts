@@ -57,7 +57,7 @@ export interface StoreParts {
   readonly signals: Signals
   readonly tap: Tap
   /** Frees what the log holds. */
-  dispose(): void
+  dispose(): void | Promise<unknown>
 }
 
 /** A store, and the way past its checks for what was checked elsewhere. */
@@ -267,7 +267,7 @@ class StoreCore {
       this.watch.stop()
       tap.stop()
       signals.close()
-      dispose()
+      return dispose() as Promise<void> | undefined
     })
     return this.#closing
   }

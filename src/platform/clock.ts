@@ -21,12 +21,8 @@ const longestTimer = 2 ** 31 - 1
 /** The wall clock of this context, for what needs no other part of a clock. */
 export const systemTime = (): number => Date.now()
 
-/** The clock of this context. */
-export const systemClock: Clock = {
-  now: systemTime,
-  // Where there is nothing better, what jumps (H52).
-  monotonic: () => feature(({ performance }) => performance.now()) ?? Date.now(),
-  random: () => Math.random(),
+/** The timers of this context, for what needs no other part of a clock. */
+export const systemTimers: Pick<Clock, 'schedule'> = {
   schedule(ms, callback) {
     let left = Math.max(0, ms)
     let timer: ReturnType<typeof setTimeout>
@@ -38,6 +34,15 @@ export const systemClock: Clock = {
     arm()
     return () => clearTimeout(timer)
   },
+}
+
+/** The clock of this context. */
+export const systemClock: Clock = {
+  now: systemTime,
+  // Where there is nothing better, what jumps (H52).
+  monotonic: () => feature(({ performance }) => performance.now()) ?? Date.now(),
+  random: () => Math.random(),
+  schedule: systemTimers.schedule,
 }
 
 /** The largest and, negative, the smallest time that a `Date` can have. */

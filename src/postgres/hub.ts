@@ -1,22 +1,24 @@
-/** What all stores of one pool and schema share in this process: queues, one listening connection, notifications. */
+/**
+ * What all stores of one pool and schema share in this process: queues, a connection that listens, one that holds
+ * locks, notifications.
+ */
 import { say } from '../messages.js'
 import { pauseBefore } from '../platform/backoff.js'
+import { systemClock } from '../platform/clock.js'
 import { listenerSet, type Listeners } from '../platform/listeners.js'
 import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
+import { AdvisoryLocks } from './advisory-coordinator.js'
 import { LogQueue } from './log-queue.js'
 import { LogTables } from './log-tables.js'
+import { Notifier, type Arrivals } from './notifier.js'
 import { assertMigrated } from './postgres-schema.js'
 import type { SqlPool } from './sql-client.js'
 import { Database, type Sql } from './sql-database.js'
 import { quoted } from './sql-text.js'
 
 /** In ms. */
-const betweenNotifications = 10
 const betweenLooks = 5_000
 const retry = { delay: 100, maxDelay: 5_000, jitter: 0.5 }
-
-/** What PostgreSQL takes in one notification is 8,000 bytes. Names of logs have one byte a character. */
-const longestPayload = 7_500
 
 interface Listening {
   readonly heads: Listeners<[head: number]>
@@ -42,15 +44,19 @@ export class Hub {
   readonly #queues = new Map<string, LogQueue>()
   readonly #listening = new Map<string, Listening>()
   #migrated: Promise<void> | undefined
-  /** Heads of which other processes were not notified yet, by log. */
-  readonly #untold = new Map<string, number>()
-  #isTelling = false
+  readonly locks: AdvisoryLocks
+  readonly #notifier: Notifier
+  readonly #hints = new Map<string, Listeners<[message: unknown]>>()
+  #looking: Promise<void> = Promise.resolve()
   /** Ends listening; nothing while no one listens. */
-  #stop: (() => void) | undefined
+  #stop: (() => Promise<void>) | undefined
+  #stopping: Promise<void> = Promise.resolve()
 
   constructor(database: Database, schema: string) {
     this.database = database
     this.schema = schema
+    this.locks = new AdvisoryLocks(database, systemClock)
+    this.#notifier = new Notifier(database, this.#channel)
   }
 
   /** @throws NotMigratedError, UnsupportedFormatError */
@@ -79,49 +85,50 @@ export class Hub {
     return queue.decide(work, create, asks)
   }
 
-  /** Resolves when the decisions about a log that are under way have ended. */
+  /** Resolves when the decisions about a log that are under way have ended, and others were notified of them. */
   async settled(name: string): Promise<void> {
     await this.#queues.get(name)?.settled()
+    await Promise.all([this.#notifier.settled(), this.#looking, this.#stopping])
   }
 
   subscribe(name: string, listener: (head: number) => void): () => void {
     let own = this.#listening.get(name)
     if (own === undefined) this.#listening.set(name, (own = { heads: listenerSet<[number]>(), head: -1 }))
-    const remove = own.heads.add(listener)
+    return this.#listener(own.heads.add(listener), () => {
+      if (own.heads.size === 0 && this.#listening.get(name) === own) this.#listening.delete(name)
+    })
+  }
+
+  /** Calls back with what other processes post about a log. Anyone may have sent it. */
+  onHint(name: string, listener: (message: unknown) => void): () => void {
+    let own = this.#hints.get(name)
+    if (own === undefined) this.#hints.set(name, (own = listenerSet<[unknown]>()))
+    return this.#listener(own.add(listener), () => {
+      if (own.size === 0 && this.#hints.get(name) === own) this.#hints.delete(name)
+    })
+  }
+
+  /** Soon, and merged with others that say the same. Here it is known. */
+  postHint(name: string, hint: Parameters<Notifier['hint']>[1]): void {
+    if (!this.database.isEmbedded) this.#notifier.hint(name, hint)
+  }
+
+  /** Listens as long as there is a listener. */
+  #listener(remove: () => boolean, removed: () => void): () => void {
     this.#stop ??= this.#listen()
     return () => {
-      if (!remove() || own.heads.size > 0) return
-      if (this.#listening.get(name) === own) this.#listening.delete(name)
-      if (this.#listening.size > 0) return
-      this.#stop?.()
+      if (!remove()) return
+      removed()
+      if (this.#listening.size + this.#hints.size > 0) return
+      if (this.#stop !== undefined) this.#stopping = this.#stop()
       this.#stop = undefined
     }
   }
 
-  /** Here immediately, elsewhere by a notification that is no part of the transaction: those wait for each other. */
+  /** Here immediately, elsewhere by a notification. */
   #moved(name: string, head: number): void {
     this.#hear(name, head)
-    this.#untold.set(name, head)
-    if (!this.#isTelling) void this.#tell()
-  }
-
-  async #tell(): Promise<void> {
-    this.#isTelling = true
-    while (this.#untold.size > 0) {
-      let payload = ''
-      for (const [name, head] of this.#untold) {
-        const line = `${name} ${head}\n`
-        if (payload.length + line.length > longestPayload) break
-        payload += line
-        this.#untold.delete(name)
-      }
-      // What is lost is found by those that look, so it need not wait for the disk.
-      await this.database
-        .query(`select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`, [this.#channel, payload])
-        .catch(() => {})
-      await pause(betweenNotifications)
-    }
-    this.#isTelling = false
+    this.#notifier.head(name, head)
   }
 
   get #channel(): string {
@@ -135,18 +142,26 @@ export class Hub {
     own.heads.tell(head)
   }
 
-  /** Listens, and looks every 5 s as well: notifications may be lost, and a transaction pooler forwards none. */
-  #listen(): () => void {
+  /**
+   * Listens, and looks every 5 s as well: notifications may be lost, and a transaction pooler forwards none. Returns how
+   * to end it, which resolves once the connection is given up.
+   */
+  #listen(): () => Promise<void> {
     let [isOver, tries]: [boolean, number] = [false, 0]
     let end: (() => Promise<void>) | undefined
     let timer: ReturnType<typeof setTimeout> | undefined
+    let beginning: Promise<unknown> = Promise.resolve()
     const again = () => {
       end = undefined
-      if (!isOver) timer = setTimeout(() => void begin(), pauseBefore(tries++, retry, Math.random()))
+      if (!isOver) timer = setTimeout(() => (beginning = begin()), pauseBefore(tries++, retry, Math.random()))
     }
     const begin = async () => {
       try {
-        const stop = await this.database.listen(this.#channel, (payload) => this.#heard(payload), again)
+        const stop = await this.database.listen(
+          this.#channel,
+          (payload) => this.#notifier.receive(payload, this.#arrivals),
+          again,
+        )
         if (isOver) return await stop()
         ;[end, tries] = [stop, 0]
         await this.#look()
@@ -154,25 +169,31 @@ export class Hub {
         if (end === undefined) again()
       }
     }
-    const looking = setInterval(() => void this.#look().catch(() => {}), betweenLooks)
-    void begin()
-    return () => {
+    const looking = setInterval(() => void this.#look(), betweenLooks)
+    // The only connection is for work.
+    if (this.database.most > 1) beginning = begin()
+    else void this.#look()
+    return async () => {
       isOver = true
       clearInterval(looking)
       clearTimeout(timer)
-      void end?.().catch(() => {})
+      await end?.().catch(() => {})
+      await beginning
     }
   }
 
-  #heard(payload: string): void {
-    for (const line of payload.split('\n')) {
-      const [name = '', head = ''] = line.split(' ')
-      if (/^\d{1,15}$/.test(head)) this.#hear(name, Number(head))
-    }
+  readonly #arrivals: Arrivals = {
+    head: (name, head) => this.#hear(name, head),
+    hint: (name, message) => this.#hints.get(name)?.tell(message),
   }
 
   /** Passes on the heads that differ from the last ones. */
-  async #look(): Promise<void> {
+  #look(): Promise<void> {
+    return (this.#looking = this.#lookAt().catch(() => {}))
+  }
+
+  async #lookAt(): Promise<void> {
+    if (this.#listening.size === 0) return
     const rows = await this.database.query(
       `select name, head from ${quoted(this.schema)}.logs where name = any($1::text[])`,
       [[...this.#listening.keys()]],
@@ -187,8 +208,6 @@ export class Hub {
     }
   }
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms))
 
 /** For messages. */
 export const theLog = (name: string): string => say`The log '${name}'`

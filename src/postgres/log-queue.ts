@@ -2,7 +2,7 @@
  * Decisions about one log in this process: what waits while one transaction is under way is decided in the next one, all
  * of it, each with a result of its own. The row of the log is locked meanwhile, for other processes.
  */
-import { StorageBusyError, StorageFailedError } from '../errors.js'
+import { StorageBusyError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
 import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
@@ -158,9 +158,3 @@ export class LogQueue {
     return group
   }
 }
-
-/** The error of a decision that cannot begin. */
-export const noSuchLog = (name: string, schema: string): StorageFailedError =>
-  new StorageFailedError(say`There is no log '${name}' in the schema '${schema}', and create is false.`, {
-    outcome: 'not-written',
-  })

@@ -1,23 +1,27 @@
 /** `openPostgresStore`: an event store with projections and read models over the log of a server. */
 import { inProcessCoordinator } from '../locks/in-process.js'
+import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { openOnServer, type EventStoreOptions, type ServerParts } from '../log/open.js'
-import { systemClock } from '../platform/clock.js'
-import { openSignals } from '../platform/signals.js'
-import { advisoryCoordinator, type AdvisoryCoordinator } from './advisory-coordinator.js'
-import { hubOf } from './hub.js'
-import { postgresCheckpoints, storedCheckpoints, type CheckpointPlace, type OwnSaving } from './postgres-checkpoints.js'
+import type { Signals } from '../platform/signals.js'
+import type { AdvisoryCoordinator } from './advisory-coordinator.js'
+import { hubOf, type Hub } from './hub.js'
+import { postgresCheckpoints, storedCheckpoints, type CheckpointPlace } from './postgres-checkpoints.js'
 import { postgresInspection } from './postgres-inspection.js'
 import { PostgresLog } from './postgres-log.js'
 import { openPostgresLogStore, type PostgresLogStore } from './postgres-log-store.js'
 import { PostgresReadModels } from './postgres-read-models.js'
 import { checkedSchema } from './postgres-schema.js'
 import { postgresParts, type PostgresParts, type PostgresStore } from './postgres-store.js'
+import { postgresSignals } from './postgres-signals.js'
 import { ReadModelSql } from './read-model-sql.js'
 import type { SqlPool } from './sql-client.js'
-import type { Database } from './sql-database.js'
+import { Database } from './sql-database.js'
 import { quoted } from './sql-text.js'
 import { StoredCommits } from './stored-commits.js'
+
+const leastConnections = 3
 
 /** What {@link openPostgresStore} takes. */
 export interface PostgresStoreOptions<E extends EventShape = EventShape> extends Pick<
@@ -32,7 +36,10 @@ export interface PostgresStoreOptions<E extends EventShape = EventShape> extends
   readonly schema?: string
   /** Whether a log that is not there is begun; else opening it is refused. @default true */
   readonly create?: boolean
-  /** The id of the log, if it is begun here: that of a log which moves here from another engine. @default a random one */
+  /**
+   * The id of the log: that of a log which moves here from another engine. If the log is there with another id, opening
+   * it is refused. @default a random one where the log is begun, and any where it is there
+   */
   readonly id?: string
 }
 
@@ -42,7 +49,7 @@ export interface PostgresStoreOptions<E extends EventShape = EventShape> extends
  * the same log to devices.
  *
  * A pool needs a connection for notifications, one as long as any projection runs or waits to run, and some to work
- * with. Close stores before the pool ends.
+ * with: two for each `sqlProjector` that catches up. Close stores before the pool ends.
  *
  * @throws InvalidArgumentError, InvalidNameError before anything is asked of the database
  * @throws NotMigratedError where `migratePostgres` has to be called first; UnsupportedFormatError if a newer tidemark made
@@ -62,6 +69,12 @@ export async function openPostgresStore<E extends EventShape = EventShape>(
   let opened: { readonly log: PostgresLogStore; readonly parts: PostgresParts } | undefined
   const store = await openOnServer<E>(options, ['pool', 'schema', 'create', 'id'], async (about) => {
     const { pool, schema, create, id } = options
+    const { most } = new Database(pool)
+    if (most < leastConnections)
+      throw new InvalidArgumentError(
+        'pool',
+        say`has max: ${most}. A store needs ${leastConnections} connections: one that listens, one that holds locks while projections run, and one to work with.`,
+      )
     const log = openPostgresLogStore({
       pool,
       log: about.name,
@@ -72,11 +85,14 @@ export async function openPostgresStore<E extends EventShape = EventShape>(
     const hub = hubOf(pool, checkedSchema(schema))
     const { log: logId } = await log.identity()
     const own = quoted(hub.schema)
-    const [row] = await hub.database.query(`select id from ${own}.logs where name = $1`, [about.name])
-    const place: CheckpointPlace = { sql: hub.database, schema: own, log: Number(row?.['id']) }
-    const parts: PostgresParts = { database: hub.database, place, saving: new Map<string, OwnSaving>() }
+    // One for each store: its statements must have ended when it is closed.
+    const database = new Database(pool)
+    const [row] = await database.query(`select id from ${own}.logs where name = $1`, [about.name])
+    const place: CheckpointPlace = { sql: database, schema: own, log: Number(row?.['id']) }
+    const parts: PostgresParts = { database, place }
     opened = { log, parts }
-    return serverParts(about, log, logId, parts, coordinatorOf(pool, hub.database, `${hub.schema} ${about.name} `))
+    const coordinator = coordinatorOf(pool, hub, `${hub.schema} ${about.name} `)
+    return serverParts(about, log, postgresSignals(hub, about.name, logId), logId, parts, coordinator)
   })
   return Object.assign(store, { log: opened?.log as PostgresLogStore, [postgresParts]: opened?.parts })
 }
@@ -84,38 +100,35 @@ export async function openPostgresStore<E extends EventShape = EventShape>(
 function serverParts(
   about: ConstructorParameters<typeof PostgresLog>[2],
   log: PostgresLogStore,
+  signals: Signals,
   logId: string,
-  { database, place, saving }: PostgresParts,
+  { database, place }: PostgresParts,
   coordinator: AdvisoryCoordinator,
 ): ServerParts {
-  // For what is in this process; the log store notifies other processes, which look every 5 s as well.
-  const signals = openSignals(`tidemark-postgres:${logId}`)
   log.subscribe((head) => signals.post({ kind: 'head', head }))
   const commits = new StoredCommits(database, place.schema, place.log)
   return {
     log: new PostgresLog(log, commits, about),
     signals,
-    ports: { checkpoints: postgresCheckpoints(place, saving), coordinator },
+    ports: { checkpoints: postgresCheckpoints(place), coordinator },
     internals: {
+      log: logId,
       inspection: postgresInspection(commits, () => storedCheckpoints(place)),
       readModels: new PostgresReadModels(new ReadModelSql(database, place.schema, place.log)),
       logId: async () => logId,
     },
-    dispose() {
-      coordinator.close()
-      void log.close()
-    },
+    dispose: () => Promise.all([coordinator.close(), log.close(), database.settled()]),
   }
 }
 
 /** Those of PGlite: an advisory lock excludes no other user of the one connection. */
 const embedded = new WeakMap<SqlPool, Map<string, AdvisoryCoordinator>>()
 
-function coordinatorOf(pool: SqlPool, database: Database, prefix: string): AdvisoryCoordinator {
-  if (!database.isEmbedded) return advisoryCoordinator(database, `tidemark ${prefix}`, systemClock)
+function coordinatorOf(pool: SqlPool, hub: Hub, prefix: string): AdvisoryCoordinator {
+  if (!hub.database.isEmbedded) return hub.locks.of(`tidemark ${prefix}`)
   const all = embedded.get(pool) ?? new Map<string, AdvisoryCoordinator>()
   embedded.set(pool, all)
-  const known = all.get(prefix) ?? { ...inProcessCoordinator(), close() {} }
+  const known = all.get(prefix) ?? { ...inProcessCoordinator(), close: async () => {} }
   all.set(prefix, known)
   return known
 }

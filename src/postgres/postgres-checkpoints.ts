@@ -6,11 +6,6 @@ import type { CheckpointStore, DeadLetterRecord, SaveOptions } from '../ports.js
 import type { Sql } from './sql-database.js'
 import { fromSqlText, toSqlText } from './sql-text.js'
 
-/** A projector that saves its position in a transaction of its own, together with what it wrote. */
-export interface OwnSaving {
-  save(position: number, options: SaveOptions): Promise<void>
-}
-
 /** Where the checkpoints of a log are. */
 export interface CheckpointPlace {
   readonly sql: Sql
@@ -85,11 +80,7 @@ export async function storedCheckpoints({
   return rows.map(({ name, position }) => ({ name: fromSqlText(name as string), position: position as number }))
 }
 
-/** @param own the projectors that save in transactions of their own, by name */
-export function postgresCheckpoints(
-  place: CheckpointPlace,
-  own: ReadonlyMap<string, OwnSaving>,
-): Required<CheckpointStore> {
+export function postgresCheckpoints(place: CheckpointPlace): Required<CheckpointStore> {
   const { sql, schema, log } = place
   return {
     load: async (name) => storedCheckpoint(place, projectionName(name)),
@@ -97,8 +88,7 @@ export function postgresCheckpoints(
       onlyKnown(options, saveNames)
       const key = projectionName(name)
       wholeNumber(position, 'position')
-      const saving = own.get(key)
-      await (saving === undefined ? saveCheckpoint(place, key, position, options) : saving.save(position, options))
+      await saveCheckpoint(place, key, position, options)
     },
     async deadLetters(name, after, limit) {
       checkPage(after, limit)

@@ -20,6 +20,47 @@ export class NotMigratedError extends TidemarkError {
   }
 }
 
+/**
+ * PostgreSQL refuses something for good: the role may not do it, or cannot log in, or what a statement names is not
+ * there. Another try is useless until someone changes that, so projections stop. Nothing was changed.
+ */
+export class DatabaseRefusedError extends TidemarkError {
+  /** The SQLSTATE, such as `42501`: `insufficient_privilege`. */
+  declare readonly sqlState: string
+
+  constructor(sqlState: string, cause: unknown) {
+    super('database-refused', say`The database refuses this: ${messageOf(cause)}. ${adviceOn(sqlState)}`, {
+      outcome: 'not-written',
+      cause,
+    })
+    this.sqlState = sqlState
+  }
+}
+
+/** There is no log of that name, and `create: false` says that none is to be begun. `syncHandler` responds 404. */
+export class NoSuchLogError extends TidemarkError {
+  /** The name of the log. */
+  declare readonly log: string
+
+  constructor(log: string, schema: string) {
+    super('no-such-log', say`There is no log '${log}' in the schema '${schema}', and create is false.`, {
+      outcome: 'not-written',
+    })
+    this.log = log
+  }
+}
+
+/** What someone can do about it. */
+function adviceOn(sqlState: string): string {
+  if (sqlState === '42501') return say`Grant the role of this server the rights that docs/postgres.md lists.`
+  if (sqlState.startsWith('28')) return say`Check the user, the password and pg_hba.conf.`
+  if (sqlState === '3D000') return say`Check the name of the database in the connection string.`
+  return say`What the statement names is not there, or it is wrong. migratePostgres makes the tables of tidemark.`
+}
+
+/** No right, no access, no such database, schema, table or column, or no sense. */
+const refused = /^(28|42|3D000|3F000)/
+
 /** What a client says about an error that the server sent. */
 interface ServerError {
   /** SQLSTATE. */
@@ -41,9 +82,10 @@ export const isConnectionLost = (error: unknown): boolean => !isRefusedByServer(
  */
 export function failedQuery(error: unknown, outcome: WriteOutcome): TidemarkError {
   if (error instanceof TidemarkError) return error
+  const code = String((error as ServerError | undefined)?.code)
+  if (code.length === 5 && refused.test(code)) return new DatabaseRefusedError(code, error)
   const options = { cause: error, outcome: isRefusedByServer(error) ? 'not-written' : outcome } as const
   const what = say`The database failed: ${messageOf(error)}`
-  const code = String((error as ServerError | undefined)?.code)
   // Disk full, out of memory or of connections; a lock that was not given, a deadlock, a statement that took too long.
   if (code === '53100') return new StorageFullError(what, options)
   if (/^(53|55P03|40|57014|25P0[34])/.test(code)) return new StorageBusyError(what, options)

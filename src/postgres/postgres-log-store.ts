@@ -1,5 +1,5 @@
 /** `openPostgresLogStore`: the log of a server in PostgreSQL, for any number of processes. */
-import { ClosedError, InvalidArgumentError } from '../errors.js'
+import { ClosedError, InvalidArgumentError, InvalidNameError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
@@ -7,8 +7,8 @@ import type { DecisionQuestions, LogDecision, LoggedCommit, LogStore } from '../
 import { chainStart } from '../wire/protocol.js'
 import { hubOf, theLog, type Hub } from './hub.js'
 import { DecisionGroup } from './log-decision.js'
-import { noSuchLog } from './log-queue.js'
 import { LogTables, type LogRow } from './log-tables.js'
+import { NoSuchLogError } from './postgres-errors.js'
 import { checkedSchema } from './postgres-schema.js'
 import type { SqlPool } from './sql-client.js'
 import type { Sql } from './sql-database.js'
@@ -22,16 +22,18 @@ export interface PostgresLogStoreOptions {
   /** Where `migratePostgres` made the tables. @default 'tidemark' */
   readonly schema?: string
   /**
-   * What happens if there is no log of this name: `true` begins one when it is first used; `false` rejects, so that a
-   * name that a request brings makes none. `syncHandler` then responds 503, with which a device waits: whether a user may
-   * use a log is for its `open`.
+   * What happens if there is no log of this name: `true` begins one when it is first used; `false` rejects with a
+   * {@link NoSuchLogError}, so that a name that a request brings makes none. `syncHandler` then responds 404. Whether a
+   * user may use a log is for its `open`.
    *
    * @default true
    */
   readonly create?: boolean
   /**
-   * The id that devices know the log by, if it is begun here; a log that is there keeps its own, also if
-   * that is another one. Give the id of a log that moves here from another engine. As many characters as the name. @default a random one
+   * The id that devices know the log by. Give the id of a log that moves here from another engine. If there is a log of
+   * this name with another id, every call rejects with an InvalidArgumentError. Of the same characters as the name.
+   *
+   * @default a random one where the log is begun, and any where it is there
    */
   readonly id?: string
 }
@@ -57,35 +59,38 @@ export interface PostgresLogStore extends LogStore {
  * const pool = new Pool({ connectionString: process.env.DATABASE_URL })
  * await migratePostgres(pool)
  * const log = serverLog(openPostgresLogStore({ pool, log: 'shop-7' }))
- * @throws InvalidArgumentError for a name that cannot be one, and for what is no pool
+ * @throws InvalidNameError for a name that cannot be one: `syncHandler` responds 400 where its `open` throws that
+ * @throws InvalidArgumentError for what is no pool
  */
 export function openPostgresLogStore(options: PostgresLogStoreOptions): PostgresLogStore {
   onlyKnown(options, ['pool', 'log', 'schema', 'create', 'id'])
   const { pool, log, create = true, id } = options
-  assertName(log, 'log')
-  if (id !== undefined) assertName(id, 'id')
-  return new OpenPostgresLog(hubOf(pool, checkedSchema(options.schema)), log, create, id ?? randomId())
+  assertName(log, say`Log name`)
+  if (id !== undefined) assertName(id, say`Log id`)
+  return new OpenPostgresLog(hubOf(pool, checkedSchema(options.schema)), log, create, id)
 }
 
-function assertName(name: unknown, argument: string): void {
+function assertName(name: unknown, what: string): void {
   if (typeof name !== 'string' || !/^[\w.-]{1,100}$/.test(name))
-    throw new InvalidArgumentError(argument, say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
+    throw new InvalidNameError(what, name, say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
 }
 
 class OpenPostgresLog implements PostgresLogStore {
   readonly #hub: Hub
   readonly #name: string
   readonly #mayCreate: boolean
-  readonly #id: string
+  readonly #id: string | undefined
   readonly #tables: LogTables
   readonly #subscriptions = new Set<() => void>()
+  #isThis: boolean
   #isClosed = false
 
-  constructor(hub: Hub, name: string, mayCreate: boolean, id: string) {
+  constructor(hub: Hub, name: string, mayCreate: boolean, id: string | undefined) {
     this.#hub = hub
     this.#name = name
     this.#mayCreate = mayCreate
     this.#id = id
+    this.#isThis = id === undefined
     this.#tables = new LogTables(hub.schema, name)
   }
 
@@ -111,6 +116,8 @@ class OpenPostgresLog implements PostgresLogStore {
 
   async decide<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T> {
     this.#assertOpen()
+    // Begun before others of this process may begin it with another id.
+    if (!this.#isThis) await this.#row()
     return this.#hub.decide(this.#name, work, (sql) => this.#create(sql), asks)
   }
 
@@ -146,10 +153,12 @@ class OpenPostgresLog implements PostgresLogStore {
 
   /** The row of the log, begun if need be, in the epoch of this server. */
   async #row(): Promise<LogRow> {
-    await this.#ready()
+    this.#assertOpen()
+    await this.#hub.ready()
     const { database } = this.#hub
     for (;;) {
       const row = await this.#tables.row(database)
+      if (row !== undefined) this.#assertThis(row)
       if (row?.isOther === false) return row
       if (row === undefined) await this.#create(database)
       else await this.#tables.renew(database, row.epoch, randomId())
@@ -157,13 +166,26 @@ class OpenPostgresLog implements PostgresLogStore {
   }
 
   async #create(sql: Sql): Promise<void> {
-    if (!this.#mayCreate) throw noSuchLog(this.#name, this.#hub.schema)
-    await this.#tables.create(sql, this.#id, randomId())
+    if (!this.#mayCreate) throw new NoSuchLogError(this.#name, this.#hub.schema)
+    await this.#tables.create(sql, this.#id ?? randomId(), randomId())
   }
 
-  #ready(): Promise<void> {
+  async #ready(): Promise<void> {
     this.#assertOpen()
-    return this.#hub.ready()
+    await this.#hub.ready()
+    if (this.#isThis) return
+    const row = await this.#tables.row(this.#hub.database)
+    if (row !== undefined) this.#assertThis(row)
+  }
+
+  /** Whether it has the id that was given. It keeps its id, so that is asked once. */
+  #assertThis({ log }: LogRow): void {
+    if (!this.#isThis && log !== this.#id)
+      throw new InvalidArgumentError(
+        'id',
+        say`is '${this.#id}', and the log '${this.#name}' is there with the id '${log}'. Leave it out to open that log, or take another name.`,
+      )
+    this.#isThis = true
   }
 
   #assertOpen(): void {

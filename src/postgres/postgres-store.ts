@@ -4,7 +4,7 @@ import type { EventShape } from '../events/event.js'
 import type { TidemarkStore } from '../log/open.js'
 import { say } from '../messages.js'
 import type { LogStore } from '../server/log-store.js'
-import type { CheckpointPlace, OwnSaving } from './postgres-checkpoints.js'
+import type { CheckpointPlace } from './postgres-checkpoints.js'
 import type { Database } from './sql-database.js'
 
 /** An event store in PostgreSQL, over a log that devices can sync with. */
@@ -20,8 +20,6 @@ export type PostgresStore<E extends EventShape = EventShape> = TidemarkStore<E> 
 export interface PostgresParts {
   readonly database: Database
   readonly place: CheckpointPlace
-  /** The projectors that save their positions themselves, by name. */
-  readonly saving: Map<string, OwnSaving>
 }
 
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */

@@ -35,7 +35,6 @@ export class ReadModelSql {
   readonly #sql: Sql
   readonly #schema: string
   readonly #log: number
-  #sweeping: Promise<unknown> = Promise.resolve()
 
   /** @param schema a quoted name. @param log the number of the log in that schema */
   constructor(sql: Sql, schema: string, log: number) {
@@ -139,16 +138,11 @@ export class ReadModelSql {
   sweep(): Promise<unknown> {
     const of = (table: string) =>
       `${table} as (delete from ${this.#schema}.read_model_${table} d using gone where d.part = gone.part)`
-    return (this.#sweeping = this.#rows(
+    return this.#rows(
       `with gone as (delete from ${this.#schema}.read_model_garbage returning part),
         ${of('rows')}, ${of('entries')}, ${of('dead_letters')} select 1`,
       [],
-    ).catch(() => {}))
-  }
-
-  /** Resolves when nothing is under way that no caller waits for. */
-  settled(): Promise<unknown> {
-    return this.#sweeping
+    ).catch(() => {})
   }
 
   async #rows<T>(text: string, values: readonly unknown[]): Promise<readonly T[]> {

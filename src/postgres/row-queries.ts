@@ -152,25 +152,35 @@ export class RowQueries {
       after === undefined
         ? ''
         : `(${entry}, key) ${down === '' ? '>' : '<'} (${bytea(first + keyHex(after.at))}, ${bytea(keyHex(after.key))})`
+    const isMulti = this.#numbers.isMulti(table, index)
     // An index with an entry for each item of a list may have one row several times: where the first of them is, it counts.
-    const found = this.#numbers.isMulti(table, index)
-      ? this.#ofSpans(
-          spans,
-          '',
-          (from, to) => `select e.entry, e.key from ${entries} and e.entry >= ${from} and e.entry < ${to}`,
-          (all) =>
-            `select entry, key from (select distinct on (key) entry, key from (${all}) s order by key, entry${down}) d
+    const found =
+      isMulti && (most === '' || spans.length > 1)
+        ? this.#ofSpans(
+            spans,
+            '',
+            (from, to) => `select e.entry, e.key from ${entries} and e.entry >= ${from} and e.entry < ${to}`,
+            (all) =>
+              `select entry, key from (select distinct on (key) entry, key from (${all}) s order by key, entry${down}) d
               ${after === undefined ? '' : `where ${comesAfter('entry')}`} ${order}${most}`,
-        )
-      : this.#ofSpans(
-          spans,
-          most,
-          (from, to, limited) =>
-            `select e.entry, e.key from ${entries} and e.entry >= ${from} and e.entry < ${to}
-              ${after === undefined ? '' : `and ${comesAfter('e.entry')}`} ${order}${limited}`,
-          (all) => `select entry, key from (${all}) s ${order}${most}`,
-        )
+          )
+        : this.#ofSpans(
+            spans,
+            most,
+            (from, to, limited) =>
+              `select e.entry, e.key from ${entries} and e.entry >= ${from} and e.entry < ${to}
+              ${after === undefined ? '' : `and ${comesAfter('e.entry')}`}
+              ${isMulti ? `and not ${this.#hasEarlier(table, from, to, down)}` : ''} ${order}${limited}`,
+            (all) => `select entry, key from (${all}) s ${order}${most}`,
+          )
     return `select (${this.#one(table, 'f.key')}) as row from (${found}) f order by f.entry${down}, f.key${down}`
+  }
+
+  /** Whether a row has an entry in a span that comes before `e`: for a page, so that it need not read all of the span. */
+  #hasEarlier(table: string, from: string, to: string, down: string): string {
+    return `exists (select from ${this.#rows} r cross join unnest(r.entries) as o(entry)
+      where ${this.#inTable(table)} and r.key = e.key
+        and o.entry >= ${from} and o.entry < ${to} and o.entry ${down === '' ? '<' : '>'} e.entry)`
   }
 
   /** What is found in spans, each looked up by itself. */

@@ -45,3 +45,7 @@ export const isEmbedded = (pool: SqlPool): pool is EmbeddedPostgres =>
 
 export const isPool = (pool: SqlPool): pool is PgPool =>
   !isEmbedded(pool) && typeof (pool as Partial<PgPool>).connect === 'function'
+
+/** A connection of `pg`, in a pool or not, which has `connect` and `query` as well. */
+export const isClient = (pool: SqlPool): boolean =>
+  !isEmbedded(pool) && ('processID' in pool || 'escapeIdentifier' in pool)

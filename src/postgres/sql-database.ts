@@ -3,7 +3,15 @@ import { InvalidArgumentError, type WriteOutcome } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { failedQuery, isConnectionLost } from './postgres-errors.js'
-import { isEmbedded, isPool, type PgClient, type SqlPool, type SqlQueries, type SqlRow } from './sql-client.js'
+import {
+  isClient,
+  isEmbedded,
+  isPool,
+  type PgClient,
+  type SqlPool,
+  type SqlQueries,
+  type SqlRow,
+} from './sql-client.js'
 
 /** Statements of one transaction, or of none. Errors are those of tidemark. */
 export interface Sql {
@@ -23,12 +31,22 @@ const limits =
 
 export class Database implements Sql {
   readonly #pool: SqlPool
+  /** Statements that are under way. */
+  readonly #running = new Set<Promise<unknown>>()
 
   /** @throws InvalidArgumentError for anything that is no pool */
   constructor(pool: SqlPool) {
     if (!isObject(pool) || !(isEmbedded(pool) || isPool(pool)))
       throw new InvalidArgumentError('pool', say`must be a Pool of 'pg', or PGlite.`)
+    if (isClient(pool))
+      throw new InvalidArgumentError('pool', say`is a Client of 'pg', which is one connection. Pass a Pool.`)
     this.#pool = pool
+  }
+
+  /** How many connections there may be at a time, if the pool says so. */
+  get most(): number {
+    const { max } = (this.#pool as { readonly options?: { readonly max?: unknown } }).options ?? {}
+    return typeof max === 'number' && !this.isEmbedded ? max : Infinity
   }
 
   /** Whether PostgreSQL runs within this process, with one connection and no other process. */
@@ -37,11 +55,25 @@ export class Database implements Sql {
   }
 
   /** One statement, which is a transaction of its own. */
-  async query(
+  query(
     text: string,
     values: readonly unknown[] = [],
     outcome: WriteOutcome = 'not-written',
-  ): Promise<readonly SqlRow[]> {
+  ): ReturnType<Sql['query']> {
+    const running = this.#query(text, values, outcome).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+    return running
+  }
+
+  /**
+   * Resolves when the statements that are under way have ended, in whatever way. A pool that is ended while one waits for
+   * a connection never gives it one, nor rejects it.
+   */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#running)
+  }
+
+  async #query(text: string, values: readonly unknown[], outcome: WriteOutcome): ReturnType<Sql['query']> {
     // Not through the query of the pool: what does not return has to be given up, with its connection.
     const pool = this.#pool
     if (isEmbedded(pool)) return asked(pool, text, values, outcome)
@@ -95,7 +127,7 @@ export class Database implements Sql {
   async begin(first = ''): Promise<Transaction> {
     const client = await connected(this.#pool)
     try {
-      const results = await within(client.query(`begin; ${limits}; ${first}`))
+      const results = await within(client.query(`begin isolation level read committed read write; ${limits}; ${first}`))
       const last = (results as unknown as readonly { readonly rows: readonly SqlRow[] }[]).at(-1)
       return new Transaction(client, first === '' ? [] : (last?.rows ?? []))
     } catch (error) {
@@ -147,6 +179,8 @@ export class Transaction implements Sql {
   }
 
   async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    // Its connection may be in use for something else already.
+    if (this.#isOver) throw new InvalidArgumentError('sql', say`is used after its transaction has ended.`)
     if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
     try {
       return await asked(this.#client, text, values, 'not-written')
@@ -196,25 +230,20 @@ export class Transaction implements Sql {
 export class Session implements Sql {
   readonly #client: PgClient
   readonly #lost: (() => void)[] = []
+  #last: Promise<unknown> = Promise.resolve()
   #isOver = false
 
   constructor(client: PgClient) {
     this.#client = client
-    client.on('error', this.#onEnd)
-    client.on('end', this.#onEnd)
+    client.on('error', this.lost)
+    client.on('end', this.lost)
   }
 
+  /** One after the other: `pg` is to have one statement at a time. */
   query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
-    return asked(this.#client, text, values)
-  }
-
-  /** As `query`, for as long as it takes: for what waits for a lock. */
-  async waitFor(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
-    try {
-      return (await this.#client.query(text, [...values])).rows
-    } catch (error) {
-      throw failedQuery(error, 'unknown')
-    }
+    const running = this.#last.then(() => asked(this.#client, text, values))
+    this.#last = running.catch(() => {})
+    return running
   }
 
   onNotification(listener: (payload: string) => void): void {
@@ -234,7 +263,17 @@ export class Session implements Sql {
     // `ignored` stays: a connection that is being closed may fail as well.
   }
 
-  readonly #onEnd = (): void => {
+  /** Gives the connection back to the pool, if it is sound: it must hold nothing. */
+  giveBack(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#client.removeListener('error', this.lost)
+    this.#client.removeListener('end', this.lost)
+    giveBack(this.#client, undefined)
+  }
+
+  /** The connection ended, or what it holds is not known. */
+  readonly lost = (): void => {
     if (this.#isOver) return
     this.end()
     for (const listener of this.#lost) listener()

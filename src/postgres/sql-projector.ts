@@ -6,26 +6,21 @@ import type { EventFilter } from '../log/event-store.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { isObject } from '../platform/objects.js'
-import type { SaveOptions } from '../ports.js'
+import type { CheckpointStore, SaveOptions } from '../ports.js'
 import { ownTarget, PlainTarget, type OwnTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import { applied, type FailureContext, type FailureStrategy, type ProjectionState } from '../projection/target.js'
 import {
+  postgresCheckpoints,
   removeDeadLetter,
   saveCheckpoint,
   storedCheckpoint,
   type CheckpointPlace,
-  type OwnSaving,
 } from './postgres-checkpoints.js'
 import { isRefusedByServer } from './postgres-errors.js'
-import type { SqlRow } from './sql-client.js'
-import type { Database, Sql } from './sql-database.js'
 import { partsOf, type PostgresStore } from './postgres-store.js'
-
-/** The transaction that an event is applied in. `$1`, `$2` … in the text are the values. */
-export interface ProjectorSql {
-  query(text: string, values?: readonly unknown[]): Promise<readonly SqlRow[]>
-}
+import { called, type ProjectorSql } from './projector-call.js'
+import type { Database, Sql } from './sql-database.js'
 
 /** What {@link sqlProjector} takes: `apply`, or `applyAll` for what has to be fast. */
 export type SqlProjectorSpec<E extends EventShape = EventShape> = {
@@ -39,7 +34,9 @@ export type SqlProjectorSpec<E extends EventShape = EventShape> = {
   | {
       /**
        * Writes to the app's tables, by `sql` alone. Events come one after the other, in the order of the log. May be
-       * called again for an event: what the earlier call wrote was rolled back.
+       * called again for an event: what the earlier call wrote was rolled back. Await each statement. An event fails
+       * whose statement failed, also if you catch that, unless you return to a savepoint of your own: PostgreSQL takes
+       * no further statement in that transaction.
        */
       apply(event: RecordedEvent<E>, sql: ProjectorSql): Promise<void>
       readonly applyAll?: never
@@ -96,21 +93,24 @@ export function sqlProjector<E extends EventShape>(
   store: PostgresStore<E>,
   specification: SqlProjectorSpec<E>,
 ): Projector<E> {
-  const { database, place, saving } = partsOf(store)
+  const { database, place } = partsOf(store)
   const work = workOf(specification)
   onlyKnown(specification, ['name', 'filter', 'apply', 'applyAll', 'onFailure'], 'projector')
   const name = projectionName(specification.name)
-  const runs = new SqlRun<E>(database, place, name, work, specification.applyAll !== undefined)
-  const { filter, onFailure } = specification
+  const { filter, onFailure, applyAll } = specification
   const projector: Projector<E> & OwnTarget<E> = {
     name,
     ...(filter !== undefined && { filter }),
-    apply: (event) => runs.apply(event),
+    async apply(event, run) {
+      if (!(run instanceof SqlRun))
+        throw new InvalidArgumentError('projector', say`must be run by runProjection or startProjection.`)
+      await run.apply(event)
+    },
     ...(onFailure !== undefined && { onFailure: (failure) => onFailure.call(specification, failure) }),
+    // Runs of its own for each target: what one of them has open is no matter of another one, also within a process.
     [ownTarget]: class extends SqlTarget<E> {
       constructor(...given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
-        super(runs, given)
-        saving.set(name, runs)
+        super(new SqlRun<E>(database, place, name, work, applyAll !== undefined), given)
       }
     },
   }
@@ -141,9 +141,10 @@ class SqlTarget<E extends EventShape> extends PlainTarget<E, unknown> {
   readonly #mayJoin: boolean
 
   constructor(runs: SqlRun<E>, given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
-    super(...given)
+    const [projector, checkpoints, options, store] = given
+    super(projector, runs.savingTo(checkpoints), { ...options, context: runs }, store)
     this.#runs = runs
-    this.#mayJoin = runs.takesMany && given[2].checkpoint !== 'each-event'
+    this.#mayJoin = runs.takesMany && options.checkpoint !== 'each-event'
   }
 
   applyAll(events: readonly RecordedEvent<E>[], from: number, to: number): number | Promise<number> {
@@ -192,8 +193,8 @@ interface Open<E extends EventShape> {
   rollback(): Promise<void>
 }
 
-/** The runs of one projector in this process. */
-class SqlRun<E extends EventShape> implements OwnSaving {
+/** The runs of one target, one after the other. */
+class SqlRun<E extends EventShape> {
   readonly #database: Database
   readonly #place: CheckpointPlace
   readonly #name: string
@@ -250,14 +251,19 @@ class SqlRun<E extends EventShape> implements OwnSaving {
   /** In a transaction of its own, whatever is open. */
   replay(event: RecordedEvent<E>): Promise<void> {
     return this.#database.transaction(async (sql) => {
-      await this.#work([event], sql)
+      await this.#call([event], sql)
       if (!(await removeDeadLetter({ ...this.#place, sql }, this.#name, event.position)))
         throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
     })
   }
 
-  save(position: number, options: SaveOptions): Promise<void> {
-    return this.#after(() => this.#save(position, options))
+  /** The checkpoints as a target has them: what it saves goes into the transaction that is open. */
+  savingTo(checkpoints: CheckpointStore): CheckpointStore {
+    return {
+      ...postgresCheckpoints(this.#place),
+      load: (name) => checkpoints.load(name),
+      save: (_name, position, options = {}) => this.#after(() => this.#save(position, options)),
+    }
   }
 
   began(position: number): void {
@@ -267,6 +273,10 @@ class SqlRun<E extends EventShape> implements OwnSaving {
   /** What was not saved does not count. */
   drop(): void {
     void this.#after(() => this.#rollback())
+  }
+
+  #call(events: readonly RecordedEvent<E>[], sql: Sql): Promise<void> {
+    return called((own) => this.#work(events, own), sql)
   }
 
   #after<T>(work: () => Promise<T>): Promise<T> {
@@ -280,8 +290,7 @@ class SqlRun<E extends EventShape> implements OwnSaving {
     const open = (this.#open ??= await this.#storage(() => this.#begin()))
     try {
       await open.sql.query('savepoint run')
-      await this.#work(events, open.sql)
-      // Fails where a statement failed and the app ignored it.
+      await this.#call(events, open.sql)
       await open.sql.query('release savepoint run')
     } catch (error) {
       try {
@@ -300,7 +309,7 @@ class SqlRun<E extends EventShape> implements OwnSaving {
   async #applyOpen(events: readonly RecordedEvent<E>[]): Promise<void> {
     const open = (this.#open ??= await this.#storage(() => this.#begin()))
     try {
-      await this.#work(events, open.sql)
+      await this.#call(events, open.sql)
       open.events.push(...events)
     } catch (error) {
       await this.#withoutLast(open, error)
@@ -318,7 +327,7 @@ class SqlRun<E extends EventShape> implements OwnSaving {
       const again = await this.#begin()
       this.#open = again
       for (const event of events) {
-        await this.#work([event], again.sql)
+        await this.#call([event], again.sql)
         again.events.push(event)
       }
     }).catch(async (failure: unknown) => {
@@ -336,7 +345,7 @@ class SqlRun<E extends EventShape> implements OwnSaving {
         const place = { ...this.#place, sql }
         await this.#assertAt(sql, this.#ahead)
         began = true
-        await this.#work(events, sql)
+        await this.#call(events, sql)
         began = false
         await saveCheckpoint(place, this.#name, position, { expected: this.#ahead })
       })

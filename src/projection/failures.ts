@@ -8,9 +8,9 @@ import type { ReadModelFailureStrategy } from './target.js'
 
 const longestPause = 30_000
 
-/** Errors after which another try is useless: the store was closed or lost, or belongs to a newer build. */
+/** Errors after which another try is useless: the store was closed or lost, refuses this build, or is of a newer one. */
 export const isFinal = (error: unknown): boolean =>
-  hasCode(error, 'closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name')
+  hasCode(error, 'closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name', 'database-refused')
 
 /** What of the storage failed. */
 export type StorageWork = 'loading' | 'reading' | 'storing'

@@ -1,5 +1,12 @@
 /** The shell of a run: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { hasCode, LogInconsistentError, messageOf, ProjectionFailedError } from '../errors.js'
+import {
+  describe,
+  hasCode,
+  InvalidArgumentError,
+  LogInconsistentError,
+  messageOf,
+  ProjectionFailedError,
+} from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { timeTold } from '../platform/clock.js'
@@ -10,8 +17,11 @@ import { projectionMachine } from './machine.js'
 import type { ProjectionResult } from './projector.js'
 import { ReadAhead } from './read-ahead.js'
 import type { RunContext } from './run-context.js'
-import { workingPosition } from './target.js'
+import { workingPosition, type ReadModelFailureStrategy } from './target.js'
 import { WakeUp } from './wake-up.js'
+
+/** What `onFailure` may return. */
+const strategies: readonly ReadModelFailureStrategy[] = ['fatal', 'skip', 'retry', 'park', 'park-stream']
 
 /** The clock is read after at most this many events: reading it takes as long as a simple handler. */
 const stride = 8
@@ -200,7 +210,12 @@ class Shell<E extends EventShape> implements Performer {
     const { target } = this.#context
     try {
       const failure = { error, event: event as never, position: event.position, retryCount }
-      return { strategy: await target.onFailure(failure) }
+      const strategy = await target.onFailure(failure)
+      if (strategies.includes(strategy)) return { strategy }
+      throw new InvalidArgumentError(
+        'onFailure',
+        say`returned ${describe(strategy)}. It must return one of ${strategies.join(', ')}.`,
+      )
     } catch (thrown) {
       return { strategy: 'fatal', error: thrown }
     }

@@ -20,7 +20,7 @@ export interface InUse {
   readonly waiting: Listeners<[]>
 }
 
-const onDevice = new Map<string, InUse>()
+const notInMemory = new Map<string, InUse>()
 const inMemory = new WeakMap<StoreInternals, Map<string, InUse>>()
 
 /** A function as text. Of one that was bound, or made by the engine, there is only its name. */
@@ -93,15 +93,21 @@ function assertSame(key: string, name: string, before: object, definition: Proje
 
 /** Where the definitions of a store's context are. */
 function definitionsOf(parts: StoreInternals): Map<string, InUse> {
-  if (parts.medium !== 'memory') return onDevice
+  if (parts.medium !== 'memory') return notInMemory
   const all = inMemory.get(parts) ?? new Map<string, InUse>()
   inMemory.set(parts, all)
   return all
 }
 
+/** Where rows are. Logs on servers may have one name, in two schemas or databases, and each has an id of its own. */
+const placeOf = (store: string, parts: StoreInternals, key: string): string =>
+  `${parts.medium === 'server' ? `${parts.log} ` : ''}${databaseName(store, key)}`
+
 /** Whether this context runs or reads what has that key. */
 export const isUsed = (store: string, parts: StoreInternals, key: string): boolean =>
-  definitionsOf(parts).get(databaseName(store, key))?.users.every(closedError) === false
+  definitionsOf(parts)
+    .get(placeOf(store, parts, key))
+    ?.users.every(closedError) === false
 
 /**
  * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter
@@ -116,7 +122,7 @@ export function useDefinition(
 ): { readonly waiting: Listeners<[]>; release(): void } {
   const key = isDefinition(definition) ? projectionKey(definition) : definition.name
   const all = definitionsOf(parts)
-  const id = databaseName(store, key)
+  const id = placeOf(store, parts, key)
   let used = all.get(id)
   // What was left open over a store that was closed makes no rows any more.
   if (used === undefined || used.users.every(closedError))

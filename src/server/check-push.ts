@@ -3,15 +3,9 @@ import { eventType, isEventId, streamName } from '../events/names.js'
 import { compileFilter, type CompiledFilter } from '../log/filter.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import {
-  leastLimits,
-  maxDepth,
-  maxEntries,
-  type WireCommit,
-  type WireEvent,
-  type WireFilter,
-} from '../wire/protocol.js'
+import { leastLimits, maxDepth, maxEntries, type WireCommit, type WireFilter } from '../wire/protocol.js'
 import { RequestRefusedError } from './request-refused.js'
+import { entries, invalid, isWholeFrom, list, made, object, optional, orNull, valid, type Shape } from './shapes.js'
 
 /** Why one commit is refused. */
 export interface Refusal {
@@ -30,6 +24,8 @@ export interface CheckedEvent {
   readonly time: number
   readonly data: string
   readonly meta: string | undefined
+  /** Why its commit is refused, if it is the event that is too large. */
+  readonly flaw: Refusal | undefined
 }
 
 export interface CheckedCommit {
@@ -51,6 +47,8 @@ export interface CheckedCondition {
   readonly filter: CompiledFilter
   readonly after: string | null
   readonly except: ReadonlySet<string>
+  /** How many types the filter names. */
+  readonly types: number
   /** How much work it is to look at one event: patterns take longer. */
   readonly cost: number
 }
@@ -61,131 +59,123 @@ export interface CheckedPush {
   readonly cancel: readonly (readonly string[])[]
 }
 
-/** @throws RequestRefusedError for what is no push */
-export function checkPush(body: unknown): CheckedPush {
-  const push = objectOf(body, 'push', ['commits', 'at', 'cancel'])
-  const { at, cancel = [] } = push
-  if (at !== undefined && !isCount(at)) throw invalid('at', say`must be a position.`)
-  const lists = listOf(cancel, 'cancel')
-  if (lists.length > maxEntries)
-    throw new RequestRefusedError(413, 'too-large', say`A push has more than ${maxEntries} commits to cancel.`)
+const eventId = valid<string>(isEventId, say`must be a text of 1 to 255 characters.`)
+
+const wholeFrom = (least: number) =>
+  valid<number>((value) => isWholeFrom(value, least), say`must be a whole number from ${least}.`)
+
+const eventParts = object({
+  // By the rules of the device, which reads no other names.
+  stream: made((value: string) => {
+    if (streamName(value) !== value) throw value
+    return value
+  }),
+  type: made(eventType),
+  schema: optional(wholeFrom(1), 1),
+  id: eventId,
+  time: wholeFrom(Number.MIN_SAFE_INTEGER),
+  data: valid((value) => value !== undefined, say`is missing.`),
+  meta: (value) => value,
+})
+
+const event: Shape<CheckedEvent> = (value, path) => {
+  const { data, meta, ...named } = eventParts(value, path)
+  const problem = problemOf([data, meta], 0)
+  if (problem === 'number') throw invalid(path, say`has a number that is too large for JSON.`)
+  // Not looked at any further: it is refused.
+  if (problem === 'depth')
+    return {
+      ...named,
+      data: 'null',
+      meta: undefined,
+      flaw: tooLarge(say`The data of an event may be ${maxDepth} deep.`),
+    }
+  const texts = { data: JSON.stringify(data), meta: JSON.stringify(meta) as string | undefined }
+  const isLong = texts.data.length + (texts.meta?.length ?? 0) > leastLimits.eventBytes
   return {
-    // What is left is sent again.
-    commits: listOf(push.commits, 'commits')
-      .map((commit, index) => checkCommit(commit, `commits[${index}]`))
-      .slice(0, maxEntries),
-    at: at as number | undefined,
-    cancel: lists.map((ids, index) => {
-      const checked = idsOf(ids, `cancel[${index}]`)
-      if (checked.length === 0 || checked.length > maxEntries)
-        throw invalid(`cancel[${index}]`, say`must have 1 to ${maxEntries} ids.`)
-      return checked
-    }),
+    ...named,
+    ...texts,
+    flaw: isLong ? tooLarge(say`An event may have ${leastLimits.eventBytes} characters.`) : undefined,
   }
 }
 
-function checkCommit(given: unknown, path: string): CheckedCommit {
-  const commit = objectOf(given, path, ['events', 'expect', 'condition', 'requires', 'healed'])
-  const list = listOf(commit.events, `${path}.events`)
-  if (list.length === 0) throw invalid(`${path}.events`, say`must not be empty.`)
-  const flaws: Refusal[] = []
-  const events = list.map((event, index) => checkEvent(event, `${path}.events[${index}]`, flaws))
+const conditionParts = object({
+  failIfEventsMatch: made((wanted: WireFilter) => ({
+    filter: compileFilter(wanted),
+    types: wanted.types?.length ?? 0,
+    cost: 1 + (wanted.streamPattern?.length ?? 0),
+  })),
+  after: orNull(eventId),
+  except: optional(list(eventId), []),
+})
+
+const condition: Shape<CheckedCondition> = (value, path) => {
+  const { failIfEventsMatch, after, except } = conditionParts(value, path)
+  return { ...failIfEventsMatch, after, except: new Set(except) }
+}
+
+const commitParts = object({
+  events: list(event),
+  expect: optional(entries(orNull(eventId)), []),
+  condition: optional(condition, undefined),
+  requires: optional(list(eventId), []),
+  healed: valid((value) => value === undefined || value === true, say`must be true.`),
+})
+
+const commit: Shape<CheckedCommit> = (value, path) => {
+  const { events, expect, condition, requires } = commitParts(value, path)
   const ids = events.map(({ id }) => id)
-  const requires = commit.requires === undefined ? [] : idsOf(commit.requires, `${path}.requires`)
-  const expect = commit.expect === undefined ? [] : expectOf(commit.expect, `${path}.expect`)
-  const condition =
-    commit.condition === undefined ? undefined : conditionOf(commit.condition, `${path}.condition`, flaws)
-  if (commit.healed !== undefined && commit.healed !== true) throw invalid(`${path}.healed`, say`must be true.`)
-  if (new Set(ids).size < ids.length)
-    flaws.push({ code: 'id-taken', message: say`The commit has two events with the same id.` })
-  if (events.length > leastLimits.commitEvents)
-    flaws.push(tooLarge(say`A commit may have ${leastLimits.commitEvents} events.`))
-  if (Math.max(requires.length, expect.length) > maxEntries)
-    flaws.push(tooLarge(say`A commit may expect and require ${maxEntries} events.`))
-  // What is nested too deep has no text.
-  if (flaws.length === 0 && isLonger(() => JSON.stringify(given), events, leastLimits.commitBytes))
-    flaws.push(tooLarge(say`A commit may have ${leastLimits.commitBytes} bytes.`))
+  const [id] = ids
+  if (id === undefined) throw invalid(`${path}.events`, say`must not be empty.`)
+  const { after = null, except = none, types = 0 } = condition ?? {}
+  const given = value as WireCommit
   return {
-    id: ids[0] as string,
+    id,
     ids,
     events,
     expect,
     condition,
-    needs: [
-      ...requires,
-      ...expect.flatMap(([, id]) => (id === null ? [] : [id])),
-      ...(condition === undefined ? [] : [...(condition.after === null ? [] : [condition.after]), ...condition.except]),
-    ],
-    flaw: flaws[0],
-    given: given as WireCommit,
+    needs: [...requires, ...expect.map(([, last]) => last), after, ...except].filter((needed) => needed !== null),
+    flaw:
+      events.find(({ flaw }) => flaw)?.flaw ??
+      flawOf(given, events, Math.max(requires.length, expect.length, except.size, types)),
+    given,
   }
+}
+
+const none: ReadonlySet<string> = new Set()
+
+/** @param named how many events or types the commit names, of the kind that it names most of */
+function flawOf(given: unknown, events: readonly CheckedEvent[], named: number): Refusal | undefined {
+  if (new Set(events.map(({ id }) => id)).size < events.length)
+    return { code: 'id-taken', message: say`The commit has two events with the same id.` }
+  if (events.length > leastLimits.commitEvents)
+    return tooLarge(say`A commit may have ${leastLimits.commitEvents} events.`)
+  if (named > maxEntries) return tooLarge(say`A commit may name ${maxEntries} events or types of each kind.`)
+  // What is nested too deep has no text.
+  if (isLonger(() => JSON.stringify(given), events, leastLimits.commitBytes))
+    return tooLarge(say`A commit may have ${leastLimits.commitBytes} bytes.`)
+  return undefined
+}
+
+const push = object({
+  commits: list(commit),
+  at: optional(wholeFrom(0), undefined),
+  cancel: optional(list(list(eventId)), []),
+})
+
+/** @throws RequestRefusedError for what is no push */
+export function checkPush(body: unknown): CheckedPush {
+  const { commits, at, cancel } = push(body, 'push')
+  if (cancel.length > maxEntries)
+    throw new RequestRefusedError(413, 'too-large', say`A push has more than ${maxEntries} commits to cancel.`)
+  if (cancel.some(({ length }) => length === 0 || length > maxEntries))
+    throw invalid('push.cancel', say`must have lists of 1 to ${maxEntries} ids.`)
+  // What is left is sent again.
+  return { commits: commits.slice(0, maxEntries), at, cancel }
 }
 
 const tooLarge = (message: string): Refusal => ({ code: 'too-large', message })
-
-function checkEvent(given: unknown, path: string, flaws: Refusal[]): CheckedEvent {
-  const event = objectOf(given, path, ['stream', 'type', 'schema', 'id', 'time', 'data', 'meta'])
-  const { id, schema = 1, time, data, meta } = event as Partial<WireEvent>
-  // By the rules of the device, which reads no other names.
-  const stream = attempt(() => streamName(event.stream), `${path}.stream`)
-  if (stream !== event.stream) throw invalid(`${path}.stream`, say`must not begin or end with white space.`)
-  const type = attempt(() => eventType(event.type), `${path}.type`)
-  if (!isEventId(id)) throw invalid(`${path}.id`, say`must be a text of 1 to 255 characters.`)
-  if (!isCount(schema) || schema === 0) throw invalid(`${path}.schema`, say`must be a whole number from 1.`)
-  if (!Number.isSafeInteger(time)) throw invalid(`${path}.time`, say`must be whole ms since 1970.`)
-  if (data === undefined) throw invalid(`${path}.data`, say`is missing.`)
-  const named = { stream, type, schema, id, time: time as number }
-  const problem = problemOf([data, meta], 0)
-  if (problem === 'number') throw invalid(path, say`has a number that is too large for JSON.`)
-  if (problem === 'depth') {
-    flaws.push(tooLarge(say`The data of an event may be ${maxDepth} deep.`))
-    // Not looked at any further: it is refused.
-    return { ...named, data: 'null', meta: undefined }
-  }
-  const texts = { data: JSON.stringify(data), meta: JSON.stringify(meta) as string | undefined }
-  if (texts.data.length + (texts.meta?.length ?? 0) > leastLimits.eventBytes)
-    flaws.push(tooLarge(say`An event may have ${leastLimits.eventBytes} characters.`))
-  return { ...named, ...texts }
-}
-
-function expectOf(value: unknown, path: string): [string, string | null][] {
-  return Object.entries(objectOf(value, path)).map(([stream, id]) => {
-    if (id !== null && !isEventId(id)) throw invalid(path, say`must have the id of an event, or null, for each stream.`)
-    return [stream, id]
-  })
-}
-
-function conditionOf(value: unknown, path: string, flaws: Refusal[]): CheckedCondition {
-  const { failIfEventsMatch, after, except = [] } = objectOf(value, path, ['failIfEventsMatch', 'after', 'except'])
-  if (after !== null && !isEventId(after)) throw invalid(`${path}.after`, say`must be the id of an event, or null.`)
-  const ids = idsOf(except, `${path}.except`)
-  const filter = attempt(() => compileFilter(failIfEventsMatch as object), `${path}.failIfEventsMatch`)
-  const { types = [], streamPattern = '' } = failIfEventsMatch as WireFilter
-  if (Math.max(ids.length, types.length) > maxEntries)
-    flaws.push(tooLarge(say`A condition may name ${maxEntries} events and types.`))
-  return { filter, after, except: new Set(ids), cost: 1 + streamPattern.length }
-}
-
-function idsOf(value: unknown, path: string): string[] {
-  const ids = listOf(value, path)
-  if (!ids.every(isEventId)) throw invalid(path, say`must be a list of ids.`)
-  return ids
-}
-
-function listOf(value: unknown, path: string): unknown[] {
-  if (!Array.isArray(value)) throw invalid(path, say`must be a list.`)
-  return value as unknown[]
-}
-
-/** A plain object with no other properties than these: what is not known might have been meant to restrict something. */
-function objectOf(value: unknown, path: string, names?: readonly string[]): Readonly<Record<string, unknown>> {
-  if (!isObject(value) || Array.isArray(value)) throw invalid(path, say`must be an object.`)
-  if (names !== undefined && Object.keys(value).some((name) => !names.includes(name)))
-    throw invalid(path, say`has an unknown property.`)
-  return value as Readonly<Record<string, unknown>>
-}
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 /** Looks for what `JSON.stringify` would not keep: numbers that are infinite, and values that are nested too deep. */
 function problemOf(value: unknown, depth: number): 'depth' | 'number' | undefined {
@@ -206,14 +196,3 @@ function isLonger(text: () => string, events: readonly CheckedEvent[], bytes: nu
   if (data * 3 + events.length * 8192 < bytes / 4) return false
   return new TextEncoder().encode(text()).length > bytes
 }
-
-function attempt<T>(work: () => T, path: string): T {
-  try {
-    return work()
-  } catch {
-    throw invalid(path, say`is not valid.`)
-  }
-}
-
-const invalid = (path: string, problem: string) =>
-  new RequestRefusedError(422, 'invalid-push', say`'${path}' ${problem}`)

@@ -4,18 +4,23 @@ import { headers } from '../wire/protocol.js'
 /** A list of origins, which may send cookies; `'*'`: all of them, without cookies. */
 export type Origins = readonly string[] | '*'
 
-/** The headers of a response that let the page which asked read it. */
-export function corsHeaders(request: Request, origins: Origins): Record<string, string> {
-  const exposed = { 'Access-Control-Expose-Headers': [...Object.values(headers), 'Retry-After'].join(', ') }
-  if (origins === '*') return { 'Access-Control-Allow-Origin': '*', ...exposed }
+/**
+ * The headers of a response that let the page which asked read it.
+ *
+ * @param more headers that only such a page gets
+ */
+export function corsHeaders(request: Request, origins: Origins, more: object = {}): Record<string, string> {
   if (origins.length === 0) return {}
-  const origin = request.headers.get('Origin')
-  if (origin === null || !origins.includes(origin)) return { Vary: 'Origin' }
+  const isAny = origins === '*'
+  const origin = isAny ? '*' : request.headers.get('Origin')
+  const perOrigin = isAny ? {} : { Vary: 'Origin' }
+  if (origin === null || !origins.includes(origin)) return perOrigin
   return {
+    ...perOrigin,
     'Access-Control-Allow-Origin': origin,
-    'Access-Control-Allow-Credentials': 'true',
-    ...exposed,
-    Vary: 'Origin',
+    ...more,
+    ...(!isAny && { 'Access-Control-Allow-Credentials': 'true' }),
+    'Access-Control-Expose-Headers': [...Object.values(headers), 'Retry-After'].join(', '),
   }
 }
 
@@ -28,17 +33,14 @@ export function isAllowedOrigin(request: Request, origins: Origins): boolean {
 }
 
 /** The response to `OPTIONS`, which a browser sends before a request to another origin. */
-export function preflight(request: Request, origins: Origins): Response {
-  const allowed = corsHeaders(request, origins)
-  const more = {
-    'Access-Control-Allow-Methods': 'GET, POST',
-    // Those of the app too, such as Authorization.
-    'Access-Control-Allow-Headers': request.headers.get('Access-Control-Request-Headers') ?? '',
-    // So that preflights are rare. Browsers take less.
-    'Access-Control-Max-Age': '86400',
-  }
-  return new Response(null, {
+export const preflight = (request: Request, origins: Origins): Response =>
+  new Response(null, {
     status: 204,
-    headers: { ...allowed, ...('Access-Control-Allow-Origin' in allowed && more) },
+    headers: corsHeaders(request, origins, {
+      'Access-Control-Allow-Methods': 'GET, POST',
+      // Those of the app too, such as Authorization.
+      'Access-Control-Allow-Headers': request.headers.get('Access-Control-Request-Headers') ?? '',
+      // So that preflights are rare. Browsers take less.
+      'Access-Control-Max-Age': '86400',
+    }),
   })
-}

@@ -8,9 +8,6 @@ export function lineOf(
   commit: number,
   version: number,
 ): string {
-  return (
-    `{"position":${position},"commit":${commit},"stream":${JSON.stringify(stream)},"version":${version}` +
-    `,"type":${JSON.stringify(type)}${schema === 1 ? '' : `,"schema":${schema}`},"id":${JSON.stringify(id)}` +
-    `,"time":${time},"data":${data}${meta === undefined ? '' : `,"meta":${meta}`}}`
-  )
+  const named = { position, commit, stream, version, type, schema: schema === 1 ? undefined : schema, id, time }
+  return `${JSON.stringify(named).slice(0, -1)},"data":${data}${meta === undefined ? '' : `,"meta":${meta}`}}`
 }

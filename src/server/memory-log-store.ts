@@ -33,6 +33,19 @@ export interface MemoryLogStore extends LogStore {
   renewEpoch(): void
 }
 
+/** A log, and what finds its parts. */
+interface Content {
+  readonly commits: LoggedCommit[]
+  readonly events: LoggedEvent[]
+  readonly byId: Map<string, LoggedEvent>
+  readonly lastOf: Map<string, LoggedEvent>
+  /** How many commits end at or before a position where one ends. */
+  readonly ends: Map<number, number>
+  readonly refusals: KeptVerdict[]
+  /** By author, and by id. */
+  readonly verdicts: Map<string, Map<string, FinalVerdict>>
+}
+
 /**
  * A log in memory.
  *
@@ -42,203 +55,142 @@ export interface MemoryLogStore extends LogStore {
  * @param options.log its id: 1 to 100 of the characters `A` to `Z`, `a` to `z`, `0` to `9`, `.`, `_` and `-`. @default a random one
  * @throws InvalidArgumentError for an id that cannot be one
  */
-export function memoryLogStore(options: { readonly log?: string } = {}): MemoryLogStore {
-  return new MemoryLog(options.log ?? randomId())
-}
+export function memoryLogStore({ log = randomId() }: { readonly log?: string } = {}): MemoryLogStore {
+  if (!/^[\w.-]{1,100}$/.test(log))
+    throw new InvalidArgumentError('log', say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
+  const moved = listenerSet<[head: number]>()
+  let epoch = randomId()
+  let last: Promise<unknown> = Promise.resolve()
+  let content: Content
+  /** How much of the content is stored for good: a decision that is under way adds to it, and may yet fail. */
+  let [commits, refusals, head] = [0, 0, 0]
 
-class MemoryLog implements MemoryLogStore {
-  readonly #log: string
-  readonly #moved = listenerSet<[head: number]>()
-  #epoch = randomId()
-  #content = new Content()
-  /** What is stored for good of the content: a decision that is under way adds to it, and may yet fail. */
-  #stored = { commits: 0, refusals: 0, head: 0 }
-  #last: Promise<unknown> = Promise.resolve()
-
-  constructor(log: string) {
-    if (!/^[\w.-]{1,100}$/.test(log))
-      throw new InvalidArgumentError('log', say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
-    this.#log = log
+  const store = () => {
+    commits = content.commits.length
+    refusals = content.refusals.length
+    head = content.events.length
   }
-
-  async identity() {
-    return { log: this.#log, epoch: this.#epoch }
+  const fill = (backup: LogBackup) => {
+    content = contentOf(backup)
+    store()
   }
-
-  async head() {
-    return this.#stored.head
-  }
-
-  async chainAt(position: number) {
-    return position > this.#stored.head ? undefined : this.#content.chainAt(position)
-  }
-
-  async read(after: number, limit: number) {
-    const found: LoggedCommit[] = []
-    const { commits, ends } = this.#content
-    let left = limit
-    for (let place = ends.get(after) ?? Infinity; place < this.#stored.commits; place += 1) {
-      const commit = commits[place] as LoggedCommit
-      left -= commit.events.length
-      if (left < 0 && found.length > 0) break
-      found.push(commit)
-    }
-    return found
-  }
-
-  decide<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
-    const turn = this.#last.then(() => this.#decideNow(work))
-    this.#last = turn.catch(() => {})
-    return turn
-  }
-
-  async #decideNow<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
-    const content = this.#content
+  const snapshot = () => ({
+    commits: content.commits.slice(0, commits),
+    refusals: content.refusals.slice(0, refusals),
+  })
+  const decide = async <T>(work: (log: LogDecision) => Promise<T>): Promise<T> => {
+    const mine = content
     try {
-      const result = await work(new Decision(content, this.#epoch))
-      if (content !== this.#content) throw new Error(say`The log was restored from a backup meanwhile.`)
-      const { head } = this.#stored
-      this.#stored = content.size
-      if (content.head > head) this.#moved.tell(content.head)
+      const result = await work(decisionOn(mine, epoch))
+      if (mine !== content) throw new Error(say`The log was restored from a backup meanwhile.`)
+      const before = head
+      store()
+      if (head > before) moved.tell(head)
       return result
     } catch (error) {
-      const { commits, refusals } = content.size
-      const hasAdded = commits > this.#stored.commits || refusals > this.#stored.refusals
-      if (content === this.#content && hasAdded) this.#fill(this.snapshot())
+      const hasAdded = mine.commits.length + mine.refusals.length > commits + refusals
+      if (mine === content && hasAdded) fill(snapshot())
       throw error
     }
   }
-
-  subscribe(listener: (head: number) => void): () => void {
-    return this.#moved.add(listener)
+  const restore: MemoryLogStore['restore'] = (backup, { sameEpoch } = {}) => {
+    fill(backup)
+    if (sameEpoch !== true) epoch = randomId()
+    moved.tell(head)
   }
 
-  async close() {
-    this.#moved.clear()
-  }
-
-  snapshot(): LogBackup {
-    const { commits, refusals } = this.#content
-    return {
-      commits: commits.slice(0, this.#stored.commits),
-      refusals: refusals.slice(0, this.#stored.refusals),
-    }
-  }
-
-  restore(backup: LogBackup, options: { readonly sameEpoch?: boolean } = {}): void {
-    this.#fill(backup)
-    if (options.sameEpoch !== true) this.#epoch = randomId()
-    this.#moved.tell(this.#stored.head)
-  }
-
-  renewEpoch(): void {
-    this.restore(this.snapshot())
-  }
-
-  #fill(backup: LogBackup): void {
-    this.#content = new Content(backup)
-    this.#stored = this.#content.size
-  }
-}
-
-/** Commits and verdicts, and where each of them is found. */
-class Content {
-  readonly commits: LoggedCommit[] = []
-  readonly events: LoggedEvent[] = []
-  readonly byId = new Map<string, LoggedEvent>()
-  readonly lastOf = new Map<string, LoggedEvent>()
-  /** How many commits end at or before a position where one ends. */
-  readonly ends = new Map([[0, 0]])
-  readonly refusals: KeptVerdict[] = []
-  readonly verdicts = new Map<string, FinalVerdict>()
-
-  constructor({ commits, refusals }: LogBackup = { commits: [], refusals: [] }) {
-    for (const commit of commits) this.add(commit)
-    for (const refusal of refusals) this.keep(refusal)
-  }
-
-  get head() {
-    return this.events.length
-  }
-
-  get size() {
-    return { commits: this.commits.length, refusals: this.refusals.length, head: this.head }
-  }
-
-  chainAt(position: number): string | undefined {
-    const count = this.ends.get(position)
-    return count === 0 ? chainStart : this.commits[(count ?? 0) - 1]?.chain
-  }
-
-  add(commit: LoggedCommit): void {
-    this.commits.push(commit)
-    for (const event of commit.events) {
-      this.events.push(event)
-      this.byId.set(event.id, event)
-      this.lastOf.set(event.stream, event)
-    }
-    this.ends.set(this.head, this.commits.length)
-  }
-
-  keep(refusal: KeptVerdict): void {
-    this.refusals.push(refusal)
-    this.verdicts.set(keyOf(refusal.author, refusal.id), refusal.verdict)
+  fill({ commits: [], refusals: [] })
+  return {
+    identity: async () => ({ log, epoch }),
+    head: async () => head,
+    chainAt: async (position) => (position > head ? undefined : chainAt(content, position)),
+    async read(after, limit) {
+      const first = content.ends.get(after) ?? Infinity
+      const found: LoggedCommit[] = []
+      let left = limit
+      // A commit has an event at least.
+      for (const commit of content.commits.slice(first, Math.min(commits, first + limit))) {
+        left -= commit.events.length
+        if (left < 0 && found.length > 0) break
+        found.push(commit)
+      }
+      return found
+    },
+    decide(work) {
+      const turn = last.then(() => decide(work))
+      last = turn.catch(() => {})
+      return turn
+    },
+    subscribe: (listener) => moved.add(listener),
+    close: async () => moved.clear(),
+    snapshot,
+    restore,
+    renewEpoch: () => restore(snapshot()),
   }
 }
 
-/** Two texts as one, whatever is in them. */
-const keyOf = (author: string, id: string) => JSON.stringify([author, id])
-
-class Decision implements LogDecision {
-  readonly #content: Content
-
-  constructor(
-    content: Content,
-    readonly epoch: string,
-  ) {
-    this.#content = content
+function contentOf({ commits, refusals }: LogBackup): Content {
+  const content: Content = {
+    commits: [],
+    events: [],
+    byId: new Map(),
+    lastOf: new Map(),
+    ends: new Map([[0, 0]]),
+    refusals: [],
+    verdicts: new Map(),
   }
+  for (const commit of commits) add(content, commit)
+  for (const refusal of refusals) keep(content, refusal)
+  return content
+}
 
+function add({ commits, events, byId, lastOf, ends }: Content, commit: LoggedCommit): void {
+  commits.push(commit)
+  for (const event of commit.events) {
+    events.push(event)
+    byId.set(event.id, event)
+    lastOf.set(event.stream, event)
+  }
+  ends.set(events.length, commits.length)
+}
+
+function keep({ refusals, verdicts }: Content, refusal: KeptVerdict): void {
+  const { author, id, verdict } = refusal
+  refusals.push(refusal)
+  verdicts.set(author, (verdicts.get(author) ?? new Map<string, FinalVerdict>()).set(id, verdict))
+}
+
+function chainAt({ commits, ends }: Content, position: number): string | undefined {
+  const count = ends.get(position)
+  return count === 0 ? chainStart : commits[(count ?? 0) - 1]?.chain
+}
+
+/** The log as a decision sees it, which adds to its content. */
+const decisionOn = (content: Content, epoch: string): LogDecision => ({
+  epoch,
   get head() {
-    return this.#content.head
-  }
-
+    return content.events.length
+  },
   get chain() {
-    return this.#content.chainAt(this.head) as string
-  }
+    return chainAt(content, content.events.length) as string
+  },
+  find: async (ids) => found(ids, content.byId),
+  last: async (streams) => found(streams, content.lastOf),
+  verdicts: async (author, ids) => found(ids, content.verdicts.get(author)),
+  async *after(position) {
+    yield* content.events.slice(position)
+  },
+  async add(commit) {
+    const next = content.events.length + 1
+    if (commit.events.length === 0 || commit.events.some(({ position }, index) => position !== next + index))
+      throw new InvalidArgumentError('commit', say`must begin at ${next} and have no holes.`)
+    add(content, commit)
+  },
+  async keep(author, ids, verdict) {
+    for (const id of ids) keep(content, { author, id, verdict })
+  },
+})
 
-  async find(ids: readonly string[]) {
-    return found(ids, (id) => this.#content.byId.get(id))
-  }
-
-  async last(streams: readonly string[]) {
-    return found(streams, (stream) => this.#content.lastOf.get(stream))
-  }
-
-  async verdicts(author: string, ids: readonly string[]) {
-    return found(ids, (id) => this.#content.verdicts.get(keyOf(author, id)))
-  }
-
-  async *after(position: number) {
-    yield* this.#content.events.slice(position)
-  }
-
-  async add(commit: LoggedCommit) {
-    if (commit.events.length === 0 || commit.events.some((event, index) => event.position !== this.head + index + 1))
-      throw new InvalidArgumentError('commit', say`must begin at ${this.head + 1} and have no holes.`)
-    this.#content.add(commit)
-  }
-
-  async keep(author: string, ids: readonly string[], verdict: FinalVerdict) {
-    for (const id of ids) this.#content.keep({ author, id, verdict })
-  }
-}
-
-function found<T>(keys: readonly string[], find: (key: string) => T | undefined): Map<string, T> {
-  const all = new Map<string, T>()
-  for (const key of keys) {
-    const value = find(key)
-    if (value !== undefined) all.set(key, value)
-  }
-  return all
+function found<T>(keys: readonly string[], all: ReadonlyMap<string, T> | undefined): Map<string, T> {
+  return new Map(keys.flatMap((key) => (all?.has(key) ? [[key, all.get(key) as T]] : [])))
 }

@@ -21,35 +21,34 @@ const partSize = { events: 500, characters: 262_144 }
 
 /** The lines of a page, in parts of whole lines. Throws if the log goes back meanwhile. */
 export async function* pagesOf(store: LogStore, page: PageStart): AsyncGenerator<string, void> {
-  const { log, epoch, head, after, limit } = page
+  const { log, epoch, head, after } = page
   yield `${JSON.stringify({ tidemark: 'export', format: 1, log, epoch, after, head })}\n`
-  let [position, chain, uncovered, size] = [after, page.chain, 0, 50]
-  // The first commit is sent however long it is.
-  const fits = (events: number) => position === after || position + events <= after + limit
-  const cursor = () => `${JSON.stringify({ scannedTo: position, chain } satisfies CursorLine)}\n`
   // What came since the beginning is for the next page.
-  for (let isFull = false; !isFull && position < head;) {
+  const end = Math.min(head, after + page.limit)
+  let [position, chain, covered, size] = [after, page.chain, after, 50]
+  const cursor = () => `${JSON.stringify({ scannedTo: position, chain } satisfies CursorLine)}\n`
+  for (let isFull = false; !isFull && position < end;) {
     const commits = await store.read(position, size)
     // Asked after the read: what was read before an epoch ended is of that epoch.
     if ((await store.identity()).epoch !== epoch || commits.length === 0)
       throw new Error(say`The log has begun another epoch.`)
-    let [text, events] = ['', 0]
+    const from = position
+    let text = ''
     for (const commit of commits) {
-      isFull = position === head || !fits(commit.events.length)
+      // The first commit is sent however long it is.
+      isFull = position > after && position + commit.events.length > end
       if (isFull) break
       for (const { line } of commit.events) text += `${line}\n`
-      events += commit.events.length
       position += commit.events.length
-      uncovered += commit.events.length
       chain = commit.chain
-      if (uncovered >= eventsPerCursor) {
+      if (position - covered >= eventsPerCursor) {
         text += cursor()
-        uncovered = 0
+        covered = position
       }
     }
-    size = Math.max(1, Math.min(partSize.events, Math.floor((partSize.characters * events) / text.length)))
+    size = Math.max(1, Math.min(partSize.events, Math.floor((partSize.characters * (position - from)) / text.length)))
     yield text
   }
   // Also behind an empty page: it says that there is nothing more.
-  if (uncovered > 0 || position === after) yield cursor()
+  if (position > covered || position === after) yield cursor()
 }

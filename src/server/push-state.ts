@@ -1,5 +1,5 @@
 /** A push while it is decided: what the log knows about it, and what it adds. */
-import type { FinalVerdict, Verdict, CommitAnswer } from '../wire/protocol.js'
+import type { CommitAnswer, FinalVerdict, PushAnswer, Verdict } from '../wire/protocol.js'
 import { conditionReach } from '../wire/protocol.js'
 import { say } from '../messages.js'
 import { chainBehind } from './chain.js'
@@ -9,96 +9,100 @@ import type { DecisionQuestions, LogDecision, LoggedEvent } from './log-store.js
 import { RequestRefusedError } from './request-refused.js'
 import { judge, judgeCancel, type Known, type RecentEvent } from './rules.js'
 
-export class PushState implements Known {
-  readonly waiting = new Map<string, string>()
-  chain: string
-  /** What was done to look for events that match conditions. */
-  work = 0
+/** What the log knows about a push, which grows with what the push adds. */
+export interface PushState extends Known {
   head: number
-  readonly #log: LogDecision
-  readonly #author: string
-  #hasAdded = false
+  readonly events: Map<string, LoggedEvent>
+  readonly last: Map<string, LoggedEvent>
+  readonly verdicts: Map<string, FinalVerdict>
+  readonly recent: RecentEvent[]
+  readonly waiting: Map<string, string>
+}
 
-  private constructor(
-    log: LogDecision,
-    author: string,
-    readonly events: Map<string, LoggedEvent>,
-    readonly last: Map<string, LoggedEvent>,
-    readonly verdicts: Map<string, FinalVerdict>,
-    readonly recent: RecentEvent[],
-  ) {
-    this.#log = log
-    this.#author = author
-    this.head = log.head
-    this.chain = log.chain
-  }
+/** Looking at an event for a condition is 1 of it, or the length of its pattern. */
+const mostWork = 1_000_000
 
-  /** Asks for all that the rules need, so that no commit waits for a question of its own. */
-  static async load(
-    log: LogDecision,
-    { author, ids, streams }: DecisionQuestions,
-    { commits }: CheckedPush,
-  ): Promise<PushState> {
-    // In one turn, so that a backend may ask for all of it at the same time.
-    const known = await Promise.all([log.find(ids), log.last(streams), log.verdicts(author, ids)])
-    const [events, last, verdicts] = [new Map(known[0]), new Map(known[1]), new Map(known[2])]
-    return new PushState(log, author, events, last, verdicts, await recentOf(log, commits, events))
+/** Asks for all that the rules need, so that no commit waits for a question of its own. */
+export async function loadState(
+  log: LogDecision,
+  { author, ids, streams }: DecisionQuestions,
+  { commits }: CheckedPush,
+): Promise<PushState> {
+  // In one turn, so that a backend may ask for all of it at the same time.
+  const known = await Promise.all([log.find(ids), log.last(streams), log.verdicts(author, ids)])
+  const events = new Map(known[0])
+  return {
+    head: log.head,
+    events,
+    last: new Map(known[1]),
+    verdicts: new Map(known[2]),
+    recent: await recentOf(log, commits, events),
+    waiting: new Map(),
   }
+}
 
-  /**
-   * Stores a commit, or says what else becomes of it.
-   *
-   * @param at where the log must end before the first event that is added
-   */
-  async settle(commit: CheckedCommit, no: Refusal | undefined, at: number | undefined): Promise<CommitAnswer> {
-    this.work += this.recent.length * (commit.condition?.cost ?? 0)
-    const verdict = judge(commit, this, no)
-    if (verdict !== undefined) {
-      if ('behind' in verdict)
-        for (const { stream } of commit.events) if (!this.waiting.has(stream)) this.waiting.set(stream, commit.id)
-      await this.#keep(commit.ids, verdict)
-      return { id: commit.id, ...verdict }
-    }
-    if (at !== undefined && !this.#hasAdded && at !== this.head)
-      throw new RequestRefusedError(409, 'moved', say`The log is at ${this.head}.`)
-    this.#hasAdded = true
-    return { id: commit.id, accepted: await this.#add(commit) }
-  }
-
-  /** Sees to it that a commit is never stored, or says that it is. */
-  async cancel(ids: readonly string[]): Promise<CommitAnswer> {
-    const verdict = judgeCancel(ids, this)
-    await this.#keep(ids, verdict)
-    return { id: ids[0] as string, ...verdict }
-  }
+/**
+ * Stores what a push has, commit by commit, or says what else becomes of it.
+ *
+ * @param replies what `accept` has against commits
+ */
+export async function settle(
+  log: LogDecision,
+  author: string,
+  state: PushState,
+  { commits, at, cancel }: CheckedPush,
+  replies: ReadonlyMap<CheckedCommit, Refusal | undefined>,
+): Promise<PushAnswer> {
+  const answers: CommitAnswer[] = []
+  let { chain } = log
+  let [work, hasAdded] = [0, false]
 
   /** Keeps what is final under each id that has no verdict yet. */
-  async #keep(ids: readonly string[], verdict: Verdict): Promise<void> {
+  const keep = async (ids: readonly string[], verdict: Verdict) => {
+    answers.push({ id: ids[0] as string, ...verdict })
     if ('accepted' in verdict || 'behind' in verdict) return
-    const without = ids.filter((id) => !this.verdicts.has(id))
+    const without = ids.filter((id) => !state.verdicts.has(id))
     if (without.length === 0) return
-    for (const id of without) this.verdicts.set(id, verdict)
-    await this.#log.keep(this.#author, without, verdict)
+    for (const id of without) state.verdicts.set(id, verdict)
+    await log.keep(author, without, verdict)
   }
 
-  async #add(commit: CheckedCommit): Promise<number> {
-    const first = this.head + 1
-    const events = commit.events.map((event, index): LoggedEvent => {
+  const add = async (commit: CheckedCommit) => {
+    const first = state.head + 1
+    const events = commit.events.map((event): LoggedEvent => {
       const { id, stream, type } = event
-      const version = (this.last.get(stream)?.version ?? 0) + 1
-      const position = first + index
+      const version = (state.last.get(stream)?.version ?? 0) + 1
+      state.head += 1
+      const position = state.head
       const logged = { position, id, stream, type, version, line: lineOf(event, position, first, version) }
-      this.last.set(stream, logged)
-      this.events.set(id, logged)
+      state.last.set(stream, logged)
+      state.events.set(id, logged)
+      state.recent.push(logged)
       return logged
     })
     const lines = events.map(({ line }) => line)
-    this.chain = chainBehind(this.chain, lines)
-    this.head += events.length
-    this.recent.push(...events)
-    await this.#log.add({ author: this.#author, events, chain: this.chain })
-    return first
+    chain = chainBehind(chain, lines)
+    await log.add({ author, events, chain })
+    answers.push({ id: commit.id, accepted: first })
   }
+
+  for (const commit of commits) {
+    // What is left is sent again: no push makes others wait for long.
+    if (work > mostWork) break
+    work += state.recent.length * (commit.condition?.cost ?? 0)
+    const verdict = judge(commit, state, replies.get(commit))
+    if (verdict !== undefined) {
+      if ('behind' in verdict)
+        for (const { stream } of commit.events) if (!state.waiting.has(stream)) state.waiting.set(stream, commit.id)
+      await keep(commit.ids, verdict)
+    } else if (at === undefined || hasAdded || at === state.head) {
+      hasAdded = true
+      await add(commit)
+    } else throw new RequestRefusedError(409, 'moved', say`The log is at ${state.head}.`)
+  }
+  for (const ids of cancel) await keep(ids, judgeCancel(ids, state))
+  const { head } = state
+  return at === undefined ? { head, answers } : { head, answers, chain }
 }
 
 /** All that the rules need of the log. */

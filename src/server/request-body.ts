@@ -13,12 +13,12 @@ export async function readJson(request: Request, most: number): Promise<unknown>
     throw new RequestRefusedError(415, 'wrong-type', say`'Content-Type' must be application/json.`)
   if (!/^(identity)?$/.test(header('Content-Encoding')))
     throw new RequestRefusedError(415, 'wrong-type', say`The body must not be compressed.`)
-  const bytes = await readBytes(request, most)
   try {
     // `ignoreBOM` keeps it: it is not JSON.
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
-  } catch {
-    throw new RequestRefusedError(400, 'bad-request', say`The body is no JSON in UTF-8.`)
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readBytes(request, most)))
+  } catch (error) {
+    if (error instanceof RequestRefusedError) throw error
+    throw new RequestRefusedError(400, 'bad-request', say`The body is no JSON in UTF-8, or ended early.`)
   }
 }
 
@@ -31,7 +31,7 @@ async function readBytes(request: Request, most: number): Promise<ArrayBuffer> {
   const parts: Uint8Array<ArrayBuffer>[] = []
   let size = 0
   for (;;) {
-    const { done, value } = (await reader?.read().catch(endedEarly)) ?? { done: true }
+    const { done, value } = (await reader?.read()) ?? { done: true }
     if (done) break
     size += value.byteLength
     if (size > most) {
@@ -42,8 +42,4 @@ async function readBytes(request: Request, most: number): Promise<ArrayBuffer> {
     parts.push(value)
   }
   return await new Blob(parts).arrayBuffer()
-}
-
-const endedEarly = () => {
-  throw new RequestRefusedError(400, 'bad-request', say`The body ended early.`)
 }

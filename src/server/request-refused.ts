@@ -1,5 +1,6 @@
 /** Why a whole request is refused: with a status, and nothing of it was looked at or stored. */
 import { TidemarkError } from '../errors.js'
+import { say } from '../messages.js'
 import type { ProblemCode, WireProblem } from '../wire/protocol.js'
 
 /**
@@ -18,3 +19,6 @@ export class RequestRefusedError extends TidemarkError {
     this.problem = { code, message }
   }
 }
+
+export const otherEpoch = (): RequestRefusedError =>
+  new RequestRefusedError(409, 'other-epoch', say`The log has begun another epoch.`)

@@ -26,19 +26,19 @@ export interface Known {
 
 /** What the server has said about a commit before, or has to say because of its ids. */
 export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { readonly accepted: number } | undefined {
+  if (firstOf(commit.ids, known.events) === undefined) return firstOf(commit.ids, known.verdicts)
   const found = commit.ids.map((id) => known.events.get(id))
-  if (found.some((event) => event !== undefined)) {
-    const unlike = commit.events.map((event, index) => isUnlike(event, found[index]))
-    if (unlike.includes(true)) return refused('id-taken', say`Another event has one of these ids.`)
-    if (unlike.includes(undefined)) return refused('incomplete', say`A part of the commit is in the log.`)
-    return { accepted: (found[0] as LoggedEvent).position }
-  }
-  for (const id of commit.ids) {
-    const verdict = known.verdicts.get(id)
-    if (verdict !== undefined) return verdict
-  }
-  return undefined
+  if (commit.events.some((event, index) => isUnlike(event, found[index])))
+    return refused('id-taken', say`Another event has one of these ids.`)
+  const [first] = found
+  if (first === undefined || found.includes(undefined))
+    return refused('incomplete', say`A part of the commit is in the log.`)
+  return { accepted: first.position }
 }
+
+/** What is known of the first of these names that anything is known of. */
+const firstOf = <T>(names: readonly string[], known: ReadonlyMap<string, T>): T | undefined =>
+  names.map((name) => known.get(name)).find((each) => each !== undefined)
 
 /** In the place of what `accept` has against a commit, where it failed. */
 export const unknown: Refusal = { code: '', message: '' }
@@ -49,10 +49,9 @@ export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefin
   if (before !== undefined) return before
   const flaw = commit.flaw ?? no
   if (flaw?.code) return refused(flaw.code, flaw.message)
-  for (const { stream } of commit.events) {
-    const first = known.waiting.get(stream)
-    if (first !== undefined) return { behind: first }
-  }
+  const streams = commit.events.map(({ stream }) => stream)
+  const first = firstOf(streams, known.waiting)
+  if (first !== undefined) return { behind: first }
   // First of all needs: a refused id may be in the log with what another author wrote.
   const blocked = commit.needs.find((id) => known.verdicts.has(id))
   if (blocked !== undefined) return { blocked }
@@ -81,17 +80,16 @@ function matching(
 
 /** What becomes of the wish to cancel a commit, given all of its ids. */
 export function judgeCancel(ids: readonly string[], known: Known): FinalVerdict | { readonly accepted: number } {
-  const logged = ids.map((id) => known.events.get(id)).find((event) => event !== undefined)
+  const logged = firstOf(ids, known.events)
   if (logged !== undefined) return { accepted: logged.position }
-  const verdict = ids.map((id) => known.verdicts.get(id)).find((earlier) => earlier !== undefined)
-  return verdict ?? refused('cancelled', say`It was taken back by its device.`)
+  return firstOf(ids, known.verdicts) ?? refused('cancelled', say`It was taken back by its device.`)
 }
 
 const refused = (code: string, message: string): FinalVerdict => ({ refused: { code, message } })
 
-/** Whether the log has something else under the id of an event; nothing if it does not have that id. */
-function isUnlike(event: CheckedEvent, logged: LoggedEvent | undefined): boolean | undefined {
-  if (logged === undefined) return undefined
-  if (event.stream !== logged.stream || event.type !== logged.type) return true
-  return !isSameJson(JSON.parse(event.data), (JSON.parse(logged.line) as WireEvent).data)
-}
+/** Whether the log has something else under the id of an event. */
+const isUnlike = (event: CheckedEvent, logged: LoggedEvent | undefined): boolean =>
+  logged !== undefined &&
+  (event.stream !== logged.stream ||
+    event.type !== logged.type ||
+    !isSameJson(JSON.parse(event.data), (JSON.parse(logged.line) as WireEvent).data))

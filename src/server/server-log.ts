@@ -3,12 +3,13 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { leastLimits, protocolVersion, type LogInfo, type PushAnswer, type WireCommit } from '../wire/protocol.js'
-import { checkPush, type CheckedCommit, type CheckedPush, type Refusal } from './check-push.js'
+import { checkPush, type CheckedCommit, type Refusal } from './check-push.js'
 import type { LogDecision, LogStore } from './log-store.js'
-import { PushState, questionsOf } from './push-state.js'
+import { loadState, questionsOf, settle, type PushState } from './push-state.js'
 import { pagesOf } from './pull-page.js'
-import { RequestRefusedError } from './request-refused.js'
+import { otherEpoch, RequestRefusedError } from './request-refused.js'
 import { settled, unknown } from './rules.js'
+import { isWholeFrom } from './shapes.js'
 
 /** Who pushes, and what may be pushed. */
 export interface PushSession {
@@ -33,11 +34,11 @@ export interface PullRequest {
   /** The position where the page before ended; 0 for the first one. */
   readonly after: number
   /** The chain that came with that position. Needed unless `after` is 0. */
-  readonly chain?: string
+  readonly chain?: string | undefined
   /** The epoch that the request was made under. Another one than that of the log is refused. @default not compared */
   readonly epoch?: string
   /** The most events, but a commit is never divided. @default 5000, which is the most */
-  readonly limit?: number
+  readonly limit?: number | undefined
 }
 
 /** The end of a log, as a short page. */
@@ -76,9 +77,6 @@ export interface ServerLog {
   subscribe(listener: (head: number) => void): () => void
 }
 
-/** Looking at an event for a condition is 1 of it, or the length of its pattern. */
-const mostWork = 1_000_000
-
 /** What goes with a hint at most, in characters. */
 const longestTail = 16_384
 
@@ -115,53 +113,38 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
   const asks = questionsOf(session.author, asked)
   const stateOf = (log: LogDecision) => {
     if (session.epoch !== undefined && session.epoch !== log.epoch) throw otherEpoch()
-    return PushState.load(log, asks, asked)
+    return loadState(log, asks, asked)
   }
   const unaskedIn = (state: PushState) =>
-    accept === undefined
-      ? []
-      : asked.commits.filter(
-          (commit) => commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined,
-        )
+    asked.commits.filter(
+      (commit) => accept && commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined,
+    )
   // Which commits the owner's rules are asked about: the decision looks once more.
-  let first = accept === undefined ? undefined : await store.peek?.(async (log) => unaskedIn(await stateOf(log)), asks)
-  for (;;) {
-    // A restore in between may have taken back a verdict that was there: then `accept` is asked after all.
-    const outcome =
-      first !== undefined && first.length > 0
-        ? first
-        : await store.decide(async (log) => {
-            const state = await stateOf(log)
-            const unasked = unaskedIn(state)
-            return unasked.length > 0 ? unasked : await settle(state, asked, replies)
-          }, asks)
-    first = undefined
-    if ('head' in outcome) return outcome
+  let unasked = accept && (await store.peek?.(async (log) => unaskedIn(await stateOf(log)), asks))
+  for (; ; unasked = undefined) {
+    if (!unasked?.length) {
+      // A restore in between may have taken back a verdict that was there: then `accept` is asked after all.
+      const outcome = await store.decide(async (log) => {
+        const state = await stateOf(log)
+        const missing = unaskedIn(state)
+        return missing.length > 0 ? missing : await settle(log, session.author, state, asked, replies)
+      }, asks)
+      if ('head' in outcome) return outcome
+      unasked = outcome
+    }
     const failed: unknown[] = []
-    for (const commit of outcome) {
-      const reply = (async () => refusalOf(await accept?.(commit.given)))()
-      replies.set(commit, await reply.catch((error: unknown) => (failed.push(error), unknown)))
+    for (const commit of unasked) {
+      try {
+        replies.set(commit, refusalOf(await accept?.(commit.given)))
+      } catch (error) {
+        failed.push(error)
+        replies.set(commit, unknown)
+      }
     }
     // Where it fails for all, it is the server that fails.
-    if (failed.length === outcome.length) throw failed[0]
+    if (failed.length === unasked.length) throw failed[0]
     for (const error of failed) onError?.(error)
   }
-}
-
-async function settle(
-  state: PushState,
-  { commits, at, cancel }: CheckedPush,
-  replies: ReadonlyMap<CheckedCommit, Refusal | undefined>,
-): Promise<PushAnswer> {
-  const answers = []
-  // What is left is sent again: no push makes others wait for long.
-  for (const commit of commits) {
-    if (state.work > mostWork) break
-    answers.push(await state.settle(commit, replies.get(commit), at))
-  }
-  for (const ids of cancel) answers.push(await state.cancel(ids))
-  const { head, chain } = state
-  return at === undefined ? { head, answers } : { head, answers, chain }
 }
 
 /** @throws InvalidArgumentError for anything else than a refusal or nothing, such as `false`, whatever that means */
@@ -175,40 +158,43 @@ function refusalOf(reply: unknown): Refusal | undefined {
 
 async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<string>> {
   const { after, chain, limit = longestPage } = page
-  if (!Number.isSafeInteger(after) || after < 0) throw badRequest(say`'after' must be a position.`)
-  if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)
+  if (!isWholeFrom(after, 0)) throw badRequest(say`'after' must be a position.`)
+  if (!isWholeFrom(limit, 1)) throw badRequest(say`'limit' must be a whole number from 1.`)
   if (after > 0 && chain === undefined) throw badRequest(say`'chain' is missing.`)
-  const { log, epoch } = await store.identity()
-  if (page.epoch !== undefined && page.epoch !== epoch) throw otherEpoch()
-  const head = await store.head()
-  const found = await store.chainAt(after)
-  if (found === undefined || (chain !== undefined && chain !== found))
+  const start = await startAt(store, after)
+  if (page.epoch !== undefined && page.epoch !== start.epoch) throw otherEpoch()
+  if (start.chain === undefined || (chain !== undefined && chain !== start.chain))
     throw new RequestRefusedError(409, 'diverged', say`The log does not have this chain at ${after}.`)
-  return pagesOf(store, { log, epoch, head, after, chain: found, limit: Math.min(limit, longestPage) })
+  return pagesOf(store, { ...start, chain: start.chain, limit: Math.min(limit, longestPage) })
 }
+
+/** Where a page begins: without a chain where no commit ends. */
+const startAt = async (store: LogStore, after: number) => ({
+  ...(await store.identity()),
+  head: await store.head(),
+  after,
+  chain: await store.chainAt(after),
+})
 
 /** Those who listen to one log get the same: it is read once for all of them. */
 function tails(store: LogStore): (after: number) => Promise<LogTail | undefined> {
   let last: { readonly after: number; readonly head: number; readonly tail: Promise<LogTail | undefined> } | undefined
   return async (after) => {
     const head = await store.head()
-    if (last?.after !== after || last.head !== head) last = { after, head, tail: readTail(store, after, head) }
+    if (last?.after !== after || last.head !== head) last = { after, head, tail: readTail(store, after) }
     return last.tail
   }
 }
 
-async function readTail(store: LogStore, after: number, head: number): Promise<LogTail | undefined> {
-  const { log, epoch } = await store.identity()
-  const chain = await store.chainAt(after)
+async function readTail(store: LogStore, after: number): Promise<LogTail | undefined> {
+  const { chain, ...start } = await startAt(store, after)
   if (chain === undefined) return undefined
   let text = ''
-  for await (const part of pagesOf(store, { log, epoch, head, after, chain, limit: longestPage })) {
+  for await (const part of pagesOf(store, { ...start, chain, limit: longestPage })) {
     text += part
     if (text.length > longestTail) return undefined
   }
-  return { head, chain, lines: text.trimEnd().split('\n') }
+  return { head: start.head, chain, lines: text.trimEnd().split('\n') }
 }
 
 const badRequest = (message: string) => new RequestRefusedError(400, 'bad-request', message)
-
-const otherEpoch = () => new RequestRefusedError(409, 'other-epoch', say`The log has begun another epoch.`)

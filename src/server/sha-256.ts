@@ -2,6 +2,7 @@
  * SHA-256 (FIPS 180-4), synchronous. That of WebCrypto is a promise, which for a commit of ordinary size takes longer
  * than the hash itself, and is missing in insecure contexts.
  */
+import { hex } from '../events/identifier.js'
 import { feature } from '../platform/features.js'
 
 /** What Node, Deno and Bun have, of which a hash takes a tenth of the time. */
@@ -13,12 +14,10 @@ interface MayHaveModules {
   readonly process?: { getBuiltinModule?(name: 'node:crypto'): NativeHashes | undefined }
 }
 
-let known: { readonly native: NativeHashes | undefined } | undefined
-
 /** The hash of a text in UTF-8, as 64 hexadecimal digits. */
 export function sha256(text: string): string {
-  known ??= { native: feature((here: MayHaveModules) => here.process?.getBuiltinModule?.('node:crypto')) }
-  return known.native?.createHash('sha256').update(text).digest('hex') ?? sha256ByHand(text)
+  const native = feature((here: MayHaveModules) => here.process?.getBuiltinModule?.('node:crypto'))
+  return native?.createHash('sha256').update(text).digest('hex') ?? sha256ByHand(text)
 }
 
 const primes: number[] = []
@@ -43,32 +42,32 @@ export function sha256ByHand(text: string): string {
   padded.set(bytes)
   padded[bytes.length] = 128
   const view = new DataView(padded.buffer)
-  view.setUint32(size - 8, Math.floor(bytes.length / 2 ** 29))
-  view.setUint32(size - 4, bytes.length << 3)
+  view.setBigUint64(size - 8, BigInt(bytes.length) * 8n)
   const state = initial.slice()
   const schedule = new Int32Array(64)
   for (let offset = 0; offset < size; offset += 64) mixIn(state, schedule, view, offset)
-  return Array.from(state, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+  return Array.from(state, (word) => hex(word >>> 0, 8)).join('')
 }
 
 const turned = (word: number, by: number) => (word >>> by) | (word << (32 - by))
 
 /** Mixes 64 bytes into the state. */
 function mixIn(state: Int32Array, w: Int32Array, view: DataView, offset: number): void {
-  for (let i = 0; i < 16; i += 1) w[i] = view.getInt32(offset + i * 4)
-  for (let i = 16; i < 64; i += 1) {
-    const x = w[i - 15] as number
-    const y = w[i - 2] as number
-    const s0 = turned(x, 7) ^ turned(x, 18) ^ (x >>> 3)
-    const s1 = turned(y, 17) ^ turned(y, 19) ^ (y >>> 10)
-    w[i] = (w[i - 16] as number) + s0 + (w[i - 7] as number) + s1
-  }
   let [a, b, c, d, e, f, g, h] = state as unknown as [number, number, number, number, number, number, number, number]
   for (let i = 0; i < 64; i += 1) {
+    const x = w[i - 15] as number
+    const y = w[i - 2] as number
+    w[i] =
+      i < 16
+        ? view.getInt32(offset + i * 4)
+        : (turned(x, 7) ^ turned(x, 18) ^ (x >>> 3)) +
+          (turned(y, 17) ^ turned(y, 19) ^ (y >>> 10)) +
+          (w[i - 16] as number) +
+          (w[i - 7] as number)
     const s1 = turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)
-    const t1 = (h + s1 + ((e & f) ^ (~e & g)) + (constants[i] as number) + (w[i] as number)) | 0
+    const t1 = (h + s1 + (g ^ (e & (f ^ g))) + (constants[i] as number) + (w[i] as number)) | 0
     const s0 = turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)
-    const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0
+    const t2 = (s0 + ((a & b) | (c & (a | b)))) | 0
     h = g
     g = f
     f = e
@@ -78,5 +77,5 @@ function mixIn(state: Int32Array, w: Int32Array, view: DataView, offset: number)
     b = a
     a = (t1 + t2) | 0
   }
-  for (const [i, word] of [a, b, c, d, e, f, g, h].entries()) state[i] = (state[i] as number) + word
+  state.set([a, b, c, d, e, f, g, h].map((word, i) => word + (state[i] as number)))
 }

@@ -1,15 +1,15 @@
 /** The wire protocol over HTTP: a `Request` in, a `Response` out. */
-import { InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
-import { systemClock, type Clock } from '../platform/clock.js'
+import { systemTimers, type Clock } from '../platform/clock.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
 import type { Refusal } from './check-push.js'
 import { corsHeaders, preflight, type Origins } from './cors.js'
 import { readJson } from './request-body.js'
-import { RequestRefusedError } from './request-refused.js'
-import type { PullRequest, ServerLog } from './server-log.js'
+import { otherEpoch, RequestRefusedError } from './request-refused.js'
+import type { ServerLog } from './server-log.js'
 import { textStream } from './text-stream.js'
 import { wakeStream } from './wake-stream.js'
 
@@ -37,7 +37,8 @@ export interface AcceptSession<C> {
 export interface SyncHandlerOptions<C> {
   /**
    * Finds the log that a request is for, and whether this session may use it: reads and writes alike. A `Response` (401,
-   * 403, 404 …) is sent as it is. If it throws, the response is 503 and the device tries again.
+   * 403, 404 …) is sent as it is. If it throws, the response is 503 and the device tries again; for a name that no log
+   * can have (`invalid-name`) it is 400, and where the log is not there and must not be begun (`no-such-log`) 404.
    */
   open(request: Request): Opened<C> | Response | Promise<Opened<C> | Response>
   /**
@@ -107,7 +108,8 @@ export function syncHandlerWith<C>(
     try {
       return await respond(request, { ...options, onError }, seen, issue)
     } catch (error) {
-      if (error instanceof RequestRefusedError) return problem(error, seen)
+      const refused = refusedFor(error)
+      if (refused !== undefined) return problem(refused, seen)
       onError(error)
       return problem(new RequestRefusedError(503, 'unavailable', say`The server cannot do this now.`), {
         ...seen,
@@ -117,13 +119,20 @@ export function syncHandlerWith<C>(
   }
 }
 
-const methods: Readonly<Record<string, string>> = {
-  info: 'GET',
-  push: 'POST',
-  pull: 'GET',
-  wake: 'GET',
-  ticket: 'POST',
+/** What is wrong with the request; nothing for a mistake or a failure of the server. */
+function refusedFor(error: unknown): RequestRefusedError | undefined {
+  if (error instanceof RequestRefusedError) return error
+  if (hasCode(error, 'no-such-log')) return new RequestRefusedError(404, 'not-found', say`There is no such log.`)
+  return undefined
 }
+
+/** What there is, and how it is asked for. */
+const methods = new Map([
+  ['info', 'GET'],
+  ['push', 'POST'],
+  ['pull', 'GET'],
+  ['wake', 'GET'],
+])
 
 /** @param seen headers of every response to this request; it gets those of the log once that is known */
 async function respond<C>(
@@ -133,16 +142,15 @@ async function respond<C>(
   issue: (() => TicketReply) | undefined,
 ): Promise<Response> {
   const url = new URL(request.url)
-  const name = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
-  const isKnown = name === 'ticket' ? issue !== undefined : Object.hasOwn(methods, name)
-  const method = isKnown ? methods[name] : undefined
+  const name = url.pathname.split('/').at(-1) ?? ''
+  const method = name === 'ticket' && issue ? 'POST' : methods.get(name)
   if (method === undefined) throw new RequestRefusedError(404, 'not-found', say`There is info, push, pull and wake.`)
   if (request.method !== method) {
     seen['Allow'] = method
     throw new RequestRefusedError(405, 'wrong-method', say`It is ${method}.`)
   }
   checkVersion(request)
-  const opened = await options.open(request)
+  const opened = await openedBy(options, request)
   if (!('log' in opened)) return withHeaders(opened, seen)
   const { log, claims } = opened
   const author = authorOf(opened)
@@ -172,16 +180,26 @@ async function respond<C>(
     return 'log' in now && authorOf(now) === author ? now.log.tail?.(after) : undefined
   }
   const events = url.searchParams.has('events') ? tailOf : undefined
-  return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal, events), {
-    headers: { ...seen, 'Content-Type': 'text/event-stream', ...noStore },
-  })
+  const hints = wakeStream(log, info.head, options.clock ?? systemTimers, request.signal, events)
+  return reply(hints, 'text/event-stream', seen)
+}
+
+async function openedBy<C>(options: SyncHandlerOptions<C>, request: Request): Promise<Opened<C> | Response> {
+  try {
+    return await options.open(request)
+  } catch (error) {
+    // Elsewhere such an error would be of the app.
+    throw hasCode(error, 'invalid-name')
+      ? new RequestRefusedError(400, 'bad-request', say`No log has such a name.`)
+      : error
+  }
 }
 
 /** @throws InvalidArgumentError for an author that is no string: a user that was not found must not become one */
 function authorOf(opened: Opened<unknown>): string {
-  if (!('author' in opened)) return ''
-  if (typeof opened.author !== 'string') throw new InvalidArgumentError('author', say`must be a string.`)
-  return opened.author
+  const { author }: { readonly author: unknown } = { author: '', ...opened }
+  if (typeof author !== 'string') throw new InvalidArgumentError('author', say`must be a string.`)
+  return author
 }
 
 async function pull(
@@ -196,20 +214,11 @@ async function pull(
     const text = url.searchParams.get(name)
     return text === null ? undefined : /^\d+$/.test(text) ? Number(text) : NaN
   }
-  const [after = 0, limit, chain] = [number('after'), number('limit'), url.searchParams.get('chain')]
-  const page: PullRequest = { epoch, after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
+  const chain = url.searchParams.get('chain') ?? undefined
+  const page = { epoch, after: number('after') ?? 0, chain, limit: number('limit') }
   const stream = textStream(await log.pull(page), request.signal)
-  const gzip = compress && typeof CompressionStream === 'function' && takesGzip(request)
-  return new Response(gzip ? stream.pipeThrough(new CompressionStream('gzip')) : stream, {
-    headers: {
-      ...seen,
-      'Content-Type': linesType,
-      ...noStore,
-      ...(gzip && { 'Content-Encoding': 'gzip' }),
-    },
-    // In workerd: the body is compressed already. Other runtimes do not know it.
-    ...((gzip && { encodeBody: 'manual' }) as object),
-  })
+  if (!compress || typeof CompressionStream !== 'function' || !takesGzip(request)) return reply(stream, linesType, seen)
+  return reply(stream.pipeThrough(new CompressionStream('gzip')), linesType, { ...seen, 'Content-Encoding': 'gzip' })
 }
 
 const takesGzip = (request: Request) =>
@@ -234,14 +243,19 @@ function checkIdentity(request: Request, name: string, seen: Readonly<Record<str
     throw new RequestRefusedError(409, 'other-log', say`It is another log.`)
   if (author !== null && author !== seen[headers.author])
     throw new RequestRefusedError(409, 'other-author', say`The session is of another author.`)
-  if (log !== null && log !== seen[headers.log])
-    throw new RequestRefusedError(409, 'other-epoch', say`The log has begun another epoch.`)
+  if (log !== null && log !== seen[headers.log]) throw otherEpoch()
 }
 
-const noStore = { 'Cache-Control': 'no-store' }
+const reply = (body: BodyInit, type: string, seen: Readonly<Record<string, string>>, status = 200) =>
+  new Response(body, {
+    status,
+    headers: { ...seen, 'Content-Type': type, 'Cache-Control': 'no-store' },
+    // In workerd: the body is as `Content-Encoding` says. Other runtimes do not know it.
+    ...({ encodeBody: 'manual' } as object),
+  })
 
-const json = (body: unknown, seen: Readonly<Record<string, string>>, status = 200) =>
-  new Response(JSON.stringify(body), { status, headers: { ...seen, 'Content-Type': 'application/json', ...noStore } })
+const json = (body: unknown, seen: Readonly<Record<string, string>>, status?: number) =>
+  reply(JSON.stringify(body), 'application/json', seen, status)
 
 /** A response to a request that is not one of the handler's. */
 export const problemResponse = (error: RequestRefusedError): Response =>

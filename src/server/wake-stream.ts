@@ -17,72 +17,73 @@ const betweenComments = 25_000
 export function wakeStream(
   log: ServerLog,
   head: number,
-  clock: Clock,
+  timers: Pick<Clock, 'schedule'>,
   signal: AbortSignal,
   tailOf?: (after: number) => Promise<LogTail | undefined>,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const encoder = new TextEncoder()
-  let end = () => {}
-  let takeMore = () => {}
-  return new ReadableStream<Uint8Array<ArrayBuffer>>({
-    start(controller) {
-      let waiting: number | undefined = head
-      let said: number | undefined
-      let isOver = false
-      let isReading = false
-      let pause: (() => void) | undefined
-      let rest = () => {}
-      const comment = () => {
-        // Nothing is added where nothing is taken.
-        if ((controller.desiredSize ?? 0) > 0) send(': \n\n')
-        else rest = clock.schedule(betweenComments, comment)
-      }
-      const send = (text: string) => {
-        controller.enqueue(encoder.encode(text))
-        rest()
-        rest = clock.schedule(betweenComments, comment)
-      }
-      const hint = async () => {
-        if (isReading || waiting === undefined || pause !== undefined || (controller.desiredSize ?? 0) <= 0) return
-        const moved = waiting
-        waiting = undefined
-        let tail: LogTail | undefined
-        if (tailOf !== undefined && said !== undefined && moved > said) {
-          isReading = true
-          // Without it the client asks, and the response says what is wrong.
-          tail = await tailOf(said).catch(() => undefined)
-          isReading = false
-          if (isOver) return
-        }
-        said = tail?.head ?? moved
-        pause = clock.schedule(betweenHints, () => {
-          pause = undefined
-          void hint()
-        })
-        const lines = tail && `,"chain":${JSON.stringify(tail.chain)},"lines":[${tail.lines.join(',')}]`
-        send(`data: {"head":${said}${lines ?? ''}}\n\n`)
-      }
-      const unsubscribe = log.subscribe((moved) => {
-        waiting = moved
-        void hint()
-      })
-      const abort = () => {
-        end()
-        controller.close()
-      }
-      end = () => {
-        isOver = true
-        unsubscribe()
-        pause?.()
-        rest()
-        signal.removeEventListener('abort', abort)
-      }
-      takeMore = () => void hint()
-      signal.addEventListener('abort', abort, { once: true })
+  let body!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>
+  let waiting: number | undefined = head
+  let said: number | undefined
+  let isOver = false
+  /** Ends the pause before the next hint. */
+  let pause: (() => void) | undefined
+  let rest = () => {}
+  const isTaken = () => (body.desiredSize ?? 0) > 0
+  const comment = () => {
+    // Nothing is added where nothing is taken.
+    if (isTaken()) send(': \n\n')
+    else rest = timers.schedule(betweenComments, comment)
+  }
+  const send = (text: string) => {
+    body.enqueue(new TextEncoder().encode(text))
+    rest()
+    rest = timers.schedule(betweenComments, comment)
+  }
+  const hint = async () => {
+    if (waiting === undefined || pause !== undefined || !isTaken()) return
+    const moved = waiting
+    waiting = undefined
+    let tail: LogTail | undefined
+    if (tailOf !== undefined && said !== undefined && moved > said) {
+      // No other hint meanwhile.
+      pause = () => {}
+      // Without it the client asks, and the response says what is wrong.
+      tail = await tailOf(said).catch(() => undefined)
+      if (isOver) return
+    }
+    said = tail?.head ?? moved
+    pause = timers.schedule(betweenHints, () => {
+      pause = undefined
       void hint()
-      if (signal.aborted) abort()
+    })
+    const lines = tail && `,"chain":${JSON.stringify(tail.chain)},"lines":[${tail.lines.join(',')}]`
+    send(`data: {"head":${said}${lines ?? ''}}\n\n`)
+  }
+  const abort = () => {
+    end()
+    body.close()
+  }
+  const end = () => {
+    isOver = true
+    unsubscribe()
+    pause?.()
+    rest()
+    signal.removeEventListener('abort', abort)
+  }
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      body = controller
     },
-    pull: () => takeMore(),
-    cancel: () => end(),
+    // Not waited for: it is asked again when there is something to say.
+    pull: () => void hint(),
+    cancel: end,
   })
+  const unsubscribe = log.subscribe((moved) => {
+    waiting = moved
+    void hint()
+  })
+  signal.addEventListener('abort', abort)
+  void hint()
+  if (signal.aborted) abort()
+  return stream
 }

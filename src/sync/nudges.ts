@@ -24,6 +24,12 @@ const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
  */
 const spread = 100
 
+/**
+ * While this device adopts, its server hints at each page before that is stored here. Such a hint is followed only if
+ * nothing was stored for this long, ms: each page would be fetched once more.
+ */
+const adoptedWithin = 1_000
+
 export class Nudges {
   readonly #clock: Clock
   readonly #raised = new Set<Nudge>()
@@ -32,6 +38,8 @@ export class Nudges {
   /** The head of the last hint. */
   #last = 0
   #check: (() => void) | undefined
+  /** Whether a local log is adopted, by this context or another. */
+  isAdopting = false
   /** When a hint last ended a wait. */
   #followed = -Infinity
 
@@ -53,11 +61,13 @@ export class Nudges {
     this.raise(isShorter ? 'conflict' : 'server')
   }
 
-  /** @param cursor hints about positions up to this one say nothing new */
-  wait(ms: number, why: Rest, cursor: number, signal: AbortSignal): Promise<Woken> {
+  /** @param cursor where the log is: hints about positions up to there say nothing new */
+  wait(ms: number, why: Rest, cursor: () => number, signal: AbortSignal): Promise<Woken> {
     return new Promise((resolve, reject) => {
+      const until = this.#clock.monotonic() + ms
       let cancel = () => {}
       let due = Infinity
+      let from = cursor()
       const end = (settle: () => void) => {
         cancel()
         this.#check = undefined
@@ -70,22 +80,27 @@ export class Nudges {
         if (at >= due) return
         due = at
         cancel()
-        cancel = this.#clock.schedule(pause, () =>
+        cancel = this.#clock.schedule(pause, () => {
+          if (!isTime && !this.#isDue(why, cursor(), from)) return begin()
           end(() => {
             const woken = this.#taken(why)
             resolve(isTime ? 'time' : woken)
-          }),
-        )
+          })
+        })
+      }
+      const begin = () => {
+        from = cursor()
+        due = Infinity
+        // A timer of this context: an endless wait needs none.
+        if (ms < Infinity) schedule(until - this.#clock.monotonic(), true)
+        this.#check?.()
       }
       this.#check = () => {
-        if (this.#head <= cursor) this.#raised.delete('server')
-        for (const nudge of ends[why]) if (this.#raised.has(nudge)) schedule(this.#pauseAfter(nudge))
+        for (const nudge of this.#found(why, cursor())) schedule(this.#pauseAfter(nudge))
       }
       signal.addEventListener('abort', abort, { once: true })
       if (signal.aborted) return abort()
-      // A timer of this context: an endless wait needs none.
-      if (ms < Infinity) schedule(ms, true)
-      this.#check()
+      begin()
     })
   }
 
@@ -96,7 +111,20 @@ export class Nudges {
     return nudge === 'reachable' || nudge === 'conflict' ? 'online' : nudge
   }
 
+  /** What was raised that ends such a wait, and says something new. */
+  #found(why: Rest, cursor: number): readonly Nudge[] {
+    if (this.#head <= cursor) this.#raised.delete('server')
+    return ends[why].filter((each) => this.#raised.has(each))
+  }
+
+  /** Whether there is still a reason: not if the log came here another way, or is about to, as this device adopts. */
+  #isDue(why: Rest, cursor: number, from: number): boolean {
+    const isAdopted = this.isAdopting && cursor > from
+    return this.#found(why, cursor).some((nudge) => nudge !== 'server' || !isAdopted)
+  }
+
   #pauseAfter(nudge: Nudge): number {
+    if (nudge === 'server' && this.isAdopting) return adoptedWithin
     const isSoon = nudge === 'server' && this.#clock.monotonic() - this.#followed < spread
     // A timer all the same, so that a burst is one round.
     return isSoon ? spread * this.#clock.random() : 0

@@ -177,26 +177,7 @@ function open(
     opened,
     layered: {
       log: outboxLog,
-      internals: {
-        overlay,
-        async logNow(than: string) {
-          const { state } = await outboxLog.known()
-          return { id: state.identity, sameUpTo: sameUpTo(state, than) }
-        },
-        // Of a damaged outbox, too: what is confirmed can be exported.
-        async logId() {
-          const { identity } = await storage.stamp()
-          // It is needed soon, and read while something else is opened.
-          if (keeper.current === undefined) void keeper.fresh().catch(() => {})
-          return identity
-        },
-        async appendPrepared() {
-          throw new InvalidArgumentError(
-            'store',
-            say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
-          )
-        },
-      },
+      internals: layerOf(overlay, keeper, storage, outboxLog),
       dispose() {
         end.abort(new ClosedError(say`The synced store '${name}'`))
         keeper.close()
@@ -229,6 +210,35 @@ function open(
       inContact: keeper.inContact,
       current: () => keeper.current,
       closed: end.signal,
+    },
+  }
+}
+
+/** What the store beneath needs to know of it. */
+function layerOf(
+  overlay: ReturnType<typeof overlays>,
+  keeper: OutboxKeeper,
+  storage: DeviceStorage,
+  log: Pick<OutboxLog, 'known'>,
+) {
+  return {
+    overlay,
+    async logNow(than: string) {
+      const { state } = await log.known()
+      return { id: state.identity, sameUpTo: sameUpTo(state, than) }
+    },
+    // Of a damaged outbox, too: what is confirmed can be exported.
+    async logId() {
+      const { identity } = await storage.stamp()
+      // It is needed soon, and read while something else is opened.
+      if (keeper.current === undefined) void keeper.fresh().catch(() => {})
+      return identity
+    },
+    async appendPrepared() {
+      throw new InvalidArgumentError(
+        'store',
+        say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
+      )
     },
   }
 }

@@ -127,11 +127,12 @@ export class SyncShell {
   #counted(): void {
     const snapshot = this.#parts.current?.()
     if (snapshot === undefined) return
-    const { pending, behind, refused } = countsOf(snapshot)
+    const counts = countsOf(snapshot)
     const progress = adoptionIn(snapshot.state)
     const wasAdopting = this.#isAdopting
-    this.#isAdopting = progress !== undefined
-    this.#show({ pending, behind, refused, ...((wasAdopting || this.#isAdopting) && { progress }) })
+    this.#isAdopting = this.#nudges.isAdopting = progress !== undefined
+    this.#cursor = counts.cursor
+    this.#show({ ...counts, ...((wasAdopting || this.#isAdopting) && { progress }) })
   }
 
   async stop(): Promise<void> {
@@ -259,7 +260,7 @@ export class SyncShell {
     if (snapshot.state.paused === true) {
       this.#show({ ...countsOf(snapshot), status: 'paused', reason: 'by-hand', message: undefined, nextTry: undefined })
       this.#rounds.waits()
-      await this.#nudges.wait(Infinity, 'paused', 0, signal)
+      await this.#nudges.wait(Infinity, 'paused', this.#at, signal)
       return this.#rounds.begins()
     }
     this.#tried = parts.clock.monotonic()
@@ -277,15 +278,17 @@ export class SyncShell {
     const nextTry = this.#parts.clock.now() + afterFailure
     this.#show({ status: 'waiting', reason: 'storage-failed', message: messageOf(error), nextTry })
     this.#rounds.waits()
-    await this.#nudges.wait(afterFailure, 'busy', 0, signal)
+    await this.#nudges.wait(afterFailure, 'busy', this.#at, signal)
     this.#rounds.begins()
   }
+
+  readonly #at = (): number => this.#cursor
 
   async #wait({ ms, why }: SyncEffect & { kind: 'wait' }, signal: AbortSignal): Promise<Woken> {
     const { status } = this.#keeper.getSnapshot()
     if (status === 'offline' || status === 'waiting') this.#show({ nextTry: this.#parts.clock.now() + ms })
     this.#rounds.waits()
-    let woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
+    let woken = await this.#nudges.wait(ms, why, this.#at, signal)
     // What is behind is tried by the clock, also where the app appends without a pause.
     const now = this.#parts.clock.monotonic()
     if (woken !== 'own-append' && woken !== 'server') this.#tried = now

@@ -234,6 +234,35 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await expect.poll(async () => (await device.control<{ sockets: number }>('stats')).sockets).toBe(0)
   })
 
+  test('N89: sockets of the app get no hints, and may say what they like', async () => {
+    const device = new Device()
+    const own = new RawSocket(`${device.url}/own-socket`)
+    const socket = await device.socket()
+    await device.push([['a']])
+    await socket.heard((texts) => texts.includes('{"head":1}'))
+    own.send('anything')
+    own.send('ping')
+    // The runtime responds to it; what was sent before was heard.
+    await own.heard((texts) => texts.includes('pong'))
+    expect(own.texts).toEqual(['hello', 'pong'])
+    expect((await device.control<{ sockets: number }>('stats')).sockets).toBe(1)
+    own.close()
+    socket.close()
+  })
+
+  test('N86: an object of which everything was deleted begins another log', async () => {
+    const device = new Device()
+    const first = await device.identity()
+    await device.push([['a'], ['b']])
+    await device.control('delete-all')
+    expect((await device.ask('info')).status).toBe(503)
+    const info = await device.ask('info')
+    expect([info.status, ((await info.json()) as { head: number }).head]).toEqual([200, 0])
+    expect(info.headers.get('Tidemark-Log')?.split('/')[0]).not.toBe(first.split('/')[0])
+    const late = await device.ask('push', { method: 'POST', body: '{"commits":[]}' }, { 'Tidemark-Log': first })
+    expect(((await late.json()) as { code: string }).code).toBe('other-log')
+  })
+
   test('N89: a burst of commits is a few hints, the last of which says the head', async () => {
     const device = new Device()
     const socket = await device.socket()
@@ -286,11 +315,21 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await device.push([], { cancel: [['a', 'b']] })
     const { at } = await device.control<{ at: number }>('alarm')
     expect(Math.abs(at - Date.now() - 91 * day)).toBeLessThan(600_000)
-    // An alarm of the app that comes earlier is the app's.
-    const other = new Device()
-    await other.control(`alarm-at&at=${at - 2 * day}`)
-    await other.push([], { cancel: [['a']] })
-    expect(await other.control('alarm')).toEqual({ at: at - 2 * day })
+    // An alarm that is there is the app's.
+    for (const days of [-2, 2]) {
+      const other = new Device()
+      await other.control(`alarm-at&at=${at + days * day}`)
+      await other.push([], { cancel: [['a']] })
+      expect(await other.control('alarm')).toEqual({ at: at + days * day })
+    }
+    // Where none can be set, the developer is told, and the next verdict tries it again.
+    const without = new Device()
+    await without.control('no-alarms&are=there')
+    await without.push([], { cancel: [['a']] })
+    await expect.poll(() => running.printed).toContain('There are no alarms here.')
+    await without.control('no-alarms')
+    await without.push([], { cancel: [['b']] })
+    expect((await without.control<{ at: number }>('alarm')).at).toBeGreaterThan(at - day)
     const alarmed = async (days: number, alarms: number) => {
       await device.control(`skip&ms=${days * day}`)
       await device.control(`alarm-at&at=${Date.now()}`)

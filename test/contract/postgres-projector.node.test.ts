@@ -1,5 +1,5 @@
 // Projectors into tables of the app's own, and a log that devices and the server share.
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import {
   defineEvents,
   exportEvents,
@@ -29,7 +29,7 @@ const newName = () => `projector-${(count += 1)}`
 const suite = (backend: PostgresBackend) => {
   describe(`projectors into own tables: ${backend.name}`, () => {
     const opened: PostgresStore<Event>[] = []
-    afterAll(() => Promise.all(opened.map((store) => store.close())))
+    afterEach(() => Promise.all(opened.splice(0).map((store) => store.close())))
     const open = async (name = newName()) => {
       const store = await backend.open<Event>(name, { events })
       opened.push(store)
@@ -248,24 +248,80 @@ const suite = (backend: PostgresBackend) => {
       expect(calls.every((count) => count > 1)).toBe(true)
     })
 
-    test.skipIf(backend.name === 'PGlite')('N84: a statement that failed and was ignored fails its event', async () => {
+    test('N84: a second projector of the same name on the same store takes nothing away', async () => {
+      const store = await open()
+      await store.append('s', [paid('a', 1)])
+      const { projector, rows } = await sums(store, 'twice')
+      const another = await sums(store, 'twice')
+      const first = startProjection(store, projector)
+      await first.caughtUp(1, { timeout: 20_000 })
+      const second = startProjection(store, another.projector)
+      await store.append('s', [paid('a', 2), paid('a', 4)])
+      await first.caughtUp(3, { timeout: 20_000 })
+      expect(await rows()).toEqual({ a: 7 })
+      expect(await store.checkpoints.load('twice')).toBe(3)
+      await Promise.all([first.stop(), second.stop()])
+    })
+
+    /** A projector that stores the day of each event, and does something else with the second event of each run. */
+    const days = async (form: Form, second: (sql: ProjectorSql, table: string) => unknown) => {
       const store = await open()
       await store.append('s', [paid('a', 1), paid('b', 2), paid('c', 4)])
-      const table = `${backend.schema()}.ignored_${store.name.replaceAll(/\W/g, '_')}`
+      const table = `${backend.schema()}.days_${store.name.replaceAll(/\W/g, '_')}`
       await backend.pool().query(`create table ${table} (day text primary key)`)
-      const ignoring = sqlProjector<Event>(store, {
-        name: 'ignoring',
-        applyAll: async (run, sql) => {
-          for (const { data, position } of run) {
-            await sql.query(`insert into ${table} values ($1)`, [data.day])
-            if (position === 2) await sql.query('select 1 / 0').catch(() => {})
-          }
-        },
-        onFailure: () => 'park',
+      const failures: string[] = []
+      const insert = async ({ data, position }: RecordedEvent<Event>, sql: ProjectorSql) => {
+        await sql.query(`insert into ${table} values ($1)`, [data.day])
+        if (position === 2) await second(sql, table)
+      }
+      const projector = sqlProjector<Event>(store, {
+        name: 'days',
+        ...(form === 'apply'
+          ? { apply: insert }
+          : {
+              applyAll: async (run, sql) => {
+                for (const event of run) await insert(event, sql)
+              },
+            }),
+        onFailure: ({ position, error }) => (failures.push(`${position} ${String(error)}`), 'park'),
       })
-      expect(await runProjection(store, ignoring)).toMatchObject({ applied: 2, parked: 1, position: 3 })
+      const result = await runProjection(store, projector)
       const { rows } = await backend.pool().query(`select day from ${table} order by day`)
-      expect(rows).toEqual([{ day: 'a' }, { day: 'c' }])
+      return { result, failures, days: rows.map(({ day }) => day as string) }
+    }
+
+    test.for(forms)('N84: a statement that failed and was ignored fails its own event: %s', async (form) => {
+      const { result, failures, days: stored } = await days(form, (sql) => sql.query('select 1 / 0').catch(() => {}))
+      expect(result).toMatchObject({ applied: 2, parked: 1, position: 3 })
+      expect(stored).toEqual(['a', 'c'])
+      expect(failures).toEqual([expect.stringMatching(/^2 .*division by zero/)])
+    })
+
+    test.for(forms)('N84: one that failed behind a savepoint of the app may be ignored: %s', async (form) => {
+      const { result, days: stored } = await days(form, async (sql) => {
+        await sql.query('savepoint mine')
+        await sql.query('select 1 / 0').catch(() => {})
+        await sql.query('rollback to savepoint mine')
+      })
+      expect(result).toMatchObject({ applied: 3, parked: 0, position: 3 })
+      expect(stored).toEqual(['a', 'b', 'c'])
+    })
+
+    test('N84: an event fails that does not wait for a statement', async () => {
+      const hasty = await days('apply', (sql, table) => void sql.query(`insert into ${table} values ('late')`))
+      expect(hasty.failures).toEqual([expect.stringContaining('did not wait for a statement')])
+      expect(hasty.days).toEqual(['a', 'c'])
+    })
+
+    test.for(forms)('N84: an event fails that would end the transaction: %s', async (form) => {
+      for (const text of ['commit', ' ROLLBACK;', 'begin', 'end'])
+        expect((await days(form, (sql) => sql.query(text))).days).toEqual(['a', 'c'])
+    })
+
+    test.for(forms)('N84: what was given to a call is refused after it: %s', async (form) => {
+      let kept: ProjectorSql | undefined
+      await days(form, (sql) => void (kept = sql))
+      await expect(kept?.query('select 1')).rejects.toMatchObject({ code: 'invalid-argument' })
     })
 
     test('N85: devices pull what the server appends, and its projections see what devices push', async () => {

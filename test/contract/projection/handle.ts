@@ -78,6 +78,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       unsubscribe()
       await view.close()
       await projection.stop()
+      await store.close()
     })
     test('N27, N40: paused is stored, says so at once, and resume goes on', async () => {
       const store = await open(newName())

@@ -82,7 +82,7 @@ export class TestSchema {
 
   /** Connections of their own, as another process would have. */
   anotherPool(options: pg.PoolConfig = {}): pg.Pool {
-    const pool = new pg.Pool({ connectionString: this.url, max: 10, ...options })
+    const pool = new pg.Pool({ connectionString: this.url, max: 10, application_name: this.schema, ...options })
     // A test that ends the server says itself what it expects of it.
     pool.on('error', () => {})
     this.#pools.push(pool)
@@ -90,14 +90,33 @@ export class TestSchema {
   }
 
   /**
-   * Drops everything, and ends all pools. A suite that leaves a store running keeps a connection or a lock: it is not
-   * waited for, as the server ends with the run.
+   * What is still in use: connections that are out of their pool, open transactions, and locks beyond those of a
+   * statement. Stores that were closed, in whatever way, leave nothing of it.
    */
+  async inUse(): Promise<object[]> {
+    const { rows } = await this.pool.query<object>(
+      `select pid, state, left(query, 200) as query,
+          array(select locktype || ' ' || mode from pg_locks where pid = a.pid and granted) as locks
+        from pg_stat_activity a where application_name = $1 and pid <> pg_backend_pid()
+          and (state <> 'idle' or exists (select from pg_locks where pid = a.pid))`,
+      [this.schema],
+    )
+    const out = this.#pools.filter(({ totalCount, idleCount, waitingCount }) => totalCount + waitingCount > idleCount)
+    return [...rows, ...out.map(({ totalCount, idleCount, waitingCount }) => ({ totalCount, idleCount, waitingCount }))]
+  }
+
+  /** Ends what is in use, and forgets its pools: one test that leaves something must not fail the others. */
+  async endAll(): Promise<void> {
+    this.#pools.splice(0, Infinity, this.pool)
+    await this.pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()`,
+      [this.schema],
+    )
+  }
+
+  /** Drops everything, and ends all pools. Does not return while a store is open. */
   async dispose(): Promise<void> {
-    const ended = async () => {
-      await this.pool.query(`set lock_timeout = '5s'; drop schema if exists "${this.schema}" cascade`).catch(() => {})
-      await Promise.all(this.#pools.map((pool) => pool.end()))
-    }
-    await Promise.race([ended(), new Promise((resolve) => setTimeout(resolve, 20_000).unref())])
+    await this.pool.query(`drop schema if exists "${this.schema}" cascade`)
+    await Promise.all(this.#pools.filter(({ ending }) => !ending).map((pool) => pool.end()))
   }
 }

@@ -1,6 +1,6 @@
-/** Event stores in PostgreSQL for the contract suites: a schema for each file, and a pool for each store. */
+/** Event stores in PostgreSQL for the contract suites: a schema for each file, and a pool for each store of a test. */
 import { PGlite } from '@electric-sql/pglite'
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
 import type { EventShape } from 'tidemark'
 import {
   migratePostgres,
@@ -33,15 +33,32 @@ export function onPostgres(suite: (backend: PostgresBackend) => void): void {
 
 function onServer(at: string): PostgresBackend {
   let place: TestSchema
+  /** Used again in the next test: a connection costs more than most of what is asked over it. */
+  const pools: SqlPool[] = []
+  let opened = 0
   beforeAll(async () => {
     place = new TestSchema(at)
     await migratePostgres(place.pool, { schema: place.schema })
   }, 120_000)
+  afterEach(async () => {
+    opened = 0
+    await expect
+      .poll(() => place.inUse(), { timeout: 10_000 })
+      .toEqual([])
+      .catch(async (error: unknown) => {
+        pools.length = 0
+        await place.endAll()
+        throw error
+      })
+  }, 20_000)
   afterAll(() => place.dispose(), 120_000)
   return {
     name: 'PostgreSQL',
-    open: (name, options) =>
-      openPostgresStore({ ...options, pool: place.anotherPool({ max: 4 }), name, schema: place.schema }),
+    open: (name, options) => {
+      const pool = (pools[opened] ??= place.anotherPool({ max: 4 }))
+      opened += 1
+      return openPostgresStore({ ...options, pool, name, schema: place.schema })
+    },
     pool: () => place.pool,
     schema: () => place.schema,
   }

@@ -85,10 +85,12 @@ export class Book {
     this.#seen.set(first(row), seen)
   }
 
-  /** The server began an epoch, with these events. */
+  /** The server began an epoch with these events; or, unnoticed, it went back to them, in the middle of one. */
   epoch(epoch: string, ids: Iterable<string>): void {
-    if (this.epochs.at(-1) !== epoch) this.epochs.push(epoch)
-    for (const id of ids) this.#returned.set(id, this.epochs.length - 1)
+    const isNoticed = this.epochs.at(-1) !== epoch
+    if (isNoticed) this.epochs.push(epoch)
+    const at = this.epochs.length - (isNoticed ? 1 : 0.5)
+    for (const id of ids) this.#returned.set(id, at)
   }
 
   /** Whether the app was told that a version is not in the log. If it came back with a backup after that was said, the log wins. */

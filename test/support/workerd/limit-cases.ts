@@ -112,6 +112,33 @@ export function limitCases(ctx: DurableContext): ContractCase[] {
         )
       equal([outcome, await store.head()], ['refused', 2])
     },
+    async 'N86: a decision of a log that was deleted meanwhile stores nothing'(store) {
+      const before = await store.identity()
+      const outcome = await store
+        .decide(async (log) => {
+          await log.add(commitAt(0, [{ id: 'a' }]))
+          for (const table of ['meta', 'commits', 'ids', 'streams', 'refusals'])
+            ctx.storage.sql.exec(`drop table tidemark_${table}`)
+          await store.head().catch(() => {})
+          equal((await store.identity()).log === before.log, false)
+        })
+        .then(
+          () => 'stored',
+          (error: { readonly code?: string; readonly outcome?: string }) => [error.code, error.outcome],
+        )
+      equal([outcome, await store.head()], [['storage-failed', 'not-written'], 0])
+    },
+    async 'N86: what cannot be read while something is decided is said like everything else'(store) {
+      await add(store, [{ id: 'a' }])
+      ctx.storage.sql.exec('drop table tidemark_ids')
+      const code = await store
+        .decide((log) => log.find(['a']))
+        .then(
+          () => 'found',
+          (error: { readonly code?: string }) => error.code,
+        )
+      equal(code, 'storage-failed')
+    },
   }
   return Object.entries(cases).map(([name, check]) => ({ name, run: () => check(durableLogStore(ctx)) }))
 }

@@ -25,15 +25,30 @@ export interface StartOptions {
   readonly origins?: string
 }
 
+/** What runs in workerd: a module whose default export is a Worker, and the classes of its objects. */
+export interface WorkerCode {
+  readonly path: string
+  /** Each is bound by its name in capitals. */
+  readonly classes: readonly string[]
+}
+
+const testWorker: WorkerCode = {
+  path: fileURLToPath(new URL('./worker.ts', import.meta.url)),
+  classes: ['Log', 'Cases'],
+}
+
+type Kind = 'development' | 'production'
+
 const bundles = new Map<string, Promise<string>>()
 
-function bundled(kind: 'development' | 'production'): Promise<string> {
-  const known = bundles.get(kind) ?? bundle(kind)
-  bundles.set(kind, known)
+function bundled(kind: Kind, { path }: WorkerCode): Promise<string> {
+  const key = `${kind} ${path}`
+  const known = bundles.get(key) ?? bundle(kind, path)
+  bundles.set(key, known)
   return known
 }
 
-async function bundle(kind: 'development' | 'production'): Promise<string> {
+async function bundle(kind: Kind, entry: string): Promise<string> {
   const made = await build({
     configFile: false,
     logLevel: 'silent',
@@ -43,7 +58,7 @@ async function bundle(kind: 'development' | 'production'): Promise<string> {
       write: false,
       minify: false,
       target: 'es2022',
-      lib: { entry: fileURLToPath(new URL('./worker.ts', import.meta.url)), formats: ['es'] },
+      lib: { entry, formats: ['es'] },
     },
   })
   const [output] = [made].flat()
@@ -57,15 +72,21 @@ export class Workerd {
   #child: ChildProcess | undefined
   #port = 0
   #printed = ''
+  readonly #classes: readonly string[]
 
-  private constructor(folder: string) {
+  private constructor(folder: string, { classes }: WorkerCode) {
     this.folder = folder
+    this.#classes = classes
   }
 
   /** Bundles the worker, once, and starts it. */
-  static async start(kind: 'development' | 'production' = 'development', options?: StartOptions): Promise<Workerd> {
-    const running = new Workerd(await mkdtemp(join(tmpdir(), 'tidemark-workerd-')))
-    await writeFile(join(running.folder, 'worker.mjs'), await bundled(kind))
+  static async start(
+    kind: Kind = 'development',
+    options?: StartOptions,
+    code: WorkerCode = testWorker,
+  ): Promise<Workerd> {
+    const running = new Workerd(await mkdtemp(join(tmpdir(), 'tidemark-workerd-')), code)
+    await writeFile(join(running.folder, 'worker.mjs'), await bundled(kind, code))
     await running.startAgain(options)
     return running
   }
@@ -90,7 +111,7 @@ export class Workerd {
   /** On the same port, with what is on the disk. */
   async startAgain(options: StartOptions = {}): Promise<void> {
     await mkdir(this.disk, { recursive: true })
-    await writeFile(join(this.folder, 'config.capnp'), config(this.disk, this.#port, options))
+    await writeFile(join(this.folder, 'config.capnp'), config(this.disk, this.#port, this.#classes, options))
     const child = spawn(workerd ?? '', ['serve', 'config.capnp', '--control-fd=1'], {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -138,6 +159,7 @@ export class Workerd {
 const config = (
   disk: string,
   port: number,
+  classes: readonly string[],
   { killAt = '', generation = '', origins = 'https://app.example' }: StartOptions,
 ) => `
 using Workerd = import "/workerd/workerd.capnp";
@@ -152,13 +174,11 @@ const log :Workerd.Worker = (
   modules = [ (name = "worker.mjs", esModule = embed "worker.mjs") ],
   compatibilityDate = "2026-06-01",
   durableObjectNamespaces = [
-    (className = "Log", uniqueKey = "tidemark-log", enableSql = true),
-    (className = "Cases", uniqueKey = "tidemark-cases", enableSql = true),
+${classes.map((name) => `    (className = "${name}", uniqueKey = "tidemark-${name.toLowerCase()}", enableSql = true),`).join('\n')}
   ],
   durableObjectStorage = (localDisk = "disk"),
   bindings = [
-    (name = "LOG", durableObjectNamespace = "Log"),
-    (name = "CASES", durableObjectNamespace = "Cases"),
+${classes.map((name) => `    (name = "${name.toUpperCase()}", durableObjectNamespace = "${name}"),`).join('\n')}
     (name = "KILL", text = ${JSON.stringify(killAt)}),
     (name = "ORIGINS", text = ${JSON.stringify(origins)}),
     (name = "GENERATION", text = ${JSON.stringify(generation)}),

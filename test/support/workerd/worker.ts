@@ -17,7 +17,7 @@ interface Namespace {
   get(id: unknown): { fetch(request: Request): Promise<Response> }
 }
 
-type Context = DurableContext & { readonly storage: { sync(): Promise<void> } }
+type Context = DurableContext & { readonly storage: { sync(): Promise<void>; deleteAll(): Promise<void> } }
 
 interface Env {
   /** Changed when the operator put a backup in place. */
@@ -36,6 +36,7 @@ export class Log {
   readonly #since = Date.now()
   #skipped = 0
   #alarms = 0
+  #hasNoAlarms = false
   #rows = 0
 
   constructor(ctx: Context, { GENERATION, KILL, ORIGINS }: Env) {
@@ -67,12 +68,23 @@ export class Log {
   async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url)
     const control = url.pathname.split('/')[3]
+    if (control === 'own-socket') return this.#ownSocket()
     if (control === 'control') return Response.json(await this.#control(url.searchParams))
     const response = await this.#log.fetch(request)
     if (!hangs) return response
     await this.#ctx.storage.sync()
     console.log('kill now')
     return await new Promise<never>(() => {})
+  }
+
+  /** A socket of the app. */
+  #ownSocket(): Response {
+    const { 0: client, 1: own } = new (globalThis as unknown as { WebSocketPair: new () => [WebSocket, WebSocket] })[
+      'WebSocketPair'
+    ]()
+    this.#ctx.acceptWebSocket(own, ['of-the-app'])
+    own.send('hello')
+    return new Response(null, { status: 101, webSocket: client } as ResponseInit)
   }
 
   /** The same object, and the rows that are written in it are counted as they are billed. */
@@ -101,13 +113,18 @@ export class Log {
       storage: {
         sql,
         transactionSync: (work) => storage.transactionSync(work),
-        getAlarm: () => storage.getAlarm(),
+        getAlarm: async () => {
+          if (this.#hasNoAlarms) throw new Error('There are no alarms here.')
+          return storage.getAlarm()
+        },
         setAlarm: (time) => storage.setAlarm(time),
+        getCurrentBookmark: () => storage.getCurrentBookmark(),
         getBookmarkForTime: (time) => storage.getBookmarkForTime(time),
         onNextSessionRestoreBookmark: (bookmark) => storage.onNextSessionRestoreBookmark(bookmark),
       },
-      acceptWebSocket: (socket) => ctx.acceptWebSocket(socket),
-      getWebSockets: () => ctx.getWebSockets(),
+      acceptWebSocket: (socket, tags) => ctx.acceptWebSocket(socket, tags),
+      getWebSockets: (tag) => ctx.getWebSockets(tag),
+      getTags: (socket) => ctx.getTags(socket),
       setWebSocketAutoResponse: (pair) => ctx.setWebSocketAutoResponse(pair),
       abort: (reason) => ctx.abort(reason),
     }
@@ -133,6 +150,12 @@ export class Log {
         return { at: await storage.getAlarm() }
       case 'alarm-at':
         await storage.setAlarm(Number(asked.get('at')))
+        return {}
+      case 'no-alarms':
+        this.#hasNoAlarms = asked.get('are') === 'there'
+        return {}
+      case 'delete-all':
+        await storage.deleteAll()
         return {}
       case 'restore':
         return await this.#log.restore(asked.get('to') ?? '')

@@ -1,5 +1,6 @@
 // N89, N90: the parts of a log in a Durable Object that need no workerd: tickets, rounds of hints, going back.
 import { durableLog, durableLogStore, type DurableContext, type DurableSocket } from 'tidemark/durable-object'
+import { InvalidArgumentError } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { jsonLists, ownKey, sharedKey, sqlText } from '../../../src/durable-object/packed-rows.js'
@@ -19,14 +20,16 @@ function fakeContext(sockets: DurableSocket[] = []) {
       transactionSync: (work) => work(),
       getAlarm: none,
       setAlarm: none,
+      getCurrentBookmark: async () => 'now',
       getBookmarkForTime: async (time) => `bookmark of ${time}`,
       onNextSessionRestoreBookmark: async (bookmark) => {
         calls.push(bookmark)
-        return 'undo'
+        return 'unused'
       },
     },
     acceptWebSocket: none,
     getWebSockets: () => sockets,
+    getTags: () => ['tidemark'],
     setWebSocketAutoResponse: none,
     abort: () => void calls.push('abort'),
   }
@@ -49,11 +52,8 @@ describe('tickets', () => {
   test('fill no memory: of very many the oldest go', () => {
     const tickets = new Tickets(virtualClock())
     const all = Array.from({ length: 10_001 }, () => tickets.issue())
-    expect([tickets.take(all[0] ?? ''), tickets.take(all[2] ?? ''), tickets.take(all.at(-1) ?? '')]).toEqual([
-      false,
-      true,
-      true,
-    ])
+    const taken = [0, 1, 2, 10_000].map((n) => tickets.take(all[n] ?? ''))
+    expect(taken).toEqual([false, true, true, true])
   })
 })
 
@@ -100,13 +100,39 @@ describe('hints', () => {
 })
 
 describe('going back', () => {
+  test('a time that is none goes nowhere', async () => {
+    const { ctx, calls } = fakeContext()
+    const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+    await expect(log.restore(Date.parse('yesterday'))).rejects.toThrow(InvalidArgumentError)
+    expect(calls).toEqual([])
+  })
+
+  test('nothing goes back, now or later, if it cannot be said how to undo it', async () => {
+    const { ctx, calls } = fakeContext()
+    const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+    const full = () => Promise.reject(new Error('The disk is full.'))
+    await expect(log.restore(1000, full)).rejects.toThrow('The disk is full.')
+    expect(calls).toEqual([])
+  })
+
   test('the object ends after it has said how to undo it', async () => {
     const { ctx, calls } = fakeContext()
     const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
     await expect(log.restore(1000, (bookmark) => void calls.push(bookmark))).rejects.toThrow()
     await expect(log.restore('b')).rejects.toThrow()
-    expect(calls).toEqual(['bookmark of 1000', 'undo', 'abort', 'b', 'abort'])
+    expect(calls).toEqual(['now', 'bookmark of 1000', 'abort', 'b', 'abort'])
   })
+})
+
+test('N89: a socket that is closing disturbs nothing', () => {
+  const { ctx } = fakeContext()
+  const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+  const fail = () => {
+    throw new Error('It is closing.')
+  }
+  const socket = { send: fail, close: fail }
+  for (const message of ['ping', 'x', new ArrayBuffer(1)]) log.webSocketMessage(socket, message)
+  log.webSocketClose(socket)
 })
 
 describe('what is wrong is said', () => {
@@ -116,6 +142,11 @@ describe('what is wrong is said', () => {
     expect(() => durableLog(ctx, { session: () => ({ author: '' }), accepts: 1 } as never)).toThrow('accepts')
     expect(() => durableLogStore({ storage: {} } as never)).toThrow('SQLite')
     expect(() => durableLogStore(ctx, { log: 'a/b' })).toThrow('characters')
+    durableLogStore(ctx, { generation: '1' })
+    expect(() => durableLogStore(ctx, { generation: '2' })).toThrow('first')
+    expect(() => durableLogStore(ctx, { log: 'a' })).toThrow('first')
+    expect(() => durableLogStore(ctx, { generation: '1' })).not.toThrow()
+    expect(() => durableLogStore(ctx)).not.toThrow()
   })
 
   test('to onError, and with 503, if the storage fails', async () => {

@@ -1,9 +1,15 @@
 // What openPostgresLogStore does beyond the contract of a log store.
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
-import { ClosedError, InvalidArgumentError, StorageFailedError } from 'tidemark'
-import { deleteOldRefusals, migratePostgres, NotMigratedError, openPostgresLogStore } from 'tidemark/postgres'
-import { memoryLogStore, serverLog, type LogStore, type WireCommit } from 'tidemark/server'
+import { ClosedError, InvalidArgumentError, InvalidNameError, runProjection } from 'tidemark'
+import {
+  deleteOldRefusals,
+  migratePostgres,
+  NotMigratedError,
+  openPostgresLogStore,
+  openPostgresStore,
+} from 'tidemark/postgres'
+import { memoryLogStore, serverLog, syncHandler, type LogStore, type WireCommit } from 'tidemark/server'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { CuttingProxy } from '../../support/postgres/cutting-proxy.js'
 import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
@@ -162,16 +168,117 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
   })
 
   test('a log is begun where that is allowed, with the id that is given', async () => {
-    await expect(open('none', { create: false }).identity()).rejects.toThrow(StorageFailedError)
-    await expect(open('none', { create: false }).decide(() => Promise.resolve())).rejects.toThrow(StorageFailedError)
+    for (const ask of [(log: LogStore) => log.identity(), (log: LogStore) => log.decide(() => Promise.resolve())])
+      await expect(ask(open('none', { create: false }))).rejects.toMatchObject({
+        code: 'no-such-log',
+        log: 'none',
+        outcome: 'not-written',
+      })
     expect((await open('none', { id: 'moved-here' }).identity()).log).toBe('moved-here')
-    expect((await open('none', { id: 'another', create: false }).identity()).log).toBe('moved-here')
+    expect((await open('none', { create: false }).identity()).log).toBe('moved-here')
+    expect((await open('none', { id: 'moved-here', create: false }).identity()).log).toBe('moved-here')
     const ids = await Promise.all(Array.from({ length: 10 }, () => open('together').identity()))
     expect(new Set(ids.map(({ log }) => log)).size).toBe(1)
   })
 
+  test('a log that is there with another id is not the one that was asked for', async () => {
+    await open('mine', { id: 'one' }).identity()
+    const other = () => open('mine', { id: 'two' })
+    for (const ask of [
+      (log: LogStore) => log.identity(),
+      (log: LogStore) => log.head(),
+      (log: LogStore) => log.read(0, 10),
+      (log: LogStore) => log.chainAt(0),
+      (log: LogStore) => log.decide(async () => {}),
+    ])
+      await expect(ask(other())).rejects.toMatchObject({ code: 'invalid-argument', message: /'one'/ })
+    // Of two that begin it at the same time, one has another id.
+    const both = await Promise.allSettled(['a', 'b'].map((id) => open('raced', { id }).decide(async (log) => log.head)))
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  test('a name that a log cannot have is refused before anything is asked', () => {
+    for (const log of ['', 'a b', "a'b", 'x'.repeat(101)]) expect(() => open(log)).toThrow(InvalidNameError)
+  })
+
+  test('a request for a log that is not there is 404, and for one that cannot be 400: the device stops', async () => {
+    const failed: unknown[] = []
+    const handler = syncHandler({
+      open: (request) => ({
+        log: serverLog(open(decodeURIComponent(new URL(request.url).pathname.split('/')[1] ?? ''), { create: false })),
+      }),
+      onError: (error) => failed.push(error),
+    })
+    const ask = async (name: string) => {
+      const request = new Request(`http://host/${name}/info`, { headers: { 'Tidemark-Sync': '1' } })
+      const response = await handler(request)
+      return [response.status, ((await response.json()) as { code: string }).code]
+    }
+    expect(await ask('not-there')).toEqual([404, 'not-found'])
+    expect(await ask('not%20there')).toEqual([400, 'bad-request'])
+    expect(await ask('a'.repeat(101))).toEqual([400, 'bad-request'])
+    expect(failed).toEqual([])
+  })
+
+  test('a pool with one connection looks for heads in place of listening', async () => {
+    const pool = subject.anotherPool({ max: 1 })
+    const log = open('alone', { pool })
+    const heads: number[] = []
+    const stop = log.subscribe((head) => void heads.push(head))
+    const server = serverLog(log)
+    await server.push({ commits: [commitOf('s', 'x', null)] }, { author: 'anna' })
+    await expect.poll(() => heads).toContain(1)
+    stop()
+    await log.close()
+    await pool.end()
+  })
+
+  test('what the server refuses for good says what to do', async () => {
+    const { pool, schema } = subject
+    const role = `r_${schema}`
+    await pool.query(`create role ${role} login password 'right'; grant usage on schema ${schema} to ${role};
+      grant select on all tables in schema ${schema} to ${role}`)
+    const as = (edit: (url: URL) => void) => {
+      const at = new URL(url as string)
+      edit(at)
+      return subject.anotherPool({ connectionString: at.href })
+    }
+    const limited = as((at) => (at.username = role))
+    const pushed = serverLog(open('mine', { pool: limited })).push(
+      { commits: [commitOf('s', 'y', null)] },
+      { author: '' },
+    )
+    await expect(pushed).rejects.toMatchObject({
+      code: 'database-refused',
+      sqlState: '42501',
+      outcome: 'not-written',
+      message: /permission denied.*docs\/postgres\.md/,
+    })
+    await serverLog(open('mine')).push({ commits: [commitOf('s', 'z', null)] }, { author: '' })
+    // Another try would end the same way, so that a projection which goes on trying would never say so.
+    const store = await openPostgresStore({ pool: limited, name: 'mine', schema })
+    const running = runProjection(store, { name: 'p', apply() {} }, { mode: 'continuous' })
+    await expect(running).rejects.toMatchObject({ code: 'projection-failed', cause: { code: 'database-refused' } })
+    await store.close()
+    const nowhere = as((at) => (at.pathname = '/not_there'))
+    await expect(open('mine', { pool: nowhere }).head()).rejects.toMatchObject({
+      sqlState: '3D000',
+      message: /connection string/,
+    })
+    const unknown = as((at) => (at.username = 'not_there'))
+    await expect(open('mine', { pool: unknown }).head()).rejects.toMatchObject({ sqlState: '28000', message: /pg_hba/ })
+    await limited.end()
+    await pool.query(`drop owned by ${role}; drop role ${role}`)
+  })
+
   test('arguments that are none are refused before anything is asked', async () => {
-    for (const log of ['', 'a b', "a'b", 'x'.repeat(101)]) expect(() => open(log)).toThrow(InvalidArgumentError)
+    const client = new pg.Client()
+    expect(() => openPostgresLogStore({ pool: client as never, log: 'a' })).toThrow(/Pass a Pool/)
+    const pooled = await subject.pool.connect()
+    expect(() => openPostgresLogStore({ pool: pooled as never, log: 'a' })).toThrow(/Pass a Pool/)
+    pooled.release()
+    const narrow = subject.anotherPool({ max: 2 })
+    await expect(openPostgresStore({ pool: narrow, name: 'a', schema: subject.schema })).rejects.toThrow(/max: 2/)
     for (const pool of [undefined, {}, { query() {} }])
       expect(() => openPostgresLogStore({ pool: pool as unknown as pg.Pool, log: 'a' })).toThrow(InvalidArgumentError)
     expect(() => openPostgresLogStore({ pool: subject.pool, log: 'a', schema: 'a"b' })).toThrow(InvalidArgumentError)

@@ -1,6 +1,7 @@
 // What a failure means for a run.
 import { describe, expect, test } from 'vitest'
 import { ClosedError, PoisonEventError, StorageLostError } from '../../../src/errors.js'
+import { DatabaseRefusedError } from '../../../src/postgres/postgres-errors.js'
 import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import {
   isFinal,
@@ -57,7 +58,13 @@ describe('failures of the storage', () => {
   })
 
   test('final is what no try can change', () => {
-    expect([new ClosedError('x'), new StorageLostError('gone'), boom].map(isFinal)).toEqual([true, true, false])
+    const refused = new DatabaseRefusedError('42501', boom)
+    expect([new ClosedError('x'), new StorageLostError('gone'), refused, boom].map(isFinal)).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ])
   })
 })
 

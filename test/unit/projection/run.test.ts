@@ -524,6 +524,23 @@ test("N22: 'park-stream' is for read models: a plain projector that returns it s
   })
 })
 
+test('a value that onFailure must not return stops the projection, and its error names that value', async () => {
+  for (const strategy of ['ignore', 'toString', 7, {}, true]) {
+    const backend = fakeBackend()
+    backend.append(3)
+    const { projector } = collector(
+      backend.clock,
+      () => boom,
+      () => strategy as never,
+    )
+    expect(await failing(backend, projector)).toMatchObject({
+      code: 'projection-failed',
+      position: 1,
+      cause: { code: 'invalid-argument', message: expect.stringContaining('onFailure returned') },
+    })
+  }
+})
+
 test('N36: a checkpoint beyond the head is an integrity error', async () => {
   const backend = fakeBackend()
   backend.append(3)

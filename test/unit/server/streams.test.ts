@@ -231,7 +231,7 @@ describe('hints', () => {
     return { store, log, session, next, push, get, opened: () => opened }
   }
 
-  test('N98: bring what came since the hint before, as it is pulled from there', async () => {
+  test('N99: bring what came since the hint before, as it is pulled from there', async () => {
     const { log, next, push, get, opened } = await telling()
     expect(await next()).toEqual({ head: 2 })
     for (const [after, count] of [
@@ -251,7 +251,7 @@ describe('hints', () => {
     }
   })
 
-  test('N98: say the head alone where that is long, was not asked for, or where the session may not read any more', async () => {
+  test('N99: say the head alone where that is long, was not asked for, or where the session may not read any more', async () => {
     const long = await telling()
     await long.next()
     await long.push(1, 'x'.repeat(17_000))
@@ -280,7 +280,7 @@ describe('hints', () => {
     expect(await next()).toMatchObject({ head: 7, lines: { length: 3 } })
   })
 
-  test('N98: what many listen to is read once', async () => {
+  test('N99: what many listen to is read once', async () => {
     const { store, log } = await filled([2])
     const read = vi.spyOn(store, 'read')
     const clock = virtualClock()

@@ -60,7 +60,7 @@ async function opened() {
 
 const own = { own: true, unreadable: 'collect' } as const
 
-test('N99: a short page that was pulled here is what the storage has, and no other reads get it', async () => {
+test('a short page that was pulled here is what the storage has, and no other reads get it', async () => {
   const { log, read, pull, reset } = await opened()
   await pull(3)
   await pull(4)
@@ -84,7 +84,7 @@ test('N99: a short page that was pulled here is what the storage has, and no oth
   expect(read).toHaveBeenCalledTimes(5)
 })
 
-test('N99: what a handler does to an event is not seen by the next one that gets it', async () => {
+test('what a handler does to an event is not seen by the next one that gets it', async () => {
   const { log, pull } = await opened()
   await pull(1)
   for (let run = 0; run < 2; run += 1) {
@@ -94,7 +94,7 @@ test('N99: what a handler does to an event is not seen by the next one that gets
   }
 })
 
-test('N99: a long page is read, and so is one behind which another context has stored more', async () => {
+test('a long page is read, and so is one behind which another context has stored more', async () => {
   const { log, read, keeper, storage, pull, reset } = await opened()
   await pull(17)
   reset()
@@ -119,7 +119,7 @@ test('N99: a long page is read, and so is one behind which another context has s
   expect(read).toHaveBeenCalledTimes(1)
 })
 
-test('N99: which log it is, is looked at again after events were read, and not for what was pulled here', async () => {
+test('which log it is, is looked at again after events were read, and not for what was pulled here', async () => {
   const { log, looks, pull, reset } = await opened()
   await pull(2)
   await log.known()

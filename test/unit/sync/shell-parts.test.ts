@@ -18,7 +18,7 @@ describe('what ends a wait', () => {
     const nudges = new Nudges(clock)
     const raise = () => (nudge === 'server' ? nudges.hinted(5) : nudges.raise(nudge))
     if (before) raise()
-    const wait = nudges.wait(1_000_000, why, 4, never)
+    const wait = nudges.wait(1_000_000, why, () => 4, never)
     await clock.advance(500)
     if (!before) raise()
     const found = await clock.runUntil(wait)
@@ -59,9 +59,58 @@ describe('what ends a wait', () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
     nudges.hinted(7)
-    const wait = nudges.wait(1000, 'idle', 7, never)
+    const wait = nudges.wait(1000, 'idle', () => 7, never)
     expect(await clock.runUntil(wait)).toBe('time')
     expect(clock.monotonic()).toBe(1000)
+  })
+
+  test('a hint about a position that comes here another way before it is followed does not', async () => {
+    const clock = virtualClock()
+    const nudges = new Nudges(clock)
+    let cursor = 4
+    const wait = nudges.wait(1000, 'idle', () => cursor, never)
+    await clock.advance(300)
+    nudges.hinted(7)
+    cursor = 7
+    expect(await clock.runUntil(wait)).toBe('time')
+    expect(clock.monotonic()).toBe(1000)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('while this device adopts, a hint is followed only once nothing more was stored for a second', async () => {
+    const clock = virtualClock()
+    const nudges = new Nudges(clock)
+    let cursor = 0
+    const waits = () => nudges.wait(60_000, 'idle', () => cursor, never)
+    nudges.isAdopting = true
+    // Page after page: the hint comes before what it is about.
+    const wait = waits()
+    for (let page = 1; page <= 10; page += 1) {
+      nudges.hinted(page)
+      await clock.advance(900)
+      cursor = page
+    }
+    nudges.hinted(11)
+    const stopped = clock.monotonic()
+    expect(await clock.runUntil(wait)).toBe('server')
+    // The last page was stored within the second in which it was looked for.
+    expect(clock.monotonic() - stopped).toBeGreaterThanOrEqual(1000)
+    expect(clock.monotonic() - stopped).toBeLessThanOrEqual(2000)
+    // Nothing else waits for that.
+    nudges.hinted(12)
+    const asked = waits()
+    const before = clock.monotonic()
+    nudges.raise('asked')
+    expect(await clock.runUntil(asked)).toBe('asked')
+    expect(clock.monotonic()).toBe(before)
+    // It is complete, and the last hint was about what is here.
+    nudges.hinted(13)
+    const last = waits()
+    nudges.isAdopting = false
+    cursor = 13
+    expect(await clock.runUntil(last)).toBe('time')
+    expect(clock.monotonic()).toBe(before + 60_000)
+    expect(clock.pending).toBe(0)
   })
 
   test('a log that became shorter is looked at immediately', async () => {
@@ -69,13 +118,13 @@ describe('what ends a wait', () => {
     const nudges = new Nudges(clock)
     nudges.hinted(7)
     nudges.hinted(5)
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', 7, never))).toBe('online')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 7, never))).toBe('online')
     expect(clock.monotonic()).toBe(0)
     // What it says next is compared with what it said last.
     nudges.hinted(6)
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', 5, never))).toBe('server')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 5, never))).toBe('server')
     nudges.hinted(6)
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', 6, never))).toBe('time')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 6, never))).toBe('time')
   })
 
   test('what ended one wait does not end the next one', async () => {
@@ -83,15 +132,15 @@ describe('what ends a wait', () => {
     const nudges = new Nudges(clock)
     nudges.raise('asked')
     nudges.raise('own-append')
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', 0, never))).toBe('asked')
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', 0, never))).toBe('time')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 0, never))).toBe('asked')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 0, never))).toBe('time')
   })
 
   test('a more urgent nudge is not kept waiting by one before it', async () => {
     const clock = virtualClock({ seed: 3 })
     const nudges = new Nudges(clock)
     nudges.hinted(1)
-    const wait = nudges.wait(1000, 'idle', 0, never)
+    const wait = nudges.wait(1000, 'idle', () => 0, never)
     nudges.raise('asked')
     expect(await clock.runUntil(wait)).toBe('asked')
     expect(clock.monotonic()).toBe(0)
@@ -117,7 +166,7 @@ describe('what ends a wait', () => {
     ['server', 'own-append', 'server'],
   ])('%s, and %s before the round begins', async (first, second, expected) => {
     const { nudges, fire } = passing()
-    const wait = nudges.wait(1000, 'idle', 0, never)
+    const wait = nudges.wait(1000, 'idle', () => 0, never)
     for (const nudge of [first, second])
       if (nudge === 'server') nudges.hinted(1)
       else nudges.raise(nudge)
@@ -132,7 +181,7 @@ describe('what ends a wait', () => {
       const nudges = new Nudges(clock)
       const pauseAfterHint = async (head: number) => {
         const start = clock.monotonic()
-        const wait = nudges.wait(1_000_000, 'idle', head - 1, never)
+        const wait = nudges.wait(1_000_000, 'idle', () => head - 1, never)
         nudges.hinted(head)
         expect(await clock.runUntil(wait)).toBe('server')
         return clock.monotonic() - start
@@ -151,10 +200,10 @@ describe('what ends a wait', () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
     const controller = new AbortController()
-    const wait = nudges.wait(1000, 'paused', 0, controller.signal)
+    const wait = nudges.wait(1000, 'paused', () => 0, controller.signal)
     controller.abort(new Error('stop'))
     await expect(wait).rejects.toThrow('stop')
-    await expect(nudges.wait(Infinity, 'idle', 0, controller.signal)).rejects.toThrow('stop')
+    await expect(nudges.wait(Infinity, 'idle', () => 0, controller.signal)).rejects.toThrow('stop')
     expect(clock.pending).toBe(0)
   })
 })
