@@ -170,10 +170,16 @@ export class OutboxLog implements Log {
   }
 
   async #read<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>> {
-    const page = await this.#options.log.readPage<E>(request, options)
-    // One that finds nothing leads to nothing.
-    if (page.scannedTo > (request.after ?? 0)) this.#reads.all += 1
-    return page
+    const { after = 0 } = request
+    let scannedTo = Infinity
+    try {
+      const page = await this.#options.log.readPage<E>(request, options)
+      ;({ scannedTo } = page)
+      return page
+    } finally {
+      // One that finds nothing leads to nothing. What fails may be of another log, too.
+      if (scannedTo > after) this.#reads.all += 1
+    }
   }
 
   /** What is known of the log, no older than any page that was read. What this context added is of the log that it knows. */

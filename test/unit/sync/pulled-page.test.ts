@@ -130,8 +130,12 @@ test('which log it is, is looked at again after events were read, and not for wh
   await log.readPage({ after: 2, limit: 10 })
   await log.known()
   expect(looks).not.toHaveBeenCalled()
-  await log.readPage({ after: 1, limit: 10 })
+  await log.readPage({ limit: 1 })
   await log.known()
   await log.known()
   expect(looks).toHaveBeenCalledTimes(1)
+  // The second event is of a newer build.
+  await expect(log.readPage({ after: 1, limit: 1 })).rejects.toThrow()
+  await log.known()
+  expect(looks).toHaveBeenCalledTimes(2)
 })
