@@ -19,7 +19,8 @@ export interface DurableLogStoreOptions {
   readonly log?: string
   /**
    * Begins a new epoch when it is another one than the log was last opened with. An operator who changes it, such as by
-   * a variable of the Worker, before logs go back to an earlier state need do nothing afterwards: docs/durable-objects.md. @default ''
+   * a variable of the Worker, to a value that it never had before logs go back to an earlier state, need do nothing
+   * afterwards: docs/durable-objects.md. @default ''
    */
   readonly generation?: string
   /** The time in ms since 1970, for verdicts, which are kept for 90 days. @default Date.now */
