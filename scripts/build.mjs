@@ -1,5 +1,6 @@
-// npm run build: `dist/` (the production build) and `dist/development/`, from nothing, so that no file of an older build is packed. As `prepare` it also runs before
-// `npm pack`, and where the package is installed from git.
+// npm run build: `dist/` (the production build) and `dist/development/`, from nothing, so that no file of an older build is packed. It also runs
+// before `npm pack` (`prepack`), and in a checkout, also one that npm makes of a git address, when dependencies were
+// installed (`dependencies`). Of a `prepare` npm would warn: it counts as an install script.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
@@ -10,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
 
 if (process.argv.includes('--if-possible') && !existsSync(join(root, 'node_modules', 'typescript'))) {
-  // `npm install --omit=dev` in a checkout runs `prepare` without the compiler.
+  // `npm install --omit=dev` in a checkout has no compiler.
   console.log('tidemark was not built: TypeScript is not installed. Run `npm install`, then `npm run build`.')
 } else {
   rmSync(dist, { recursive: true, force: true })

@@ -74,6 +74,8 @@ export interface Sizes {
   readonly throttle: number
   /** Events of the log that a new device fetches. */
   readonly pulled: number
+  /** The same with other libraries, the slowest of which takes long. */
+  readonly pulledByPeers: number
   /** The same for a longer log, which takes two page loads; 0 leaves that out. */
   readonly pulledAtOnce: number
   /** Commits of a local store that is adopted; 0: not measured. */

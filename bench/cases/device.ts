@@ -1,4 +1,5 @@
 /** A device that syncs, as an app has it: its store, its projection and a view. Runs in this browser or in another one. */
+import { syncPeers } from 'bench:peers'
 import { deleteEventStore, openReadModel, startProjection } from 'tidemark'
 import { openSyncedStore, startSync, type SyncHandle, type SyncStatus } from 'tidemark/sync'
 import { deviceByHand } from '../raw/sync.js'
@@ -24,7 +25,8 @@ export async function agree(): Promise<void> {
   }
 }
 
-export type DeviceKind = 'tidemark' | 'raw'
+/** Or the `room` of another library. */
+export type DeviceKind = 'tidemark' | 'raw' | (string & {})
 
 export interface Device {
   append(event: NewDeposit): Promise<unknown>
@@ -40,6 +42,8 @@ export async function openDevice(
   shown: (row: Customer) => void,
 ): Promise<Device> {
   if (kind === 'raw') return deviceByHand(name, `${location.origin}/raw/${log}`, shown)
+  const peer = syncPeers.find(({ room }) => room === kind)
+  if (peer !== undefined) return peer.openDevice(`${location.origin}/peers/${kind}/${log}`, name, customer, shown)
   const projection = forms.fold('customers')
   const store = await openSyncedStore({ name, url: `${location.origin}/logs/${log}`, events, durability: 'relaxed' })
   const running = startProjection(store, projection)

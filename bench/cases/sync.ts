@@ -1,10 +1,12 @@
 /** Devices that share the log of a server on this machine. */
+import { syncPeers } from 'bench:peers'
 import { deleteEventStore, exportEvents, importEvents, openEventStore } from 'tidemark'
 import { adoptStore, openSyncedStore, startSync } from 'tidemark/sync'
 import { deleteDatabase } from '../raw/database.js'
 import { outboxByHand, pullByHand } from '../raw/sync.js'
 import { timed, type Case, type Contender, type Run, type Sizes } from './case.js'
 import { agree, now, openDevice, pull, until, type DeviceKind, type Remote } from './device.js'
+import type { Fetched, SyncPeer } from './sync-peer.js'
 import { watched } from './watched.js'
 import { assertCustomers, batchesOf, deposit, deposits, events, type Customer } from './workload.js'
 
@@ -18,10 +20,14 @@ const customer = 'customer-0'
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 let runs = 0
 
-export function syncCases(other: OtherDevice, { pulled, pulledAtOnce, remoteWaits, drained, adopted }: Sizes): Case[] {
+export function syncCases(
+  other: OtherDevice,
+  { pulled, pulledAtOnce, pulledByPeers, remoteWaits, drained, adopted }: Sizes,
+): Case[] {
   return [
     rowThereCase(other, remoteWaits),
     pullCase(pulled),
+    ...(syncPeers.length === 0 ? [] : [pullCase(pulledByPeers, syncPeers)]),
     ...(pulledAtOnce === 0 ? [] : [resumedCase(other, pulledAtOnce)]),
     pushCase(drained),
     ...(adopted === 0 ? [] : [adoptCase(adopted)]),
@@ -63,6 +69,7 @@ function rowThereCase(other: OtherDevice, waits: number): Case {
       contender('tidemark', 'tidemark'),
       contender('tidemark, row on this device', 'tidemark', true),
       contender('raw, fetch, server-sent events and put', 'raw'),
+      ...syncPeers.map(({ name, room }) => contender(name, room)),
     ],
   }
 }
@@ -78,12 +85,12 @@ const ofWaits = (waits: readonly number[]): Run => ({
 })
 
 const filled = async (log: string, count: number) => {
-  const response = await fetch(`/logs/${log}/fill?count=${count}`)
+  const response = await fetch(`${log}/fill?count=${count}`)
   if (!response.ok) throw new Error('The server could not fill the log')
 }
 
-/** A device that is new fetches the whole log. */
-function pullCase(count: number): Case {
+/** A device that is new fetches the whole log. With other libraries: fewer events, the same number for all. */
+function pullCase(count: number, peers: readonly SyncPeer[] = []): Case {
   const log = `pulled-${count}`
   const byTidemark = (name: string, folds: boolean): Contender => ({
     name,
@@ -91,12 +98,33 @@ function pullCase(count: number): Case {
   })
   return {
     name: `sync: a new device fetches ${count.toLocaleString('en')} events`,
-    setUp: () => filled(log, count),
+    async setUp() {
+      await filled(`/logs/${log}`, count)
+      for (const { room } of peers) await filled(`/peers/${room}/${log}`, count)
+    },
     contenders: [
       byTidemark('tidemark, and folds them', true),
       byTidemark('tidemark, only fetches', false),
       rawPull('raw, fetch, JSON.parse, put and fold', count),
+      ...peers.map((peer) => pullByPeer(peer, log, count)),
     ],
+  }
+}
+
+function pullByPeer(peer: SyncPeer, log: string, count: number): Contender {
+  return {
+    name: `${peer.name}, and folds them`,
+    async run() {
+      let fetched: Fetched | undefined
+      const run = await watched(() =>
+        timed(count, async () => {
+          fetched = await peer.fetch(`${location.origin}/peers/${peer.room}/${log}`, `${peer.room}-pull-${(runs += 1)}`)
+        }),
+      )
+      assertCustomers(fetched?.rows ?? [], count, peer.name)
+      await fetched?.destroy()
+      return run
+    },
   }
 }
 
@@ -126,7 +154,7 @@ function resumedCase(other: OtherDevice, count: number): Case {
   return {
     name: `sync: a new device fetches ${count.toLocaleString('en')} events`,
     once: true,
-    setUp: () => filled(log, count),
+    setUp: () => filled(`/logs/${log}`, count),
     contenders: [
       {
         name: 'tidemark, and folds them; reloaded in the middle',
@@ -186,7 +214,25 @@ function pushCase(count: number): Case {
           return run
         },
       },
+      ...syncPeers.map((peer) => pushByPeer(peer, count)),
     ],
+  }
+}
+
+/** The same events, each a document of its own: there are no commits. */
+function pushByPeer({ name, room, offline }: SyncPeer, count: number): Contender {
+  return {
+    name,
+    async run() {
+      const log = `push-${(runs += 1)}`
+      const server = `${location.origin}/peers/${room}/${log}`
+      const device = await offline(server, `${room}-${log}`, deposits(count))
+      const run = await timed(count, () => device.send())
+      const there = (await (await fetch(`${server}/count`)).json()) as { count: number }
+      if (there.count !== count) throw new Error(`The server has ${there.count} events in place of ${count}`)
+      await device.destroy()
+      return run
+    },
   }
 }
 

@@ -13,6 +13,7 @@ const quick = {
   scale: [],
   throttle: 1,
   pulled: 100_000,
+  pulledByPeers: 20_000,
   pulledAtOnce: 0,
   adopted: 0,
   remoteWaits: 30,

@@ -26,7 +26,7 @@ function peersModule(included) {
         : included
           ? fileURLToPath(new URL('../peers/index.mjs', import.meta.url))
           : '\0no-peers',
-    load: (id) => (id === '\0no-peers' ? 'export const peers = []' : undefined),
+    load: (id) => (id === '\0no-peers' ? 'export const [peers, syncPeers] = [[], []]' : undefined),
   }
 }
 
@@ -60,9 +60,9 @@ export async function buildAndServe({ minify, peers }) {
     ssr: { noExternal: true },
   })
   await mkdir(within('logs'))
-  const server = spawn(process.execPath, [within('programs/server.mjs'), within('page'), within('logs')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const args = [within('programs/server.mjs'), within('page'), within('logs')]
+  if (peers) args.push(fileURLToPath(new URL('../peers/server.mjs', import.meta.url)))
+  const server = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = new Promise((resolve) => server.once('exit', resolve))
   const url = await lineOf(server)
   return {

@@ -2,17 +2,19 @@
  * The server of the bench, in a process of its own: the page; logs of tidemark in files, at `/logs/<name>`; and, for
  * what is written by hand, logs that are lines of a file, at `/raw/<name>`. All from one origin.
  *
- * Arguments: the folder of the page, the folder for logs. It prints its address, and ends when its input does.
+ * Arguments: the folder of the page, the folder for logs, and what other libraries sync with, at `/peers/<which>/<name>`:
+ * a module that is not in this bundle. It prints its address, and ends when its input does.
  */
 import { open as openFile, readFile, type FileHandle } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { nodeListener, openFileLogStore } from 'tidemark/file'
 import { serverLog, syncHandler, type ServerLog } from 'tidemark/server'
 import { deposit, events } from '../cases/workload.js'
 
-const [pages = '.', folder = '.'] = process.argv.slice(2)
+const [pages = '.', folder = '.', peersModule] = process.argv.slice(2)
 
 /** Events of a commit in a log that is filled here. */
 const perCommit = 10
@@ -121,6 +123,27 @@ async function raw(incoming: IncomingMessage, response: ServerResponse, name: st
   response.end()
 }
 
+type PeersListener = (
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  pathname: string,
+  searchParams: URLSearchParams,
+) => Promise<void>
+
+const loadPeers = once(async (path) => {
+  const { peersListener } = (await import(/* @vite-ignore */ pathToFileURL(path).href)) as {
+    peersListener(folder: string, workload: (count: number) => readonly object[]): PeersListener
+  }
+  return peersListener(join(folder, 'peers'), (count) =>
+    Array.from({ length: count }, (_, n) => ({
+      id: crypto.randomUUID(),
+      position: n + 1,
+      time: Date.now(),
+      ...deposit(n),
+    })),
+  )
+})
+
 const types: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript' }
 
 async function page(response: ServerResponse, path: string): Promise<void> {
@@ -154,6 +177,10 @@ async function respond(incoming: IncomingMessage, response: ServerResponse): Pro
     await fill(name, Number(searchParams.get('count')))
     response.end()
   } else if (room === 'logs') listener(incoming, response)
+  else if (room === 'peers' && peersModule !== undefined)
+    await (
+      await loadPeers(peersModule)
+    )(incoming, response, pathname, searchParams)
   else if (room === 'raw') await raw(incoming, response, name, what)
   else if (room === 'clock') response.end(String(performance.timeOrigin + performance.now()))
   else await page(response, pathname)

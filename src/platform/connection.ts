@@ -34,6 +34,8 @@ export interface ConnectionOptions {
   verify(database: IDBDatabase): Promise<void>
   /** Called once when the database was deleted or replaced under this connection. */
   lost?(): void
+  /** Called when the browser closed a handle: because its storage was cleared, perhaps. */
+  terminated?(): void
   /**
    * For what can be made again from elsewhere: resolves if it may. A database that was deleted is then made again, and
    * one that `verify` finds damaged deleted first; and a page that goes away closes it, so that no other tab waits for
@@ -242,6 +244,7 @@ export class Connection {
           terminated: () => {
             healing.closed()
             if (database !== undefined) this.#drop(database)
+            this.#options.terminated?.()
           },
         }),
       ) as IDBDatabase

@@ -78,12 +78,12 @@ export class AdvisoryLocks {
   async isHeld(name: string): Promise<boolean> {
     if (this.#held.has(name)) return true
     const [row] = await this.#database.query(
-      `select exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 1
+      `select (exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 1
         and database = (select oid from pg_database where datname = current_database())
-        and (classid::bigint << 32 | objid::bigint) = $1::bigint) as held`,
+        and (classid::bigint << 32 | objid::bigint) = $1::bigint))::int as held`,
       [lockKey(name)],
     )
-    return row?.['held'] === true
+    return Number(row?.['held']) === 1
   }
 
   /** Takes the lock if it is free. Else the turn is given back, unless the caller keeps it and tries again. */
@@ -95,8 +95,8 @@ export class AdvisoryLocks {
       await unlocking.get(key)
       const opening = this.#open()
       session = await opening
-      const [row] = await session.query('select pg_try_advisory_lock($1::bigint) as got', [key])
-      if (row?.['got'] === true && this.#session === opening) return this.#lock(name, turn, session)
+      const [row] = await session.query('select pg_try_advisory_lock($1::bigint)::int as got', [key])
+      if (Number(row?.['got']) === 1 && this.#session === opening) return this.#lock(name, turn, session)
       if (!keepsTurn) turn.release()
       return undefined
     } catch (error) {

@@ -36,10 +36,12 @@ export async function deleteOldRefusals(pool: SqlPool, options: DeleteRefusalsOp
   const table = `${quoted(schema)}.refusals`
   for (let deleted = 0; ;) {
     const rows = await database.query(
-      `delete from ${table} where (log, id_key, author_key) in
+      // Asked twice: one that was kept again meanwhile stays.
+      `delete from ${table} where kept < now() - $1 * interval '1 day' and (log, id_key, author_key) in
          (select log, id_key, author_key from ${table} where kept < now() - $1 * interval '1 day' limit ${rowsTogether})
        returning 1 as one`,
       [days],
+      'unknown',
     )
     deleted += rows.length
     if (rows.length < rowsTogether) return deleted

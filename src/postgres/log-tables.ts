@@ -88,7 +88,7 @@ export class LogTables {
   }
 
   get #rowText(): string {
-    return `select id, identity, epoch, head, chain, origin <> ${originOf(this.#own)} as other from ${this.#own}.logs where name = '${this.#name}'`
+    return `select id, identity, epoch, head, chain, (origin <> ${originOf(this.#own)})::int as other from ${this.#own}.logs where name = '${this.#name}'`
   }
 
   get #idText(): string {
@@ -257,13 +257,14 @@ export function logRow([row]: readonly SqlRow[]): LogRow | undefined {
     epoch: row['epoch'] as string,
     head: Number(row['head']),
     chain: row['chain'] as string,
-    isOther: row['other'] === true,
+    isOther: Number(row['other']) === 1,
   }
 }
 
 function replyOf(rows: readonly SqlRow[], ids: readonly string[], streams: readonly string[]): Reply {
   const commits = new Map<number, readonly LoggedEvent[]>()
-  for (const { kind, at, text } of rows) if (kind === 3) commits.set(Number(at), unpack(text as string, Number(at)))
+  for (const { kind, at, text } of rows)
+    if (Number(kind) === 3) commits.set(Number(at), unpack(text as string, Number(at)))
   const events = new Map<string, LoggedEvent>()
   const asked = new Set(ids)
   for (const event of [...commits.values()].flat()) if (asked.has(event.id)) events.set(event.id, event)
@@ -271,8 +272,8 @@ function replyOf(rows: readonly SqlRow[], ids: readonly string[], streams: reado
   const wanted = new Map(streams.map((stream) => [toSqlText(stream), stream]))
   const verdicts = new Map<VerdictKey, FinalVerdict>()
   for (const { kind, key, at, text } of rows) {
-    if (kind === 4) verdicts.set(key as VerdictKey, JSON.parse(text as string) as FinalVerdict)
-    if (kind !== 2) continue
+    if (Number(kind) === 4) verdicts.set(key as VerdictKey, JSON.parse(text as string) as FinalVerdict)
+    if (Number(kind) !== 2) continue
     const stream = wanted.get(key as string)
     const event = commits.get(Number(at))?.findLast((each) => each.stream === stream)
     if (stream !== undefined && event !== undefined) last.set(stream, event)

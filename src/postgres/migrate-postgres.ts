@@ -34,6 +34,7 @@ export interface MigrateOptions {
  * @example
  * const pool = new Pool({ connectionString: process.env.DATABASE_URL })
  * await migratePostgres(pool)
+ * @throws InvalidArgumentError for a database whose encoding is not UTF8
  * @throws UnsupportedFormatError if a newer version of tidemark made the tables
  */
 export async function migratePostgres(pool: SqlPool, options: MigrateOptions = {}): Promise<void> {
@@ -43,6 +44,7 @@ export async function migratePostgres(pool: SqlPool, options: MigrateOptions = {
   if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > 1024)
     throw new InvalidArgumentError('partitions', say`must be a whole number from 1 to 1024.`)
   const database = new Database(pool)
+  await assertUnicode(database)
   const found = await versionOf(database, schema)
   if (found !== undefined) assertKnown(found.least, schema)
   if (found !== undefined && found.version >= newestVersion) return
@@ -51,7 +53,18 @@ export async function migratePostgres(pool: SqlPool, options: MigrateOptions = {
     await sql.query(`select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)`)
     await sql.query('select pg_advisory_xact_lock($1)', [lockKey(`tidemark migration ${schema}`)])
     await migrate(sql, schema, partitions)
-  })
+  }, true)
+}
+
+/** In another encoding PostgreSQL would refuse a push for a character that it lacks, and its device would send it for ever. */
+async function assertUnicode(sql: Sql): Promise<void> {
+  const [row] = await sql.query(`select current_setting('server_encoding') as encoding`)
+  const encoding = row?.['encoding']
+  if (encoding !== 'UTF8')
+    throw new InvalidArgumentError(
+      'pool',
+      say`leads to a database with the encoding ${String(encoding)}. It must be UTF8.`,
+    )
 }
 
 async function migrate(sql: Sql, schema: string, partitions: number): Promise<void> {

@@ -23,7 +23,7 @@ export async function saveCheckpoint(
   { expected, deadLetters = [], dropDeadLetters = false }: SaveOptions,
 ): Promise<void> {
   const [row] = await sql.query(
-    `select ${schema}.checkpoint_save($1, $2, $3::bigint, $4::bigint, $5::text::json, $6::text::json, $7)::float8 as stored`,
+    `select ${schema}.checkpoint_save($1, $2, $3::bigint, $4::bigint, $5::text::json, $6::text::json, $7)::text as stored`,
     [
       log,
       toSqlText(name),
@@ -33,9 +33,11 @@ export async function saveCheckpoint(
       JSON.stringify(deadLetters),
       dropDeadLetters,
     ],
+    // Within a transaction it is still known, until that is committed.
+    'unknown',
   )
-  const stored = row?.['stored'] as number | null | undefined
-  if (typeof stored === 'number') assertExpected(name, stored, expected)
+  const stored = row?.['stored']
+  if (stored != null) assertExpected(name, Number(stored), expected)
 }
 
 /** The positions of dead letters: taken out of them in SQL, they would fail where a text holds U+0000. */
@@ -49,10 +51,10 @@ export async function storedCheckpoint(
   locks = false,
 ): Promise<number | undefined> {
   const [row] = await sql.query(
-    `select position::float8 as position from ${schema}.checkpoints where log = $1 and name = $2${locks ? ' for update' : ''}`,
+    `select position from ${schema}.checkpoints where log = $1 and name = $2${locks ? ' for update' : ''}`,
     [log, toSqlText(name)],
   )
-  return row?.['position'] as number | undefined
+  return row === undefined ? undefined : Number(row['position'])
 }
 
 /** Removes a dead letter. Resolves with false if no dead letter is at that position. */
@@ -64,6 +66,7 @@ export async function removeDeadLetter(
   const rows = await sql.query(
     `delete from ${schema}.dead_letters where log = $1 and name = $2 and position = $3::bigint returning 1 as one`,
     [log, toSqlText(name), position],
+    'unknown',
   )
   return rows.length > 0
 }
@@ -74,10 +77,8 @@ export async function storedCheckpoints({
   schema,
   log,
 }: CheckpointPlace): Promise<{ name: string; position: number }[]> {
-  const rows = await sql.query(`select name, position::float8 as position from ${schema}.checkpoints where log = $1`, [
-    log,
-  ])
-  return rows.map(({ name, position }) => ({ name: fromSqlText(name as string), position: position as number }))
+  const rows = await sql.query(`select name, position from ${schema}.checkpoints where log = $1`, [log])
+  return rows.map(({ name, position }) => ({ name: fromSqlText(name as string), position: Number(position) }))
 }
 
 export function postgresCheckpoints(place: CheckpointPlace): Required<CheckpointStore> {

@@ -28,6 +28,7 @@ import {
   type Transition,
 } from '../read-model/state.js'
 import type { Answers, Moved, ReadModelStorage } from '../read-model/storage.js'
+import { joinedQueries } from './joined-queries.js'
 import { keyHex } from './key-bytes.js'
 import { blobsIn, isPlainRow, rowsFrom, rowText, type BlobBytes } from './row-json.js'
 import { RowQueries, TableNumbers } from './row-queries.js'
@@ -266,19 +267,18 @@ export class PostgresRows implements ReadModelStorage {
     slot?: Slot,
     lettersUpTo?: number,
   ): Promise<Answers & { values: unknown[] }> {
+    const joined = joinedQueries(asked)
     for (;;) {
       this.#assertOpen()
       const answers = await this.#sql.ask(this.#key, slot, (schema, part) => {
         const queries = new RowQueries(schema, this.#numbers, part)
-        const all = asked.map(({ table, query }) => queries.answer(table, query))
+        const all = joined.asked.map(({ table, query }) => queries.answer(table, query))
         return lettersUpTo === undefined ? all : [...all, lettersSql(schema, part, 0, undefined, lettersUpTo)]
       })
       if (answers !== undefined) {
         const state = this.#parsed(answers.state)
-        return {
-          state,
-          values: answers.values.map((text, at) => valueOf(asked[at]?.query, text as string)),
-        }
+        const values = answers.values.map((text, at) => valueOf(joined.asked[at]?.query, text as string))
+        return { state, values: [...joined.values(values), ...values.slice(joined.asked.length)] }
       }
       await this.#make()
     }

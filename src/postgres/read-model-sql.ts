@@ -1,4 +1,5 @@
 /** The statements over the tables of read models: each is one round trip, and atomic. */
+import type { WriteOutcome } from '../errors.js'
 import { impossibleIn } from '../read-model/possible-state.js'
 import type { Slot, StateRow } from '../read-model/state.js'
 import type { DeadLetterRecord } from '../ports.js'
@@ -57,6 +58,7 @@ export class ReadModelSql {
       `insert into ${this.#schema}.read_models (log, name, state, shown, tables) values ($1, $2, $3, 0, $4)
         on conflict do nothing`,
       [this.#log, toSqlText(name), state, tables],
+      'unknown',
     )
   }
 
@@ -85,6 +87,7 @@ export class ReadModelSql {
         goneLetter ?? null,
         `{${clear.join()}}`,
       ],
+      'unknown',
     )
     return rows[0]?.other ?? undefined
   }
@@ -100,18 +103,20 @@ export class ReadModelSql {
     questions: (schema: string, part: string) => readonly string[],
   ): Promise<{ readonly state: string; readonly values: (string | null)[] } | undefined> {
     const asked = questions(this.#schema, '(select part from m)')
-    const rows = await this.#rows<{ at: number; value: string | null }>(
+    // A list, because the time to plan a union grows with the square of its parts.
+    const list = asked.map((one) => `(${one})`).join(',\n')
+    const rows = await this.#rows<{ at: unknown; value: string | null }>(
       `with m as materialized (
         select state, case ${slot ?? 'shown'} when 0 then part0 else part1 end as part
         from ${this.#schema}.read_models where log = $1 and name = $2)
-      select -1 as at, state as value from m
-      ${asked.map((one, at) => `union all select ${at}, (${one})`).join('\n')}`,
+      select 0 as at, state as value from m
+      union all select a.at, a.value from m, unnest(array[${list}]::text[]) with ordinality as a(value, at)`,
       [this.#log, toSqlText(name)],
     )
-    const state = rows.find(({ at }) => at === -1)?.value
+    const state = rows.find(({ at }) => Number(at) === 0)?.value
     if (state === undefined || state === null) return undefined
     const values: (string | null)[] = asked.map(() => null)
-    for (const { at, value } of rows) if (at >= 0) values[at] = value
+    for (const { at, value } of rows) if (Number(at) > 0) values[Number(at) - 1] = value
     return { state, values }
   }
 
@@ -130,6 +135,7 @@ export class ReadModelSql {
       `with gone as (delete from ${this.#schema}.read_models where log = $1 and name = $2 returning part0, part1)
         insert into ${this.#schema}.read_model_garbage select part0 from gone union all select part1 from gone`,
       [this.#log, toSqlText(name)],
+      'unknown',
     )
     await this.sweep()
   }
@@ -145,8 +151,9 @@ export class ReadModelSql {
     ).catch(() => {})
   }
 
-  async #rows<T>(text: string, values: readonly unknown[]): Promise<readonly T[]> {
-    return (await this.#sql.query(text, values)) as readonly T[]
+  /** @param outcome `'unknown'` for what writes: whether it is stored is not known where the connection is lost. */
+  async #rows<T>(text: string, values: readonly unknown[], outcome?: WriteOutcome): Promise<readonly T[]> {
+    return (await this.#sql.query(text, values, outcome)) as readonly T[]
   }
 }
 

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, type WriteOutcome } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import { failedQuery, isConnectionLost } from './postgres-errors.js'
+import { failedQuery, isConnectionLost, isUndone } from './postgres-errors.js'
 import {
   isClient,
   isEmbedded,
@@ -24,6 +24,9 @@ export interface Sql {
 
 /** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
 const longestQuery = 45_000
+
+/** How often a statement is sent that others undo. */
+const mostTries = 20
 
 /** What the server does by itself if this process or the network between them hangs. In ms. */
 const limits =
@@ -73,7 +76,17 @@ export class Database implements Sql {
     await Promise.allSettled(this.#running)
   }
 
+  /** Where the app has another isolation level, a statement is undone if another one changed the same: it is sent again. */
   async #query(text: string, values: readonly unknown[], outcome: WriteOutcome): ReturnType<Sql['query']> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await this.#queryOnce(text, values, outcome)
+      } catch (error) {
+        if (tries >= mostTries || !isUndone(error)) throw error
+      }
+  }
+
+  async #queryOnce(text: string, values: readonly unknown[], outcome: WriteOutcome): ReturnType<Sql['query']> {
     // Not through the query of the pool: what does not return has to be given up, with its connection.
     const pool = this.#pool
     if (isEmbedded(pool)) return asked(pool, text, values, outcome)
@@ -89,8 +102,12 @@ export class Database implements Sql {
     }
   }
 
-  /** All of it is stored, or none. Reads only what was committed before each statement (`read committed`). */
-  async transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+  /**
+   * All of it is stored, or none. Reads only what was committed before each statement (`read committed`).
+   *
+   * @param isPatient its statements take as long as they take, as those of a migration do
+   */
+  async transaction<T>(work: (sql: Sql) => Promise<T>, isPatient = false): Promise<T> {
     const pool = this.#pool
     if (isEmbedded(pool)) {
       let thrown: { readonly error: unknown } | undefined
@@ -107,7 +124,7 @@ export class Database implements Sql {
         throw thrown === undefined ? failedQuery(error, 'unknown') : thrown.error
       }
     }
-    const transaction = await this.begin()
+    const transaction = await this.begin('', isPatient)
     let result: T
     try {
       result = await work(transaction)
@@ -124,12 +141,12 @@ export class Database implements Sql {
    *
    * @param first a statement without values that is sent together with the begin
    */
-  async begin(first = ''): Promise<Transaction> {
+  async begin(first = '', isPatient = false): Promise<Transaction> {
     const client = await connected(this.#pool)
     try {
       const results = await within(client.query(`begin isolation level read committed read write; ${limits}; ${first}`))
       const last = (results as unknown as readonly { readonly rows: readonly SqlRow[] }[]).at(-1)
-      return new Transaction(client, first === '' ? [] : (last?.rows ?? []))
+      return new Transaction(client, first === '' ? [] : (last?.rows ?? []), isPatient)
     } catch (error) {
       giveBack(client, error, true)
       throw failedQuery(error, 'not-written')
@@ -173,6 +190,8 @@ export class Transaction implements Sql {
     client: PgClient,
     /** What the statement that came with the begin returned. */
     readonly first: readonly SqlRow[],
+    /** Statements take as long as they take. */
+    readonly isPatient = false,
   ) {
     this.#client = client
     client.on('error', this.#onError)
@@ -183,7 +202,7 @@ export class Transaction implements Sql {
     if (this.#isOver) throw new InvalidArgumentError('sql', say`is used after its transaction has ended.`)
     if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
     try {
-      return await asked(this.#client, text, values, 'not-written')
+      return await asked(this.#client, text, values, 'not-written', this.isPatient ? (query) => query : within)
     } catch (error) {
       if (isConnectionLost(error)) this.#lost = error
       throw error
@@ -300,9 +319,10 @@ async function asked(
   text: string,
   values: readonly unknown[],
   outcome: WriteOutcome = 'not-written',
+  limited: <T>(query: Promise<T>) => Promise<T> = within,
 ): Promise<readonly SqlRow[]> {
   try {
-    return (await within(client.query(text, [...values]))).rows
+    return (await limited(client.query(text, [...values]))).rows
   } catch (error) {
     throw failedQuery(error, outcome)
   }

@@ -36,9 +36,9 @@ export class StoredCommits {
     most: number,
   ): Promise<{ readonly events: readonly StoredEvent[]; readonly head: number; readonly characters: number }> {
     const rows = await this.#sql.query(
-      `select null::float8 as at, head::text as events from ${this.#schema}.logs where id = $1
+      `select null::bigint as at, head::text as events from ${this.#schema}.logs where id = $1
         union all
-        (select at::float8, events from ${this.#schema}.commits
+        (select at, events from ${this.#schema}.commits
           where log = $1 and at < $2::bigint + $3::bigint and at >= coalesce(
             (select at from ${this.#schema}.commits where log = $1 and at <= $2::bigint order by at desc limit 1), 1)
           order by at)`,
@@ -54,7 +54,7 @@ export class StoredCommits {
   /** The events of commits up to a position, the last ones first. */
   async upTo(position: number, most: number): Promise<readonly StoredEvent[]> {
     const rows = await this.#sql.query(
-      `select at::float8 as at, events from ${this.#schema}.commits
+      `select at, events from ${this.#schema}.commits
         where log = $1 and at <= $2::bigint and at + n > $2::bigint - $3::bigint order by at desc limit $3::bigint`,
       [this.#log, position, Math.ceil(most)],
     )
@@ -64,13 +64,17 @@ export class StoredCommits {
   /** The events of a stream that are in commits which hold some of these versions. */
   async ofStream(stream: string, { after, before, direction, most }: StreamSpan): Promise<readonly StoredEvent[]> {
     const isBack = direction === 'backwards'
+    const order = isBack ? 'desc' : 'asc'
     const rows = await this.#sql.query(
-      `select c.at::float8 as at, c.events from ${this.#schema}.heads h
-        join ${this.#schema}.commits c on c.log = h.log and c.at = h.at
-        where h.log = $1 and h.stream = $2 and h.version > $3::bigint and h.version <= coalesce(
-          (select min(version) from ${this.#schema}.heads where log = $1 and stream = $2 and version >= $4::bigint),
-          ${lastVersion})
-        order by h.version ${isBack ? 'desc' : 'asc'} limit $5::bigint`,
+      // A commit may hold few events of this stream and thousands of others: those count, too.
+      `select at, events from (
+        select c.at, c.events, h.version, sum(c.n) over (order by h.version ${order}) - c.n as before
+          from ${this.#schema}.heads h join ${this.#schema}.commits c on c.log = h.log and c.at = h.at
+          where h.log = $1 and h.stream = $2 and h.version > $3::bigint and h.version <= coalesce(
+            (select min(version) from ${this.#schema}.heads where log = $1 and stream = $2 and version >= $4::bigint),
+            ${lastVersion})
+          order by h.version ${order} limit $5::bigint) as found
+        where before < $5::bigint order by version ${order}`,
       [this.#log, toSqlText(stream), after, Math.min(before - 1, lastVersion), Math.ceil(most)],
     )
     const events = rows.flatMap((row) => (isBack ? eventsOf(row).reverse() : eventsOf(row)))
@@ -89,17 +93,17 @@ export class StoredCommits {
   /** Whole commits, from the one on that holds a position. */
   async commits(position: number, most: number): Promise<readonly Pick<LoggedCommit, 'events'>[]> {
     const rows = await this.#sql.query(
-      `select at::float8 as at, events from ${this.#schema}.commits
+      `select at, events from ${this.#schema}.commits
         where log = $1 and at >= coalesce(
           (select at from ${this.#schema}.commits where log = $1 and at <= $2::bigint order by at desc limit 1), 1)
         order by at limit $3::bigint`,
       [this.#log, position, most],
     )
-    return rows.map((row) => ({ events: unpack(row['events'] as string, row['at'] as number) }))
+    return rows.map((row) => ({ events: unpack(row['events'] as string, Number(row['at'])) }))
   }
 }
 
-const eventsOf = (row: SqlRow): StoredEvent[] => unpack(row['events'] as string, row['at'] as number).map(storedEvent)
+const eventsOf = (row: SqlRow): StoredEvent[] => unpack(row['events'] as string, Number(row['at'])).map(storedEvent)
 
 /** An event of a server as an event store knows it. */
 export function storedEvent({ line }: LoggedEvent): StoredEvent {

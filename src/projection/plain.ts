@@ -146,7 +146,9 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   async state(): Promise<ProjectionState> {
-    const [position, letters = 0] = await Promise.all([this.#load(), this.#checkpoints.countDeadLetters?.(this.name)])
+    // A store of the app may throw here: what was asked before would fail later, and nothing would wait for it.
+    const count = async () => this.#checkpoints.countDeadLetters?.(this.name)
+    const [position, letters = 0] = await Promise.all([this.#load(), count()])
     this.#passed(position)
     const fault = this.#fault
     return { position, epoch: 0, owner: '', paused: this.#paused, letters, ...(fault === undefined ? {} : { fault }) }

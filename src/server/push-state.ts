@@ -28,8 +28,12 @@ export async function loadState(
   { author, ids, streams }: DecisionQuestions,
   { commits }: CheckedPush,
 ): Promise<PushState> {
-  // In one turn, so that a backend may ask for all of it at the same time.
-  const known = await Promise.all([log.find(ids), log.last(streams), log.verdicts(author, ids)])
+  // In one turn, so that a backend may ask for all of it at the same time. One that throws leaves nothing unobserved.
+  const known = await Promise.all([
+    (async () => log.find(ids))(),
+    (async () => log.last(streams))(),
+    (async () => log.verdicts(author, ids))(),
+  ])
   const events = new Map(known[0])
   return {
     head: log.head,

@@ -16,7 +16,7 @@ import { AdoptingAsIs } from './adopt-as-is.js'
 import { adoptedLog } from './adopted-log.js'
 import type { AdoptedLog } from './adoption-mark.js'
 import type { ConfirmedFacts } from './device-storage.js'
-import { localCommits, twiceUsed } from './local-commits.js'
+import { assertAllFit, localCommits, twiceUsed } from './local-commits.js'
 import type { OutboxCopy } from './outbox-copy.js'
 import { adopted, adoptedUpTo, foundAsIs, ownOf, type LocalCommit, type LocalLog } from './rules/adopted.js'
 import { isSameRecordAt } from './rules/same-event.js'
@@ -150,7 +150,7 @@ class Adoption {
       await this.#take(upTo, head)
       this.#check()
       // What another tab appended is too much for an append to wait for, and too little to be closed at last.
-      const end = await this.#marks.closeAt(head, this.#to.name, tries > mostTries)
+      const end = await this.#marks.closeAt(head, this.#to.name, tries > mostTries ? assertAllFit : undefined)
       if (end === head) return this.#result
       // Another tab appended meanwhile, or is about to.
       await nextTask()

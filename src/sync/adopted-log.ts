@@ -13,6 +13,12 @@ export function adoptedLog(name: string, parts: StoreInternals): AdoptedLog {
   return {
     mark: async () => ({ adopter: log.adopter, isClosed: log.isClosed }),
     claim: async (adopter) => (log.adopter ??= adopter),
-    closeAt: async (head, _, always) => log.closeAt(head, always),
+    async closeAt(head, _, check) {
+      if (check !== undefined) {
+        const { events, starts } = log.recorded(head, Infinity)
+        check(events, starts)
+      }
+      return log.closeAt(head, check !== undefined)
+    },
   }
 }

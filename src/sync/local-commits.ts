@@ -69,6 +69,20 @@ export async function* localCommits(
   if (events.length > 0) yield fitting({ at, events, versions })
 }
 
+/**
+ * Looks at whole commits of a log.
+ *
+ * @throws InvalidEventError for one that is larger than every server takes
+ */
+export function assertAllFit(events: readonly StoredEvent[], starts: ReadonlySet<number>): void {
+  for (let from = 0; from < events.length;) {
+    const next = events.findIndex(({ position }, index) => index > from && starts.has(position))
+    const own = events.slice(from, next < 0 ? events.length : next)
+    fitting({ at: own[0]?.position ?? 0, events: own.map(textOf), versions: [] })
+    from += own.length
+  }
+}
+
 /** @throws InvalidEventError */
 function fitting(commit: LocalCommit): LocalCommit {
   const { at, events } = commit

@@ -67,11 +67,15 @@ export async function openSyncedStore<E extends EventShape = EventShape>(
   const layer: StoreLayer<IndexedDbLog> = {
     names,
     clock: given.clock,
-    kind: syncedDatabase(name, () => {
-      isForeign = true
-      // No second try: nothing would be different.
-      log?.connection.close()
-    }),
+    kind: syncedDatabase(
+      name,
+      () => {
+        isForeign = true
+        // No second try: nothing would be different.
+        log?.connection.close()
+      },
+      () => parts?.gone(),
+    ),
     over(opened, about) {
       log = opened
       const storage = new IndexedDbSyncStorage(opened.connection, name)
@@ -122,6 +126,8 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 }
 
 interface OpenedParts {
+  /** The database may be gone. */
+  gone(): void
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
   readonly opened: { store?: TidemarkStore }
@@ -173,6 +179,7 @@ function open(
     commandRow: (command) => commandRow(command, codec),
   })
   return {
+    gone: () => keeper.look(),
     own,
     opened,
     layered: {

@@ -136,11 +136,15 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   }
 
   #lookOut(): void {
-    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => {
-      // Those who wait for a commit find out by themselves that there is no database any more.
-      this.fresh().catch((error: unknown) => {
-        if (hasCode(error, 'storage-lost')) void this.#tell(false)
-      })
+    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => this.look())
+  }
+
+  /** Looks for those who wait, if there are some. */
+  look(): void {
+    if (this.#listeners.size + this.#appended.size === 0) return
+    // Those who wait for a commit find out by themselves that there is no database any more.
+    this.fresh().catch((error: unknown) => {
+      if (hasCode(error, 'storage-lost')) void this.#tell(false)
     })
   }
 

@@ -369,6 +369,40 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       await expect(adoptStore(local, other)).rejects.toMatchObject({ code: 'invalid-event' })
     })
 
+    test('N96: what is too large is refused at the end as well, and the local store stays open', async () => {
+      const [local, synced] = [await localStore(), await syncedStore()]
+      await fill(local, 3)
+      let looks = 0
+      let big = 0
+      // Another tab appends between two looks.
+      const busy = {
+        ...local,
+        async head() {
+          const head = await local.head()
+          looks += 1
+          if (looks === 4) big = head + 1
+          await local.append({
+            stream: 'tab',
+            events: Array.from({ length: looks === 4 ? 1001 : 2 }, () => added(looks)),
+          })
+          return head
+        },
+      }
+      const refused = await adoptStore(busy as typeof local, synced).catch((error: unknown) => error)
+      expect(refused).toMatchObject({
+        code: 'invalid-event',
+        path: expect.stringContaining(`position ${big + 1000}`),
+      })
+      expect(looks).toBe(4)
+      // It can go on, and what it has is in both.
+      const { position } = await local.append({ stream: 's', events: [added(1)] })
+      expect(position).toBe(big + 1001)
+      const adopted: string[] = []
+      for await (const { id } of synced.read()) adopted.push(id)
+      expect([...adopted, ...(await pendingIds(synced)).flat()]).toEqual((await idsOf(local)).slice(0, big - 1))
+      await expect(adoptStore(local, synced)).rejects.toMatchObject({ code: 'invalid-event' })
+    })
+
     test('an aborted call ends with its reason, and the next one does the rest', async () => {
       const [local, synced] = [await localStore(), await syncedStore()]
       await fill(local, 6)

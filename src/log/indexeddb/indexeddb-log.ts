@@ -41,6 +41,8 @@ export interface DatabaseKind {
   ): boolean
   /** @throws StorageDamagedError if something of it is missing */
   assertWhole(database: IDBDatabase): void
+  /** Called when the database was deleted, or when the browser closed it: its storage was cleared, perhaps. */
+  readonly gone?: (() => void) | undefined
 }
 
 export interface IndexedDbLogOptions {
@@ -109,7 +111,11 @@ export class IndexedDbLog {
         if (this.#logId !== undefined && this.#logId !== meta.incarnation) throw new StorageLostError('replaced')
         this.#logId = meta.incarnation
       },
-      lost: () => this.forget(),
+      lost: () => {
+        this.forget()
+        kind?.gone?.()
+      },
+      terminated: () => kind?.gone?.(),
     })
     this.#reader = new LogReader(this.connection, this.#recent, options)
     this.#writer = new LogWriter(this.connection, this.#recent, options)

@@ -1,13 +1,13 @@
 /** Marking a local log in IndexedDB: who adopts it, and that nothing is appended any more. */
 import { assertSupported, type LogMeta } from '../../log/indexeddb/format.js'
-import { headOf } from '../../log/indexeddb/queries.js'
+import { beginOf, headOf } from '../../log/indexeddb/queries.js'
 import { assertAnswering } from '../../log/indexeddb/sentinel.js'
-import type { CommitRecord } from '../../log/record/record.js'
+import { decodeRecord, type CommitRecord } from '../../log/record/record.js'
 import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
-import { commitWritten } from '../../platform/indexeddb.js'
-import type { AdoptionMark, AdoptedLog } from '../adoption-mark.js'
+import { commitWritten, requestedAll } from '../../platform/indexeddb.js'
+import type { AdoptionMark, AdoptedLog, CheckRest } from '../adoption-mark.js'
 
 /** Above the format of every build. */
 const noWriter = Number.MAX_SAFE_INTEGER
@@ -33,7 +33,7 @@ export function adoptedDatabase(connection: Connection, name: string): AdoptedLo
         }
         return meta.adopter
       }),
-    closeAt: (head, adopter, always) =>
+    closeAt: (head, adopter, check) =>
       connection.transact(
         { stores: ['meta', 'commits'], mode: 'readwrite', durability: 'strict', what },
         async (transaction) => {
@@ -44,7 +44,10 @@ export function adoptedDatabase(connection: Connection, name: string): AdoptedLo
             lastRecord(commits) as Promise<CommitRecord | undefined>,
           ])
           if (meta.minWriter === noWriter) return end
-          if (end !== head && !always) return undefined
+          if (end !== head) {
+            if (check === undefined) return undefined
+            await checkRest(commits, head, check)
+          }
           const writes: IDBRequest[] = []
           // Takes the next position in the unique index: a writer that adds its record without a look is refused, and
           // then looks (docs/decisions/0002).
@@ -56,4 +59,13 @@ export function adoptedDatabase(connection: Connection, name: string): AdoptedLo
         },
       ),
   }
+}
+
+async function checkRest(commits: IDBObjectStore, head: number, check: CheckRest): Promise<void> {
+  const begin = (await beginOf(commits, head + 1)) ?? head + 1
+  const records = (await requestedAll(commits.getAll(IDBKeyRange.lowerBound(begin)))) as CommitRecord[]
+  check(
+    records.flatMap((record) => decodeRecord(record).events).filter(({ position }) => position > head),
+    new Set(records.flatMap((record) => record.commits)),
+  )
 }

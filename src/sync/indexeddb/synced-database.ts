@@ -17,9 +17,11 @@ export const syncShape: Readonly<Record<string, string | string[]>> = {
  * that knows of logs alone opens it.
  *
  * @param foreign called where the database is that of a local store, which stays as it is
+ * @param gone called when the database was deleted, or the browser closed it
  */
-export const syncedDatabase = (name: string, foreign: () => void): DatabaseKind => ({
+export const syncedDatabase = (name: string, foreign: () => void, gone?: () => void): DatabaseKind => ({
   version: 2,
+  gone,
   create(database, transaction, logId) {
     if (database.objectStoreNames.length > 0) {
       foreign()

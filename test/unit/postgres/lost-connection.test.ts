@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { TidemarkError } from 'tidemark'
-import { migratePostgres, openPostgresLogStore } from 'tidemark/postgres'
+import { migratePostgres, openPostgresLogStore, openPostgresStore } from 'tidemark/postgres'
 import { serverLog, type PushBody } from 'tidemark/server'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CuttingProxy, type CutWhen } from '../../support/postgres/cutting-proxy.js'
@@ -100,6 +100,28 @@ describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_0
   test('N77: after the server has received it: a commit is stored, and the caller knows that it may be', async () => {
     for (const isWarm of [true, false])
       expect([...(await everywhere('after', isWarm))].sort()).toEqual(['not-written 0', 'unknown 2'])
+  })
+
+  test('N77: a checkpoint whose connection is lost: what is stored was not said to be unwritten', async () => {
+    const { schema } = subject
+    const direct = await openPostgresStore({ pool: subject.pool, schema, name: 'checkpoints' })
+    const store = await openPostgresStore({ pool: poolThroughProxy(), schema, name: 'checkpoints' })
+    const outcomes = new Set<unknown>()
+    for (const when of ['before', 'after'] as const)
+      for (let [count, hasCut] = [1, true]; hasCut; count += 1) {
+        const before = (await direct.checkpoints.load('mine')) ?? 0
+        proxy.arm(count, when)
+        const known = await store.checkpoints.save('mine', before + 1, { expected: before }).then(
+          () => 'stored',
+          ({ outcome }: TidemarkError) => outcome,
+        )
+        hasCut = proxy.disarm()
+        const isStored = (await direct.checkpoints.load('mine')) === before + 1
+        outcomes.add(`${String(known)}: ${isStored}`)
+      }
+    expect([...outcomes].sort()).toEqual(expect.arrayContaining(['stored: true', 'unknown: true']))
+    expect([...outcomes]).not.toContain('not-written: true')
+    await Promise.all([direct.close(), store.close()])
   })
 
   test('leaves no transaction behind', async () => {

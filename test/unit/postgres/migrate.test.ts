@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { PGlite } from '@electric-sql/pglite'
 import { InvalidArgumentError, UnsupportedFormatError } from 'tidemark'
 import { migratePostgres, type SqlPool } from 'tidemark/postgres'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { lockKey } from '../../../src/postgres/postgres-schema.js'
 import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
 
 const url = await postgresUrl()
@@ -48,6 +51,40 @@ describe.skipIf(url === undefined)('migratePostgres on a server', () => {
     await Promise.all(pools.map((pool) => migratePostgres(pool, { schema: subject.schema })))
     const { rows } = await subject.pool.query(`select version from ${subject.schema}.migrations`)
     expect(rows.length).toBe(new Set(rows.map(({ version }) => version)).size)
+  })
+
+  test('N78: waits for another process that migrates, however long that takes', async () => {
+    const { pool, schema } = begin()
+    const other = await pool.connect()
+    await other.query('begin')
+    await other.query('select pg_advisory_xact_lock($1)', [lockKey(`tidemark migration ${schema}`)])
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const migrating = migratePostgres(pool, { schema })
+      const waiting = `select count(*)::int as n from pg_stat_activity where wait_event = 'advisory' and pid <> all (pg_blocking_pids(pid))
+        and pg_blocking_pids(pid) @> array[$1::int]`
+      const { rows } = await other.query('select pg_backend_pid() as pid')
+      await expect.poll(async () => (await pool.query(waiting, [rows[0].pid])).rows[0].n).toBe(1)
+      vi.advanceTimersByTime(10 * 60_000)
+      await other.query('commit')
+      await migrating
+    } finally {
+      vi.useRealTimers()
+      other.release()
+    }
+    expect((await shapeOf(pool, schema)).length).toBeGreaterThan(10)
+  })
+
+  test('refuses a database that has not every character', async () => {
+    const { pool } = begin()
+    const name = `latin_${randomUUID().slice(0, 8)}`
+    await pool.query(`create database ${name} encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0`)
+    const latin = new URL(url as string)
+    latin.pathname = `/${name}`
+    const other = new pg.Pool({ connectionString: latin.href })
+    await expect(migratePostgres(other)).rejects.toThrow(/LATIN1.*UTF8/)
+    await other.end()
+    await pool.query(`drop database ${name}`)
   })
 
   test('divides the large tables if asked for, for good', async () => {

@@ -676,3 +676,21 @@ test.each([4096, 3])(
     expect(Math.max(...gaps([0, ...turns, now]))).toBe(5)
   },
 )
+
+test('a checkpoint store that throws leaves no promise that nothing waits for', async () => {
+  const unobserved: unknown[] = []
+  const listener = (reason: unknown) => void unobserved.push(reason)
+  process.on('unhandledRejection', listener)
+  const checkpoints = {
+    load: () => Promise.reject(new Error('late')),
+    save: async () => {},
+    countDeadLetters: () => {
+      throw new Error('at once')
+    },
+  }
+  const target = new PlainTarget({ name: 'p', apply() {} }, checkpoints, {})
+  await expect(target.state()).rejects.toThrow()
+  await new Promise((resolve) => void setImmediate(resolve))
+  process.off('unhandledRejection', listener)
+  expect(unobserved).toEqual([])
+})
