@@ -131,7 +131,7 @@ async function followers({ engines, sizes, say }) {
               name,
               whole((sizes.hints * 1000) / pushed),
               whole((delivered * 1000) / ms),
-              fixed(delivered / pulls, 1),
+              whole(pulls),
               fixed(p50, 1),
               fixed(p99, 1),
               whole((cpu * 1000) / delivered),
@@ -151,7 +151,7 @@ async function followers({ engines, sizes, say }) {
         'who pushes where',
         'commits/s',
         'events/s delivered',
-        'events a pull',
+        'pulls',
         'late p50, ms',
         'p99',
         'processor of the server, µs an event delivered',
@@ -378,6 +378,7 @@ async function fleet({ engines, sizes, say }, pace) {
       rows.push([
         title[engine],
         perSecond(got.pushes),
+        perSecond(got.pages),
         perSecond(got.pulls),
         perSecond(got.events),
         `${fixed(got.late.p50, 0)}, ${fixed(got.late.p99, 0)}`,
@@ -405,6 +406,7 @@ async function fleet({ engines, sizes, say }, pace) {
       head: [
         'engine',
         'pushes/s',
+        'pages with hints/s',
         'pulls/s',
         'events/s',
         'push until others have it, p50 and p99 ms',

@@ -5,6 +5,7 @@ const texts = 'test/unit/postgres/sql-text.test.ts'
 const migrate = 'test/unit/postgres/migrate.test.ts'
 const crash = 'test/unit/postgres/crash.test.ts'
 const storm = 'test/unit/postgres/storm.test.ts'
+const unlocked = 'test/unit/postgres/without-lock.test.ts'
 export default [
   {
     id: 'postgres-lock',
@@ -13,6 +14,30 @@ export default [
     replace: 'return this.#rowText',
     tests: [storm],
     breaks: 'processes decide at the same time',
+  },
+  {
+    id: 'postgres-written-by',
+    file: 'src/postgres/log-tables.ts',
+    find: 'and head = $2 and xmin = $20::text::xid for update skip locked',
+    replace: "and head = $2 and $20::text <> '' for update skip locked",
+    tests: [unlocked],
+    breaks: 'a commit that another process has cancelled meanwhile is stored',
+  },
+  {
+    id: 'postgres-skip-locked',
+    file: 'src/postgres/log-tables.ts',
+    find: ' for update skip locked',
+    replace: ' for update',
+    tests: [unlocked],
+    breaks: 'a push waits for the row of the log without a limit',
+  },
+  {
+    id: 'postgres-decided-again',
+    file: 'src/postgres/log-queue.ts',
+    find: '        this.#waiting.unshift(...ended.splice(0).map(({ waiting }) => waiting))\n',
+    replace: '',
+    tests: [unlocked],
+    breaks: 'a push is confirmed that another process has overtaken',
   },
   {
     id: 'postgres-unknown',
