@@ -25,8 +25,8 @@ export default [
   },
   {
     id: 'shell-told-never',
-    file: 'src/sync/transport.ts',
-    find: 'if (told !== undefined) return Promise.resolve(told)',
+    file: 'src/sync/puller.ts',
+    find: 'if (told !== undefined) return told',
     replace: '',
     tests: whole,
     breaks: 'what came with a hint is asked for once more',
