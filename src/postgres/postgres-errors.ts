@@ -78,7 +78,7 @@ export const isRefusedByServer = (error: unknown): boolean => {
 }
 
 /** What ends a connection: it was lost or not accepted, the server stops, or something took too long. */
-const endsConnection = /^(08|28|57P|58|XX|F0|3D000|53300|25P0[34])/
+const endsConnection = /^(08|28|57P|58|XX|3D000|53300|25P0[34])/
 
 /** Whether a statement was undone because of others at the same time, so that it may be sent again. */
 export const isUndone = (error: unknown): boolean => /^40(001|P01)$/.test(String(rootOf(error).code))
