@@ -294,7 +294,7 @@ export function projectionHandleContract({ name, open, shared, onDevice = shared
     })
     test(
       'N21: letters of many pages are replayed one after the other, in the order of the log',
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         // Where each is several round trips, two pages of them do.
         const [count, replayed] = shared && !onDevice ? [300, 80] : [1000, 300]
