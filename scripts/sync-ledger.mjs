@@ -4,6 +4,7 @@
 // rounds of earlier runs.
 // `--server postgres` has logs in PostgreSQL, `--server durable-object` in workerd; otherwise they are in files.
 // `--sabotage no-ids` breaks the server, `--client no-cursor` the client: then a violation is what is hoped for.
+// `--fault late-response` has that happen to every third request.
 // Writes .cache/sync-ledger/ledger.jsonl (a line a round), ledger.md, and the evidence of every violation. See docs/sync-ledger.md.
 // Exit code: 0 no violation, 1 violations or rounds that could not be played, 2 an engine that was asked for is missing.
 import { execFileSync } from 'node:child_process'
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
     add: { type: 'boolean', default: false },
     sabotage: { type: 'string' },
     client: { type: 'string' },
+    fault: { type: 'string' },
     server: { type: 'string', default: 'file' },
     out: { type: 'string', default: join(root, '.cache', 'sync-ledger') },
   },
@@ -99,6 +101,7 @@ try {
         signal: ending.signal,
         server: options.server,
         sabotage: options.sabotage,
+        fault: options.fault,
         record,
       })
     } catch (error) {
@@ -121,3 +124,5 @@ try {
 } finally {
   await server.close()
 }
+// A round that was given up may have left something that keeps this process.
+process.exit()

@@ -54,24 +54,45 @@ export function eventIn(line: string): LoggedEvent {
   return { position, id, stream, type, version, line }
 }
 
-/** The events of a row that have one of these ids. */
-export function eventsIn({ lines }: PackedRow, ids: ReadonlySet<string>): LoggedEvent[] {
+/**
+ * The events of a row that have one of these ids.
+ *
+ * @param lineAt reads the line of an event again
+ */
+export function eventsIn(
+  { lines }: PackedRow,
+  ids: ReadonlySet<string>,
+  lineAt: (position: number) => string,
+): LoggedEvent[] {
   const found: LoggedEvent[] = []
   const texts = [...ids].map((id) => JSON.stringify(id))
   for (const line of lines.split('\n')) {
     // Most lines have none of them, and need not be parsed.
     if (texts.length < 16 && !texts.some((text) => line.includes(text))) continue
     const event = eventIn(line)
-    if (ids.has(event.id)) found.push(detached(event))
+    if (ids.has(event.id)) found.push(detached(event, lineAt))
   }
   return found
 }
 
+/** The most characters of a line that is kept in memory. */
+const mostKept = 4096
+
 /**
- * With a line of its own. Engines keep a text in memory as long as there is a part of it: of a thousand events in a thousand
- * long rows, all of these rows, which is more than an object may have.
+ * An event that takes little memory: a push may ask for thousands of them, and an object has 128 MB. It has a line of its own,
+ * since engines keep a text as long as there is a part of it, here the whole row. A long line is read again when it is asked
+ * for, which is seldom: only a repeated commit is compared with what is stored.
  */
-export const detached = (event: LoggedEvent): LoggedEvent => ({ ...event, line: ` ${event.line}`.slice(1) })
+export function detached(event: LoggedEvent, lineAt: (position: number) => string): LoggedEvent {
+  const { line, ...named } = event
+  if (line.length <= mostKept) return { ...named, line: ` ${line}`.slice(1) }
+  return {
+    ...named,
+    get line() {
+      return lineAt(named.position)
+    },
+  }
+}
 
 /**
  * A name as SQLite keeps it: U+0000 and halves of characters, which become something else there, are escaped as in JSON.

@@ -60,6 +60,12 @@ const tables = [
   `create table if not exists tidemark_refusals (author text not null, id text not null, verdict text not null, time integer not null, primary key (author, id)) without rowid`,
 ]
 
+/** Lines that follow each other, and the position of the first one. */
+interface LinesFrom {
+  readonly first: number
+  readonly lines: readonly string[]
+}
+
 /** What a decision looks through is read in pages of this many events. */
 const pageEvents = 500
 /** A page has no more characters than these, but one commit. */
@@ -197,7 +203,7 @@ export class SqlLog {
     }
     for (const [end, wanted] of [...rows].sort(([a], [b]) => a - b)) {
       for (const row of this.#rows('where "end" = ?', end))
-        for (const event of eventsIn(row, wanted)) found.set(event.id, event)
+        for (const event of eventsIn(row, wanted, (at) => this.#lineAt(at))) found.set(event.id, event)
     }
     return found
   }
@@ -209,17 +215,25 @@ export class SqlLog {
       for (const { position } of this.#sql.exec(query, list)) positions.push(position as number)
     }
     const found = new Map<string, LoggedEvent>()
-    let row: { readonly first: number; readonly lines: readonly string[] } | undefined
+    let row: LinesFrom | undefined
     for (const position of positions.sort((a, b) => a - b)) {
-      if (row === undefined || position >= row.first + row.lines.length) {
-        const [next] = this.#rows(`where "end" >= ? order by "end" limit 1`, position)
-        const { end, n, lines } = next as PackedRow
-        row = { first: end - n + 1, lines: lines.split('\n') }
-      }
-      const event = detached(eventIn(row.lines[position - row.first] as string))
+      if (row === undefined || position >= row.first + row.lines.length) row = this.#linesAt(position)
+      const event = detached(eventIn(row.lines[position - row.first] as string), (at) => this.#lineAt(at))
       found.set(event.stream, event)
     }
     return found
+  }
+
+  /** The lines of the row that has a position. */
+  #linesAt(position: number): LinesFrom {
+    const [row] = this.#rows(`where "end" >= ? order by "end" limit 1`, position)
+    const { end, n, lines } = row as PackedRow
+    return { first: end - n + 1, lines: lines.split('\n') }
+  }
+
+  #lineAt(position: number): string {
+    const { first, lines } = this.#linesAt(position)
+    return lines[position - first] as string
   }
 
   verdicts(author: string, ids: readonly string[]): Map<string, FinalVerdict> {

@@ -71,8 +71,17 @@ interface ServerError {
 /** Whether the server itself said that a statement failed, and continues with this connection. */
 export const isRefusedByServer = (error: unknown): boolean => {
   const { code, severity } = rootOf(error)
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && (severity === undefined || severity === 'ERROR')
+  if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code)) return false
+  if (severity === undefined || severity === 'ERROR') return true
+  // The server says it in its own language: 'FEHLER' is an error, and 'FATAL' the end of the connection in several.
+  return severity !== 'FATAL' && severity !== 'PANIC' && !endsConnection.test(code)
 }
+
+/** What ends a connection: it was lost or not accepted, the server stops, or something took too long. */
+const endsConnection = /^(08|28|57P|58|XX|3D000|53300|25P0[34])/
+
+/** Whether a statement was undone because of others at the same time, so that it may be sent again. */
+export const isUndone = (error: unknown): boolean => /^40(001|P01)$/.test(String(rootOf(error).code))
 
 /** Whether the connection is of no use any more. */
 export const isConnectionLost = (error: unknown): boolean => !isRefusedByServer(error)

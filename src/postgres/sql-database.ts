@@ -2,7 +2,7 @@
 import { InvalidArgumentError, type WriteOutcome } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import { failedQuery, isConnectionLost } from './postgres-errors.js'
+import { failedQuery, isConnectionLost, isUndone } from './postgres-errors.js'
 import {
   isClient,
   isEmbedded,
@@ -24,6 +24,9 @@ export interface Sql {
 
 /** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
 const longestQuery = 45_000
+
+/** How often a statement is sent that others undo. */
+const mostTries = 20
 
 /** What the server does by itself if this process or the network between them hangs. In ms. */
 const limits =
@@ -73,7 +76,17 @@ export class Database implements Sql {
     await Promise.allSettled(this.#running)
   }
 
+  /** Where the app has another isolation level, a statement is undone if another one changed the same: it is sent again. */
   async #query(text: string, values: readonly unknown[], outcome: WriteOutcome): ReturnType<Sql['query']> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await this.#queryOnce(text, values, outcome)
+      } catch (error) {
+        if (tries >= mostTries || !isUndone(error)) throw error
+      }
+  }
+
+  async #queryOnce(text: string, values: readonly unknown[], outcome: WriteOutcome): ReturnType<Sql['query']> {
     // Not through the query of the pool: what does not return has to be given up, with its connection.
     const pool = this.#pool
     if (isEmbedded(pool)) return asked(pool, text, values, outcome)

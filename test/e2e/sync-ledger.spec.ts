@@ -42,9 +42,9 @@ test('a server that does not know ids again is noticed', onOneStorage, async ({ 
   test.setTimeout(240_000)
   const stage = await SyncStage.open(chromiumOn(engine), `${baseURL}/`, { sabotage: 'no-ids' })
   try {
-    // Every third response is lost, so that much is sent again.
+    // Every request arrives twice.
     const plan = planOf(0, stage.engine)
-    const devices = plan.devices.map((device) => ({ ...device, faults: { 'lost-response': 0.35 } }))
+    const devices = plan.devices.map((device) => ({ ...device, faults: { twice: 1 } }))
     const result = await playSyncRound(
       stage,
       { seed, devices, server: { away: 100, way: plan.server.way, database: { cuts: [] } } },

@@ -25,6 +25,8 @@ export interface LedgerBrowser {
     pages: readonly LedgerPage[],
     chosen: number,
   ): Promise<{ readonly how: string; readonly kill: () => void }>
+  /** The processes that pages run in. */
+  renderers(): Promise<readonly number[]>
   /** Prepares the end of the service worker; says how. Only where {@link LedgerEngine.kills} names it. */
   stopServiceWorker(page: LedgerPage): Promise<{ readonly how: string; readonly kill: () => void }>
   close(): Promise<void>

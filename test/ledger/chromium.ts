@@ -74,6 +74,7 @@ async function launched(context: BrowserContext, url: string): Promise<LedgerBro
       if (victim === undefined) throw new Error('The browser names no renderer')
       return { how: 'SIGKILL', kill: () => endProcess(victim.pid) }
     },
+    renderers: async () => (await processes(context)).filter(({ type }) => type === 'renderer').map(({ pid }) => pid),
     async stopServiceWorker(page) {
       const session = await sessionOf(page)
       await session.send('ServiceWorker.enable')

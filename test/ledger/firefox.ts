@@ -87,6 +87,7 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
         },
       }
     },
+    renderers: () => contentProcesses(pid),
     stopServiceWorker: () => Promise.reject(new Error('Firefox offers no way to stop a service worker')),
     async close() {
       await browser.close()

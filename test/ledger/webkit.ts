@@ -52,6 +52,7 @@ async function launched(browser: MiniBrowser, remote: Remote, url: string): Prom
         if (victim === undefined) throw new Error('WebKit has no web process')
         return { how: 'SIGKILL of a web process', kill: () => endProcess(victim) }
       },
+      renderers: async () => (await webProcesses(browser.pid)).filter((pid) => !hubs.includes(pid)),
       stopServiceWorker: () => Promise.reject(new Error('WebKitGTK offers no way to stop a service worker')),
       async close() {
         await browser.stop()

@@ -5,6 +5,7 @@ const texts = 'test/unit/postgres/sql-text.test.ts'
 const migrate = 'test/unit/postgres/migrate.test.ts'
 const crash = 'test/unit/postgres/crash.test.ts'
 const storm = 'test/unit/postgres/storm.test.ts'
+const unlocked = 'test/unit/postgres/without-lock.test.ts'
 export default [
   {
     id: 'postgres-lock',
@@ -13,6 +14,30 @@ export default [
     replace: 'return this.#rowText',
     tests: [storm],
     breaks: 'processes decide at the same time',
+  },
+  {
+    id: 'postgres-written-by',
+    file: 'src/postgres/log-tables.ts',
+    find: 'and head = $2 and xmin = $20::text::xid for update skip locked',
+    replace: "and head = $2 and $20::text <> '' for update skip locked",
+    tests: [unlocked],
+    breaks: 'a commit that another process has cancelled meanwhile is stored',
+  },
+  {
+    id: 'postgres-skip-locked',
+    file: 'src/postgres/log-tables.ts',
+    find: ' for update skip locked',
+    replace: ' for update',
+    tests: [unlocked],
+    breaks: 'a push waits for the row of the log without a limit',
+  },
+  {
+    id: 'postgres-decided-again',
+    file: 'src/postgres/log-queue.ts',
+    find: '        this.#waiting.unshift(...ended.splice(0).map(({ waiting }) => waiting))\n',
+    replace: '',
+    tests: [unlocked],
+    breaks: 'a push is confirmed that another process has overtaken',
   },
   {
     id: 'postgres-unknown',
@@ -205,5 +230,21 @@ export default [
     replace: 'const count = () => this.#checkpoints.countDeadLetters?.(this.name)',
     tests: ['test/unit/projection/run.test.ts'],
     breaks: 'a promise that nothing waits for rejects where a checkpoint store throws',
+  },
+  {
+    id: 'postgres-errors-in-english',
+    file: 'src/postgres/postgres-errors.ts',
+    find: "return severity !== 'FATAL' && severity !== 'PANIC' && !endsConnection.test(code)",
+    replace: 'return false',
+    tests: ['test/unit/postgres/server-errors.test.ts'],
+    breaks: 'of a server that does not speak English each error is taken for a lost connection',
+  },
+  {
+    id: 'postgres-undone-once',
+    file: 'src/postgres/sql-database.ts',
+    find: 'tries >= mostTries || !isUndone(error)',
+    replace: 'tries >= 1',
+    tests: ['test/unit/postgres/server-errors.test.ts'],
+    breaks: 'a statement that others undid is not sent again',
   },
 ]

@@ -44,6 +44,23 @@ export function endProcess(pid: number): void {
   }
 }
 
+/** Stops one process for a while, which may end meanwhile: what runs in it is as if frozen. Not on Windows. */
+export async function freezeProcess(pid: number, ms: number): Promise<void> {
+  const signal = (name: 'SIGSTOP' | 'SIGCONT') => {
+    try {
+      process.kill(pid, name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+  const go = () => signal('SIGCONT')
+  process.once('exit', go)
+  signal('SIGSTOP')
+  await sleep(ms)
+  go()
+  process.off('exit', go)
+}
+
 /** On Linux `chromium` may be a script around the browser; elsewhere the browser leads its group. */
 async function groupOf(pid: number): Promise<number> {
   if (process.platform !== 'linux') return pid

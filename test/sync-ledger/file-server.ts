@@ -68,7 +68,7 @@ class FileServer implements LedgerServer {
   }
 
   async dispose(): Promise<void> {
-    await this.kill()
+    await this.#process.dispose()
     await rm(this.#folder, { recursive: true, force: true })
   }
 }

@@ -15,6 +15,7 @@ class ObjectServer implements LedgerServer {
   #generation = ''
   #isUp = true
   #isKilled = false
+  #isDisposed = false
 
   constructor(workerd: Workerd) {
     this.#workerd = workerd
@@ -31,6 +32,7 @@ class ObjectServer implements LedgerServer {
 
   async start(): Promise<void> {
     if (this.#isUp) return
+    if (this.#isDisposed) throw new Error('The server was removed.')
     await this.#workerd.startAgain({ origins: '*', generation: this.#generation })
     this.#isUp = true
     this.#isKilled = false
@@ -73,6 +75,7 @@ class ObjectServer implements LedgerServer {
   }
 
   dispose(): Promise<void> {
+    this.#isDisposed = true
     return this.#workerd.end()
   }
 }

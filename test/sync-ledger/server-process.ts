@@ -40,6 +40,7 @@ export class ServerProcess {
   readonly #env: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
   #isKilled = false
+  #isDisposed = false
   #ended: Promise<boolean> = Promise.resolve(false)
   url = ''
 
@@ -62,6 +63,8 @@ export class ServerProcess {
   /** On the port that it had before, if there was one. Does nothing if it runs. */
   async start(): Promise<void> {
     if (this.#child !== undefined) return
+    // A round that was given up may still want it.
+    if (this.#isDisposed) throw new Error('The server was removed.')
     const port = this.url === '' ? '0' : new URL(this.url).port
     const child = spawn(process.execPath, [this.#script, port], {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
@@ -99,6 +102,11 @@ export class ServerProcess {
     this.#isKilled = true
     this.#child?.kill('SIGKILL')
     await this.#ended
+  }
+
+  async dispose(): Promise<void> {
+    this.#isDisposed = true
+    await this.kill()
   }
 
   ended(): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { seedFor } from '../../src/testing/random.js'
 import type { LedgerEngine } from '../ledger/browser.js'
 import { limited } from '../ledger/limit.js'
+import type { FaultKind } from './fault-proxy.js'
 import type { ServerKind, ServerOptions } from './ledger-server.js'
 import { planSyncRound, type SyncRoundPlan } from './sync-plan.js'
 import { playSyncRound, type SyncRoundResult } from './sync-round.js'
@@ -19,6 +20,8 @@ export interface SyncLedgerOptions extends ServerOptions {
   readonly rounds: number
   readonly signal: AbortSignal
   readonly server: ServerKind
+  /** Happens to every third request. */
+  readonly fault?: FaultKind | undefined
   readonly record: (line: SyncLine, evidence: unknown) => void
 }
 
@@ -44,7 +47,7 @@ export async function keepSyncLedger(options: SyncLedgerOptions): Promise<void> 
     for (let round = 0; round < rounds && !signal.aborted; round += 1) {
       stage ??= await SyncStage.open(engine, url, options)
       const roundSeed = seedFor(seed, `${engine.name} ${round}`)
-      const plan = planSyncRound(roundSeed, { kills: engine.kills, pages })
+      const plan = planSyncRound(roundSeed, { kills: engine.kills, pages, fault: options.fault })
       const began = performance.now()
       const played = await limited(playSyncRound(stage, plan, `r${seed}-${round}`), roundLimit)
       const ms = Math.round(performance.now() - began)

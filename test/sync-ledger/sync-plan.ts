@@ -68,6 +68,8 @@ export interface SyncRoundPlan {
       readonly cuts: readonly { readonly at: number; readonly count: number; readonly when: CutWhen }[]
     }
   }
+  /** The process of a tab stops then, for that many ms. */
+  readonly freeze?: { readonly at: number; readonly for: number; readonly chosen: number }
   /** What ends of the browser, and when. */
   readonly kill?: {
     readonly kill: Exclude<Kill, 'dedicated worker'> | 'tab'
@@ -77,7 +79,7 @@ export interface SyncRoundPlan {
 }
 
 /** How long a round is disturbed, ms. */
-export const disturbed = 1_000
+export const disturbed = 800
 
 const kindsOfActs: readonly (readonly [SyncActKind, number])[] = [
   ['plain', 24],
@@ -89,7 +91,7 @@ const kindsOfActs: readonly (readonly [SyncActKind, number])[] = [
   ['by rule', 4],
   ['discard', 6],
   ['retry', 4],
-  ['now', 4],
+  ['now', 8],
   ['again', 4],
 ]
 
@@ -138,22 +140,25 @@ export interface SyncPlanOptions {
   readonly kills: KillWeights
   /** Pages at a time. */
   readonly pages: number
+  /** Happens to every third request of every device. */
+  readonly fault?: FaultKind | undefined
 }
 
 /** The same seed plans the same round. */
-export function planSyncRound(seed: number, { kills, pages }: SyncPlanOptions): SyncRoundPlan {
+export function planSyncRound(seed: number, { kills, pages, fault }: SyncPlanOptions): SyncRoundPlan {
   const chance = new Chance(seedFor(seed, 'sync round'))
-  const devices = chance.is(0.3) ? 3 : 2
-  let left = pages - devices
+  const devices = chance.is(0.15) ? 3 : 2
+  // Most rounds have a second tab on one device only: a tab costs as much as a device.
+  let left = Math.min(pages - devices, chance.is(0.3) ? 2 : 1)
   const planned = Array.from({ length: devices }, (_, index): PlannedDevice => {
-    const second = left > 0 && chance.is(0.6)
+    const second = left > 0 && chance.is(0.5)
     if (second) left -= 1
-    return planDevice(chance, index, second ? 2 : 1)
+    return planDevice(chance, index, second ? 2 : 1, fault)
   })
-  return { seed, devices: planned, server: planServer(chance), ...planKill(chance, kills) }
+  return { seed, devices: planned, server: planServer(chance), ...planKill(chance, kills), ...planFreeze(chance) }
 }
 
-function planDevice(chance: Chance, index: number, tabs: number): PlannedDevice {
+function planDevice(chance: Chance, index: number, tabs: number, fault: FaultKind | undefined): PlannedDevice {
   const year = 365 * 86_400_000
   const breaks = chance.is(0.45)
   const turns = chance.is(0.3) ? chance.between(1, 4) : 0
@@ -162,9 +167,9 @@ function planDevice(chance: Chance, index: number, tabs: number): PlannedDevice 
     clockBy: chance.is(0.3) ? (chance.is(0.5) ? year : -year) : 0,
     tabs: Array.from({ length: tabs }, () => ({
       where: chance.is(0.2) ? ('dedicated' as const) : ('page' as const),
-      acts: Array.from({ length: chance.between(8, 24) }, () => planAct(chance, index)),
+      acts: Array.from({ length: chance.between(5, 12) }, () => planAct(chance, index)),
     })),
-    faults: planFaults(chance),
+    faults: { ...planFaults(chance), ...(fault && { [fault]: 0.35 }) },
     ...(breaks && {
       partition: {
         at: chance.below(disturbed * 0.7),
@@ -226,9 +231,16 @@ function planServer(chance: Chance): SyncRoundPlan['server'] {
   }
 }
 
+function planFreeze(chance: Chance): Pick<SyncRoundPlan, 'freeze'> {
+  if (!chance.is(0.25)) return {}
+  return { freeze: { at: chance.below(disturbed), for: chance.between(100, 1_000), chosen: chance.below(1000) } }
+}
+
 function planKill(chance: Chance, kills: KillWeights): Pick<SyncRoundPlan, 'kill'> {
   const possible: [Exclude<Kill, 'dedicated worker'> | 'tab', number][] = [['tab', 50]]
-  for (const [kill, weight] of kills) if (kill !== 'dedicated worker') possible.push([kill, weight / 2])
+  // The start of a browser costs as much as several rounds.
+  for (const [kill, weight] of kills)
+    if (kill !== 'dedicated worker') possible.push([kill, weight / (kill === 'process tree' ? 6 : 2)])
   if (!chance.is(0.7)) return {}
   return { kill: { kill: chance.weighted(possible), at: chance.between(100, disturbed), chosen: chance.below(1000) } }
 }

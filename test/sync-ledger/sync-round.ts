@@ -5,6 +5,7 @@ import type { LogInfo } from '../../src/wire/protocol.js'
 import type { Realm } from '../e2e/harness/main.js'
 import type { LedgerPage } from '../ledger/browser.js'
 import { limited } from '../ledger/limit.js'
+import { freezeProcess } from '../support/browser-processes.js'
 import { startFaultProxy, type FaultKind, type FaultProxy } from './fault-proxy.js'
 import type { LedgerBackup } from './ledger-server.js'
 import { SyncAccount } from './sync-account.js'
@@ -282,6 +283,7 @@ class SyncRound {
       at(disturbed),
       this.#serverFaults(at),
       this.#killing(at),
+      this.#freezing(at),
       ...this.#devices.flatMap((device) => [
         this.#partition(device, at),
         this.#clearing(device, at),
@@ -372,6 +374,19 @@ class SyncRound {
     await sleep(workAgain)
   }
 
+  /** As a tab that the system gives no time: it leads, holds locks, and has requests under way. */
+  async #freezing(at: (ms: number) => Promise<void>): Promise<void> {
+    const { freeze } = this.#plan
+    if (freeze === undefined) return
+    await at(freeze.at)
+    // None while the browser is being killed.
+    const all = await this.#stage.browser.renderers().catch(() => [])
+    const pid = all[freeze.chosen % all.length]
+    if (pid === undefined) return
+    this.#count('tab frozen')
+    await freezeProcess(pid, freeze.for)
+  }
+
   /** Opens every tab again whose page has gone. */
   async #reopen(): Promise<void> {
     await Promise.all(
@@ -441,10 +456,14 @@ class SyncRound {
     return last
   }
 
-  async #head(): Promise<number> {
-    const response = await fetch(`${this.#stage.server.url}/logs/${this.#name}/info`, { headers: asReader })
-    if (!response.ok) throw new Error(`The server says ${response.status}: ${await response.text()}`)
-    return ((await response.json()) as LogInfo).head
+  /** `undefined` while the server is away: it may be killed at a commit of this very time. */
+  async #head(): Promise<number | undefined> {
+    try {
+      const response = await fetch(`${this.#stage.server.url}/logs/${this.#name}/info`, { headers: asReader })
+      return response.ok ? ((await response.json()) as LogInfo).head : undefined
+    } catch {
+      return undefined
+    }
   }
 
   /** Pages in which all has ended are for the next round. */

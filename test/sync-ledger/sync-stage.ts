@@ -47,7 +47,9 @@ export class SyncStage {
   ): Promise<SyncStage> {
     const profile = await mkdtemp(join(tmpdir(), `tidemark-sync-ledger-${engine.name}-`))
     let stage: SyncStage | undefined
-    const receiver = await openReceiver<SyncMessage>((message) => stage?.take(message))
+    const receiver = await openReceiver<SyncMessage[]>((messages) => {
+      for (const message of messages) stage?.take(message)
+    })
     const server = await startLedgerServer(kind, { sabotage })
     const browser = await engine.start(profile, url).catch(async (error: unknown) => {
       receiver.close()

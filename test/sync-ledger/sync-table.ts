@@ -25,15 +25,23 @@ const table = (head: readonly string[], rows: readonly (readonly (string | numbe
 export const neverHappened = (lines: readonly SyncLine[], kinds: readonly string[]): string[] =>
   kinds.filter((kind) => sumOf(lines, ({ faults }) => faults?.[kind]) === 0)
 
+type Group = readonly [name: string, lines: readonly SyncLine[]]
+
+/** The lines by what they have in common, and all of them where there are several groups. */
+function groupsBy(lines: readonly SyncLine[], of: (line: SyncLine) => string): readonly Group[] {
+  const groups = [...new Set(lines.map(of))].map((name): Group => [name, lines.filter((line) => of(line) === name)])
+  return groups.length > 1 ? [...groups, ['all', lines]] : groups
+}
+
+const restores = ({ faults }: SyncLine): number | undefined => faults?.['server restored']
+
 export function syncTables(lines: readonly SyncLine[]): string {
   const played = lines.filter(({ unplayed }) => unplayed === undefined)
-  const engines = [...new Set(played.map(({ engine }) => engine))]
-  const groups: [string, SyncLine[]][] = engines.map((name) => [name, played.filter(({ engine }) => engine === name)])
-  if (groups.length > 1) groups.push(['all', played])
-  const work = groups.map(([name, of]) => [
-    name,
-    [...new Set(of.map(({ version }) => version))].join(', '),
+  const servers = groupsBy(played, ({ server }) => server)
+  const work = groupsBy(played, ({ server, engine }) => `${server} | ${engine}`).map(([name, of]) => [
+    name === 'all' ? 'all | ' : name,
     of.length,
+    sumOf(of, restores),
     sumOf(of, ({ acknowledged }) => acknowledged),
     sumOf(of, ({ places }) => places?.confirmed),
     sumOf(of, ({ places }) => places?.refused),
@@ -44,18 +52,21 @@ export function syncTables(lines: readonly SyncLine[]): string {
     of.filter(({ violations }) => violations.length > 0).length,
   ])
   const kinds = [...new Set(played.flatMap(({ faults }) => Object.keys(faults ?? {})))].sort()
-  const faults = kinds.map((kind) => [kind, ...groups.map(([, of]) => sumOf(of, (line) => line.faults?.[kind]))])
-  const broken = groups.map(([name, of]) => [
+  const faults = kinds.map((kind) => [kind, ...servers.map(([, of]) => sumOf(of, (line) => line.faults?.[kind]))])
+  const broken = servers.map(([name, of]) => [
     name,
     ...rules.map((rule) => of.filter(({ violations }) => violations.some((each) => each.rule === rule)).length),
   ])
+  const versions = [...new Set(played.map(({ version }) => version))].join(', ')
   const unplayed = lines.filter((line) => line.unplayed !== undefined)
   return [
+    versions,
     table(
       [
+        'server',
         'engine',
-        'version',
         'rounds',
+        'servers restored',
         'commits acknowledged',
         'confirmed',
         'refused',
@@ -67,10 +78,11 @@ export function syncTables(lines: readonly SyncLine[]): string {
       ],
       work,
     ),
-    table(['fault', ...groups.map(([name]) => name)], faults),
+    table(['fault', ...servers.map(([name]) => name)], faults),
     table(['rounds with a violation of', ...rules], broken),
     ...unplayed.map(
-      ({ engine, seed, round, unplayed: why }) => `- ${engine} ${seed}/${round} was not played: ${why?.split('\n')[0]}`,
+      ({ engine, server, seed, round, unplayed: why }) =>
+        `- ${engine} ${server} ${seed}/${round} was not played: ${why?.split('\n')[0]}`,
     ),
   ].join('\n\n')
 }

@@ -22,10 +22,16 @@ export interface SyncEntering {
 export async function define(tidemark: Tidemark, entering: SyncEntering, state: State): Promise<void> {
   const { round, device, tab, receiver, clockBy, url, author } = entering
   let telling: Promise<unknown> = Promise.resolve()
+  let waiting: object[] = []
   const tell = (message: object) => {
-    const body = JSON.stringify({ round, device, tab, ...message })
-    // One after another, so that they arrive in order.
-    telling = telling.then(() => fetch(receiver, { method: 'POST', mode: 'no-cors', body }).catch(() => {}))
+    waiting.push({ round, device, tab, ...message })
+    // One request after another, so that they arrive in order; what comes while one is under way goes together.
+    if (waiting.length === 1)
+      telling = telling.then(() => {
+        const body = JSON.stringify(waiting)
+        waiting = []
+        return fetch(receiver, { method: 'POST', mode: 'no-cors', body }).catch(() => {})
+      })
   }
   const uncaught = (what: string, error: any) =>
     state['tell']?.({ kind: 'contradiction', rule: 'errors', detail: `${what}: ${error?.stack ?? String(error)}` })
@@ -160,7 +166,7 @@ export async function open(tidemark: Tidemark, _arg: undefined, state: State): P
         return
       }
       // On a busy machine it is not the looking that makes it busy.
-      const pause = 20 + Math.random() * 60 + 2 * (performance.now() - began)
+      const pause = 40 + Math.random() * 120 + 6 * (performance.now() - began)
       await new Promise((resolve) => setTimeout(resolve, pause))
     }
   })()
