@@ -57,6 +57,8 @@ export interface Transport {
   push(pushed: Pushed & { readonly as: AnsweredBy }, signal: AbortSignal): Promise<PushReply>
   /** A hint had a page with it, behind a position of that chain. */
   told(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void
+  /** The stream of hints has ended: from now on, what came with them may be old. */
+  untold(): void
   /** The page that came with the last hint, if that is what is asked for: once. */
   toldPage(asked: { readonly after: Cursor; readonly limit: number; readonly as: AnsweredBy }): PulledPage | undefined
   /** The stream of wake-ups: its beginning. The caller ends the request. */
@@ -118,6 +120,10 @@ class FetchTransport implements Transport {
   told(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void {
     this.#onContact()
     this.#told = { by, chain, lines }
+  }
+
+  untold(): void {
+    this.#told = undefined
   }
 
   toldPage({ after, limit, as }: { after: Cursor; limit: number; as: AnsweredBy }): PulledPage | undefined {

@@ -24,6 +24,14 @@ export default [
     breaks: 'a page that came with a hint is stored behind a log that it does not continue',
   },
   {
+    id: 'shell-told-late',
+    file: 'src/sync/follow-wake.ts',
+    find: '    transport.untold()\n',
+    replace: '',
+    tests: transport,
+    breaks: 'a page that came long ago is taken for what the server has now',
+  },
+  {
     id: 'shell-told-never',
     file: 'src/sync/puller.ts',
     find: 'if (told !== undefined) return told',
