@@ -81,9 +81,9 @@ export default [
   },
   {
     id: 'postgres-merged',
-    file: 'src/postgres/hub.ts',
-    find: '      await pause(betweenNotifications)\n',
-    replace: '      void pause\n      void betweenNotifications\n',
+    file: 'src/postgres/notifier.ts',
+    find: 'await (this.#step = pause(betweenNotifications))',
+    replace: 'await (this.#step = pause(0 * betweenNotifications))',
     tests: [store],
     breaks: 'each commit is a notification',
   },
