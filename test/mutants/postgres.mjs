@@ -288,6 +288,22 @@ export default [
     breaks: 'of a server that does not speak English each error is taken for a lost connection',
   },
   {
+    id: 'postgres-broken-pipe',
+    file: 'src/postgres/postgres-errors.ts',
+    find: 'if (severity === undefined) return /\\d/.test(code)',
+    replace: 'if (severity === undefined) return true',
+    tests: ['test/unit/postgres/server-errors.test.ts'],
+    breaks: 'a commit whose connection broke is said to be unwritten',
+  },
+  {
+    id: 'postgres-listens-twice',
+    file: 'src/postgres/hub.ts',
+    find: '      clearTimeout(timer)\n      if (!isOver) timer',
+    replace: '      if (!isOver) timer',
+    tests: ['test/unit/postgres/listening.test.ts'],
+    breaks: 'two connections listen after one was lost, and one of them is never given back',
+  },
+  {
     id: 'postgres-undone-once',
     file: 'src/postgres/sql-database.ts',
     find: 'tries >= mostTries || !isUndone(error)',
