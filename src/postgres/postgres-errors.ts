@@ -72,7 +72,9 @@ interface ServerError {
 export const isRefusedByServer = (error: unknown): boolean => {
   const { code, severity } = rootOf(error)
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code)) return false
-  if (severity === undefined || severity === 'ERROR') return true
+  if (severity === 'ERROR') return true
+  // Without one it may be of the system: EPIPE has as many characters. Those of PostgreSQL have digits.
+  if (severity === undefined) return /\d/.test(code)
   // The server says it in its own language: 'FEHLER' is an error, and 'FATAL' the end of the connection in several.
   return severity !== 'FATAL' && severity !== 'PANIC' && !endsConnection.test(code)
 }

@@ -181,7 +181,13 @@ function tails(store: LogStore): (after: number) => Promise<LogTail | undefined>
   return async (after) => {
     const head = await store.head()
     if (last?.after !== after || last.head !== head) last = { after, head, tail: readTail(store, after) }
-    return last.tail
+    const mine = last
+    try {
+      return await mine.tail
+    } catch (error) {
+      if (last === mine) last = undefined
+      throw error
+    }
   }
 }
 

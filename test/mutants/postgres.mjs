@@ -81,10 +81,10 @@ export default [
   },
   {
     id: 'postgres-merged',
-    file: 'src/postgres/hub.ts',
-    find: '      await pause(betweenNotifications)\n',
+    file: 'src/postgres/notifier.ts',
+    find: '      await (this.#step = pause(betweenNotifications))\n',
     replace: '      void pause\n      void betweenNotifications\n',
-    tests: [store],
+    tests: ['test/unit/postgres/notifier.test.ts'],
     breaks: 'each commit is a notification',
   },
   {
@@ -238,6 +238,22 @@ export default [
     replace: 'return false',
     tests: ['test/unit/postgres/server-errors.test.ts'],
     breaks: 'of a server that does not speak English each error is taken for a lost connection',
+  },
+  {
+    id: 'postgres-broken-pipe',
+    file: 'src/postgres/postgres-errors.ts',
+    find: 'if (severity === undefined) return /\\d/.test(code)',
+    replace: 'if (severity === undefined) return true',
+    tests: ['test/unit/postgres/server-errors.test.ts'],
+    breaks: 'a commit whose connection broke is said to be unwritten',
+  },
+  {
+    id: 'postgres-listens-twice',
+    file: 'src/postgres/hub.ts',
+    find: '      clearTimeout(timer)\n      if (!isOver) timer',
+    replace: '      if (!isOver) timer',
+    tests: ['test/unit/postgres/listening.test.ts'],
+    breaks: 'two connections listen after one was lost, and one of them is never given back',
   },
   {
     id: 'postgres-undone-once',
