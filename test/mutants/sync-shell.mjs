@@ -437,7 +437,7 @@ export default [
     file: 'src/sync/rules/adopted.ts',
     find: 'return { at: placeOf(id), n: events.length, name: id }',
     replace: 'return { at: placeOf(id), n: events.length }',
-    tests: ['test/unit/sync/rules.test.ts', 'test/contract/adopt.node.test.ts', 'test/unit/sync/adopt-faults.test.ts'],
+    tests: rules,
     breaks: 'an adopted commit is joined with one that is not its neighbour',
   },
   {
@@ -445,7 +445,7 @@ export default [
     file: 'src/sync/rules/adopted.ts',
     find: '    put,\n    ...(own.length > 0 && { own }),',
     replace: '    put,',
-    tests: ['test/unit/sync/rules.test.ts', 'test/contract/adopt.node.test.ts', 'test/unit/sync/adopt-faults.test.ts'],
+    tests: rules,
     breaks: 'an adopted commit that was in the log is not given back to a restored server',
   },
   {
@@ -453,7 +453,7 @@ export default [
     file: 'src/sync/rules/adopted.ts',
     find: 'return rows.filter(({ at }) => !own.some((each) => each.at <= at && at < each.at + each.n))',
     replace: 'return rows',
-    tests: ['test/unit/sync/rules.test.ts', 'test/contract/adopt.node.test.ts', 'test/unit/sync/adopt-faults.test.ts'],
+    tests: rules,
     breaks: 'an adopted commit is noted twice',
   },
   {
