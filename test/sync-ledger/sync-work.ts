@@ -125,6 +125,12 @@ export async function open(tidemark: Tidemark, _arg: undefined, state: State): P
   await app.ready()
   const { tell, own } = state
   const contradict = (detail: string) => tell({ kind: 'contradiction', rule: 'shown once', detail })
+  // Nothing that happens to it here is a reason to give up.
+  app.sync.status.subscribe(() => {
+    const { status, reason, message } = app.sync.status.getSnapshot()
+    if (status === 'stopped' && !state['stopping'])
+      tell({ kind: 'contradiction', rule: 'stopped', detail: `sync stopped: ${reason} ${message}` })
+  })
   const told = new Set<string>()
   const look = async () => {
     const known: string[] = [...own.keys()]
