@@ -180,7 +180,7 @@ function planDevice(chance: Chance, index: number, tabs: number, fault: FaultKin
       },
     }),
     ...(chance.is(0.08) && { clearedAt: chance.below(disturbed) }),
-    ...(index === 0 && chance.is(0.99) && { copiedAt: chance.below(disturbed) }),
+    ...(index === 0 && chance.is(0.15) && { copiedAt: chance.below(disturbed) }),
     turns: Array.from({ length: turns }, () => ({ at: chance.below(disturbed), maxTime: chance.between(50, 600) })),
   }
 }

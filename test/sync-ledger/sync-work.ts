@@ -32,7 +32,8 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
       telling = telling.then(() => {
         const body = JSON.stringify(waiting)
         waiting = []
-        return fetch(receiver, { method: 'POST', mode: 'no-cors', body }).catch(() => {})
+        const send = () => fetch(receiver, { method: 'POST', mode: 'no-cors', body })
+        return send().catch(() => send().catch(() => {}))
       })
   }
   const uncaught = (what: string, error: any) =>
