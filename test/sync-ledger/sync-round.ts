@@ -263,7 +263,8 @@ class SyncRound {
       this.#devices.push(copied)
       copied.proxy.faults(planned.faults)
       this.#count('device copied')
-      await Promise.all(copied.tabs.map((each) => this.#enter(copied, each)))
+      // A reopening may have come to it first.
+      await copied.then_(() => this.#enterMissing(copied))
     })
   }
 
@@ -426,17 +427,12 @@ class SyncRound {
 
   /** Opens every tab again whose page has gone. */
   async #reopen(): Promise<void> {
-    await Promise.all(
-      this.#devices.map((device) =>
-        device.then_(() =>
-          Promise.all(
-            device.tabs
-              .filter(({ page }) => page === undefined || this.#stage.isDead(page))
-              .map((tab) => this.#enter(device, tab)),
-          ),
-        ),
-      ),
-    )
+    await Promise.all(this.#devices.map((device) => device.then_(() => this.#enterMissing(device))))
+  }
+
+  async #enterMissing(device: Device): Promise<void> {
+    const missing = device.tabs.filter(({ page }) => page === undefined || this.#stage.isDead(page))
+    await Promise.all(missing.map((tab) => this.#enter(device, tab)))
   }
 
   // The end
