@@ -67,8 +67,9 @@ export class Engines {
   async names() {
     const { workerd } = await this.#options.loader.ssrLoadModule('/test/support/workerd/start.ts')
     const { only } = this.#options
+    const isWanted = only === undefined || only.includes('postgres')
     const all = [
-      ...((await this.postgres()) === undefined ? [] : ['postgres']),
+      ...(!isWanted || (await this.postgres()) === undefined ? [] : ['postgres']),
       ...(workerd === undefined ? [] : ['durable-object']),
       'file',
       'memory',
@@ -115,8 +116,11 @@ export class Engines {
   async close() {
     const postgres = await this.#postgres
     if (postgres === undefined) return
+    // The server of a cluster does not keep this process, which has to wait for its end.
+    const waiting = setInterval(() => {}, 1000)
     await postgres.pool.end()
     await postgres.cluster?.dispose()
+    clearInterval(waiting)
   }
 }
 

@@ -1,9 +1,9 @@
 /**
  * Many devices over many logs, as light state machines over HTTP: each has a stream of hints of its own, pushes two
- * commits at a time into a stream of its own, and pulls when a hint says that there is something new. At the end every log is read
+ * commits at a time into a stream of its own, takes the page that comes with a hint, and pulls where none comes. At the end every log is read
  * and compared with what was acknowledged.
  */
-import { HttpLog, sharedAgent } from './http-log.js'
+import { HttpLog, sharedAgent, type Pulled, type Told } from './http-log.js'
 import { done, job, pause, percentile, ready } from './program.js'
 import { itemOf } from './workload.js'
 import { createId } from '../../src/events/identifier.js'
@@ -53,7 +53,7 @@ const pushMs: number[] = []
 const pullMs: number[] = []
 const receipts: { readonly log: Shared; readonly commit: number; readonly by: Device; readonly ms: number }[] = []
 const errors: string[] = []
-let [running, underWay] = [true, 0]
+let [running, underWay, pages] = [true, 0, 0]
 
 class Device {
   readonly #shared: Shared
@@ -75,7 +75,7 @@ class Device {
 
   async start(): Promise<void> {
     await this.#log.identify()
-    this.#end = await this.#log.wake(wake, (head) => this.#told(head))
+    this.#end = await this.#log.wake(wake, (head, page) => this.#told(head, page))
   }
 
   end(): void {
@@ -122,7 +122,11 @@ class Device {
     return { events, expect }
   }
 
-  #told(head: number): void {
+  #told(head: number, page?: Told): void {
+    if (page !== undefined && !this.#isPulling && page.after === this.cursor && page.events.length > 0) {
+      pages += 1
+      this.#take(page)
+    }
     this.#head = Math.max(this.#head, head)
     this.#shared.head = Math.max(this.#shared.head, head)
     if (!this.#isPulling && this.cursor < this.#head) void this.#pull()
@@ -134,22 +138,26 @@ class Device {
     try {
       while (this.cursor < this.#head) {
         const start = performance.now()
-        const { events, scannedTo, chain } = await this.#log.pull(this.cursor, this.#chain)
-        const ms = performance.now()
-        pullMs.push(ms - start)
-        for (const { position, commit } of events) {
-          if (position !== this.cursor + 1) throw new Error(`A device at ${this.cursor} got ${position}`)
-          this.cursor = position
-          if (position === commit) receipts.push({ log: this.#shared, commit, by: this, ms })
-        }
-        if (scannedTo !== this.cursor) throw new Error(`A page ends at ${scannedTo}, its events at ${this.cursor}`)
-        this.#chain = chain
+        const page = await this.#log.pull(this.cursor, this.#chain)
+        pullMs.push(performance.now() - start)
+        this.#take(page)
       }
     } catch (error) {
       errors.push(String(error))
     }
     underWay -= 1
     this.#isPulling = false
+  }
+
+  #take({ events, scannedTo, chain }: Pulled): void {
+    const ms = performance.now()
+    for (const { position, commit } of events) {
+      if (position !== this.cursor + 1) throw new Error(`A device at ${this.cursor} got ${position}`)
+      this.cursor = position
+      if (position === commit) receipts.push({ log: this.#shared, commit, by: this, ms })
+    }
+    if (scannedTo !== this.cursor) throw new Error(`A page ends at ${scannedTo}, its events at ${this.cursor}`)
+    this.#chain = chain
   }
 
   get isDone(): boolean {
@@ -206,10 +214,10 @@ await pause(seconds * 1000)
 running = false
 const ms = performance.now() - start
 const { user, system } = process.cpuUsage(cpu)
-const inTime = { pushes: pushMs.length, pulls: pullMs.length }
+const inTime = { pushes: pushMs.length, pulls: pullMs.length, pages }
 // What is on its way may arrive.
 for (let waited = 0; underWay > 0 || !allDevices.every((device) => device.isDone); waited += 20) {
-  if (waited > 60_000) errors.push(`${allDevices.filter((device) => !device.isDone).length} devices lack something`)
+  if (waited > 240_000) errors.push(`${allDevices.filter((device) => !device.isDone).length} devices lack something`)
   if (errors.length > 0) break
   await pause(20)
 }

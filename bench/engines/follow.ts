@@ -1,5 +1,5 @@
 /** Followers of one log, each with a stream of hints, while one device pushes to it. */
-import { HttpLog, sharedAgent } from './http-log.js'
+import { HttpLog, sharedAgent, type Pulled } from './http-log.js'
 import { done, job, pause, percentile, ready } from './program.js'
 import { commitOf } from './workload.js'
 
@@ -34,7 +34,9 @@ class Follower {
   readonly #log = new HttpLog(`${followed}/logs/${log}`, agent)
 
   async follow(): Promise<() => void> {
-    return this.#log.wake(wake, (head) => {
+    return this.#log.wake(wake, (head, page) => {
+      if (page !== undefined && !this.#isPulling && page.after === this.#cursor && page.events.length > 0)
+        this.#take(page)
       this.#head = Math.max(this.#head, head)
       if (!this.#isPulling && this.#cursor < this.#head) void this.#pull()
     })
@@ -43,21 +45,25 @@ class Follower {
   async #pull(): Promise<void> {
     this.#isPulling = true
     while (this.#cursor < this.#head) {
-      const { events, scannedTo, chain } = await this.#log.pull(this.#cursor, this.#chain)
-      const at = performance.now()
+      const page = await this.#log.pull(this.#cursor, this.#chain)
       pulls += 1
-      for (const { position, commit } of events) {
-        if (position !== this.#cursor + 1) throw new Error(`A follower at ${this.#cursor} got ${position}`)
-        this.#cursor = position
-        if (position === commit) receipts.push({ commit, at })
-      }
-      delivered += events.length
-      if (scannedTo !== this.#cursor) throw new Error(`A page ends at ${scannedTo}, its events at ${this.#cursor}`)
-      this.#chain = chain
-      last = at
-      if (this.#cursor >= total) finish()
+      this.#take(page)
     }
     this.#isPulling = false
+  }
+
+  #take({ events, scannedTo, chain }: Pulled): void {
+    const at = performance.now()
+    for (const { position, commit } of events) {
+      if (position !== this.#cursor + 1) throw new Error(`A follower at ${this.#cursor} got ${position}`)
+      this.#cursor = position
+      if (position === commit) receipts.push({ commit, at })
+    }
+    delivered += events.length
+    if (scannedTo !== this.#cursor) throw new Error(`A page ends at ${scannedTo}, its events at ${this.#cursor}`)
+    this.#chain = chain
+    last = at
+    if (this.#cursor >= total) finish()
   }
 }
 

@@ -14,6 +14,39 @@ export interface Pulled {
   readonly chain: string
 }
 
+/** A page that came with a hint. */
+export interface Told extends Pulled {
+  readonly after: number
+}
+
+type OnHint = (head: number, page?: Told) => void
+
+function readLines(lines: readonly string[], after: number, chain: string): Told {
+  let cursor = { scannedTo: after, chain }
+  const events: Pulled['events'][number][] = []
+  for (const line of lines) {
+    if (line.startsWith('{"position"')) events.push(JSON.parse(line) as Pulled['events'][number])
+    else if (line.startsWith('{"scannedTo"')) cursor = JSON.parse(line) as typeof cursor
+  }
+  return { after, events, ...cursor }
+}
+
+/** As one event of the stream. */
+function readHint(text: string, onHint: OnHint): void {
+  if (!text.startsWith('data: ')) return
+  const { head, chain, lines } = JSON.parse(text.slice(6)) as { head: number; chain?: string; lines?: object[] }
+  if (lines === undefined) return onHint(head)
+  const [{ after }, ...rest] = lines as [{ after: number }, ...object[]]
+  onHint(
+    head,
+    readLines(
+      rest.map((line) => JSON.stringify(line)),
+      after,
+      chain ?? '',
+    ),
+  )
+}
+
 export class HttpLog {
   readonly url: string
   readonly #agent: Agent
@@ -50,26 +83,23 @@ export class HttpLog {
 
   async pull(after: number, chain: string): Promise<Pulled> {
     const text = await this.ask('GET', `pull?after=${after}${chain === '' ? '' : `&chain=${chain}`}`)
-    let cursor = { scannedTo: after, chain }
-    const events: Pulled['events'][number][] = []
-    for (const line of text.split('\n')) {
-      if (line.startsWith('{"position"')) events.push(JSON.parse(line) as Pulled['events'][number])
-      else if (line.startsWith('{"scannedTo"')) cursor = JSON.parse(line) as typeof cursor
-    }
-    return { events, ...cursor }
+    return readLines(text.split('\n'), after, chain)
   }
 
   /** Resolves when the first hint is there. */
-  async wake(kind: 'events' | 'websocket', onHead: (head: number) => void): Promise<() => void> {
-    return kind === 'events' ? this.#stream(onHead) : this.#socket(onHead)
+  async wake(kind: 'events' | 'websocket', onHint: OnHint): Promise<() => void> {
+    return kind === 'events' ? this.#stream(onHint) : this.#socket(onHint)
   }
 
-  #stream(onHead: (head: number) => void): Promise<() => void> {
+  #stream(onHint: OnHint): Promise<() => void> {
     return new Promise((resolve, reject) => {
-      const asked = request(`${this.url}/wake`, { headers: this.#headers, agent: false }, (response) => {
+      const asked = request(`${this.url}/wake?events=1`, { headers: this.#headers, agent: false }, (response) => {
         if (response.statusCode !== 200) reject(new Error(`wake: ${response.statusCode}`))
-        response.setEncoding('utf8').on('data', (text: string) => {
-          for (const [, head] of text.matchAll(/data: \{"head":(\d+)\}/g)) onHead(Number(head))
+        let text = ''
+        response.setEncoding('utf8').on('data', (part: string) => {
+          const events = (text + part).split('\n\n')
+          text = events.pop() ?? ''
+          for (const event of events) readHint(event, onHint)
           resolve(() => asked.destroy())
         })
         response.on('error', () => {})
@@ -79,12 +109,12 @@ export class HttpLog {
     })
   }
 
-  async #socket(onHead: (head: number) => void): Promise<() => void> {
+  async #socket(onHint: OnHint): Promise<() => void> {
     const { ticket } = JSON.parse(await this.ask('POST', 'ticket', '{}')) as { ticket: string }
     const socket = new RawSocket(`${this.url}/wake?ticket=${ticket}`)
     let isOpen = false
     socket.addEventListener('message', (event) => {
-      onHead((JSON.parse((event as MessageEvent<string>).data) as { head: number }).head)
+      onHint((JSON.parse((event as MessageEvent<string>).data) as { head: number }).head)
       // They are of no more use, and thousands of sockets get many.
       if (isOpen) socket.texts.length = 0
     })

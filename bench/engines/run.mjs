@@ -1,4 +1,4 @@
-// npm run bench:engines [-- --only=text] [--engines=postgres,file] [--small] [--postgres=url] [--rounds=6] [--seconds=60]
+// npm run bench:engines [-- --only=text] [--engines=postgres,file] [--small] [--postgres=url] [--rounds=6] [--seconds=60] [--devices=10000]
 // What the engines of servers do and cost: PostgreSQL, Durable Objects in workerd, files, memory. Prints Markdown, writes
 // bench/results/engines.md and .json. See bench/README.md.
 import { execFileSync } from 'node:child_process'
@@ -13,7 +13,7 @@ import { cases } from './cases.mjs'
 import { Engines } from './engines.mjs'
 import { alias, buildPrograms } from './programs.mjs'
 
-const known = ['--only', '--engines', '--small', '--postgres', '--rounds', '--seconds', '--seed']
+const known = ['--only', '--engines', '--small', '--postgres', '--rounds', '--seconds', '--devices', '--seed']
 for (const arg of process.argv.slice(2))
   if (!known.includes(arg.split('=')[0])) throw new Error(`Unknown option ${arg}. There are: ${known.join(' ')}`)
 const value = (name) => process.argv.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1)
@@ -29,8 +29,7 @@ const sizes = {
   followers: isSmall ? [2] : [10, 50],
   hints: isSmall ? 5 : 200,
   told: isSmall ? 5 : 1000,
-  devices: isSmall ? 20 : 10_000,
-  logs: isSmall ? 4 : 1000,
+  devices: Number(value('--devices') ?? (isSmall ? 20 : 10_000)),
   seconds: Number(value('--seconds') ?? (isSmall ? 1 : 60)),
   seed: Number(value('--seed') ?? 20_261_130),
   isSmall,

@@ -8,17 +8,26 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { nodeListener } from 'tidemark/file'
-import { serverLog, syncHandler, type WireCommit } from 'tidemark/server'
+import { serverLog, syncHandler, type ServerLog, type WireCommit } from 'tidemark/server'
 import { Backend, type Place } from './backend.js'
 import { fileByHand, postgresByHand, type ByHand } from './by-hand.js'
 
 const place = JSON.parse(process.argv[2] ?? '') as Place
 const backend = new Backend(place)
+const logs = new Map<string, Promise<ServerLog>>()
+
+/** One for each log: those who listen to it share what is read for them. */
+function logOf(name: string): Promise<ServerLog> {
+  let log = logs.get(name)
+  if (log === undefined) logs.set(name, (log = backend.store(name).then(serverLog)))
+  return log
+}
+
 const listener = nodeListener(
   syncHandler({
     async open(request) {
       const [, , name = ''] = new URL(request.url).pathname.split('/')
-      return { log: serverLog(await backend.store(name)), author: request.headers.get('X-User') ?? '' }
+      return { log: await logOf(name), author: request.headers.get('X-User') ?? '' }
     },
   }),
 )

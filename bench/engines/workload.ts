@@ -2,20 +2,25 @@
 import { createId } from '../../src/events/identifier.js'
 import type { WireCommit } from 'tidemark/server'
 
-/** When the first event was made. Each commit has a millisecond of its own, as a user needs for it. */
+/** When the first event was made. */
 const began = 1_795_000_000_000
+
+/** Of the last commit: a device makes no two in a millisecond, and never goes back. */
+let time = began
 
 /** The n-th commit, from 0. Ids are new in each call. */
 export function commitOf(n: number, size: number): WireCommit {
   const stream = `cart-${n % 400}`
+  time += 1
+  const made = time
   return {
     events: Array.from({ length: size }, (_, index) => {
       const at = n * size + index
       return {
         stream,
         type: 'ItemAdded',
-        id: createId(began + n),
-        time: began + n,
+        id: createId(made),
+        time: made,
         data: itemOf(at),
       }
     }),

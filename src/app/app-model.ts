@@ -9,6 +9,7 @@ import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import type { AppCore } from './app-core.js'
 import type { AppModel } from './app-types.js'
 import { lazyLive, type LazySource } from './lazy-live.js'
+import { whileOpen, type Followable } from './while-open.js'
 import type { OpenModel } from './open-app.js'
 
 export function appModel<E extends EventShape>(core: AppCore<E>, name: string, definition: Projection): AppModel {
@@ -21,7 +22,9 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
     async (...given: Parameters<ProjectionHandle[N]>) =>
       ((await handle())[method] as (...given: unknown[]) => Promise<never>)(...given)
   const source: LazySource<OpenView<Tables>> = {
-    view: () => opened()?.view.value(),
+    get opened() {
+      return opened()?.view.value()
+    },
     use: view,
     of: () => core.of,
     follow: (listener) => core.follow(listener),
@@ -72,12 +75,6 @@ function lazyStatus<E extends EventShape>(
   )
 }
 
-/** An app, as what follows it sees it: see `AppCore`. */
-interface Followable<O> {
-  readonly opened: O | undefined
-  follow(listener: () => void): () => void
-}
-
 /**
  * Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. Not before
  * `subscribe` returns: the listener may want to unsubscribe.
@@ -117,39 +114,5 @@ export function storeOf<O extends object, S>(
         unfollow()
       }
     },
-  }
-}
-
-/**
- * Attaches something to what is open, whatever is open.
- *
- * @param attach returns how to detach it
- * @param looked called after each look
- * @returns how to end that
- */
-export function whileOpen<O extends object>(
-  core: Pick<Followable<O>, 'opened'>,
-  watch: (look: () => void) => () => void,
-  attach: (opened: O) => readonly ((() => void) | undefined)[],
-  looked?: () => void,
-): () => void {
-  let of: O | undefined
-  let undo: readonly ((() => void) | undefined)[] = []
-  const detach = () => {
-    for (const each of undo) each?.()
-  }
-  const look = () => {
-    if (of !== core.opened) {
-      detach()
-      of = core.opened
-      undo = of === undefined ? [] : attach(of)
-    }
-    looked?.()
-  }
-  const unwatch = watch(look)
-  look()
-  return () => {
-    unwatch()
-    detach()
   }
 }

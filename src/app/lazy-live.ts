@@ -1,18 +1,19 @@
 /** A live query that exists before its store is open, and outlives it. */
 import { listenerSet } from '../platform/listeners.js'
 import { optional } from '../platform/promises.js'
+import { whileOpen } from './while-open.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import { loading, type LiveSnapshot } from '../reading/live-snapshot.js'
 
 /** What a lazy query knows of the view that it will belong to. `V` is the view. */
 export interface LazySource<V extends object> {
   /** The view, while it is open. */
-  view(): V | undefined
+  readonly opened: V | undefined
   /** Opens it, for a call of the app. */
   use(): Promise<V>
   /** Another object once another store is to be opened. */
   of(): object
-  /** Something subscribed: opens it. Calls back whenever `view` or `failure` may be another one. */
+  /** Something subscribed: opens it. Calls back whenever `opened` or `failure` may be another one. */
   follow(listener: () => void): () => void
   /** Why there is no view: the last try to open it failed, or there will never be one. */
   failure(): unknown
@@ -25,7 +26,6 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
   let inner: LiveQuery<A> | undefined
   /** The view that `inner` belongs to. */
   let of: V | undefined
-  let stop: (() => void) | undefined
   let unfollow: (() => void) | undefined
   let opening: Promise<A> | undefined
   let openingOf: object | undefined
@@ -36,10 +36,8 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
   const listeners = listenerSet()
 
   const query = (): LiveQuery<A> | undefined => {
-    const view = source.view()
+    const view = source.opened
     if (view === of) return inner
-    stop?.()
-    stop = undefined
     // Another object, so that bindings, which may still show the rows of a former query, are notified.
     if (of !== undefined) blank = { ...loading }
     isReported = false
@@ -66,25 +64,17 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     }
     listeners.tell()
   }
-  /** Follows the query of the view that is open now. */
-  const connect = () => {
-    const found = query()
-    if (stop === undefined && found !== undefined) stop = found.subscribe(tell)
-    tell()
-  }
   return {
     subscribe(listener) {
       const remove = listeners.add(listener)
       if (unfollow === undefined) {
         shown = getSnapshot()
-        unfollow = source.follow(connect)
-        connect()
+        unfollow = whileOpen(source, source.follow, () => [query()?.subscribe(tell)], tell)
       }
       return () => {
         if (!remove() || listeners.size > 0) return
         unfollow?.()
-        stop?.()
-        unfollow = stop = undefined
+        unfollow = undefined
       }
     },
     getSnapshot,
@@ -98,7 +88,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
       opening ??= optional(
         source.use().then((view) => {
           // Of the view that was asked for, also if another one is open by now.
-          return view === source.view() ? (query() as LiveQuery<A>).ready() : make(view).ready()
+          return view === source.opened ? (query() as LiveQuery<A>).ready() : make(view).ready()
         }),
       )
       const mine = opening

@@ -1,6 +1,6 @@
 /** Waiting until a write is in the rows and on the screen. */
 import type { EventShape } from '../events/event.js'
-import type { Clock } from '../platform/clock.js'
+import { sleep, type Clock } from '../platform/clock.js'
 import { laidOver } from '../reading/laid-over.js'
 import type { Opened, OpenModel } from './open-app.js'
 
@@ -25,17 +25,13 @@ export async function becomesVisible<E extends EventShape>(
   const isOver = laidOver(store) !== undefined
   const isVisible = async ({ handle, view }: OpenModel): Promise<boolean> => {
     if (!isOver) await handle.caughtUp(position, { timeout })
-    await new Promise<unknown>((resolve) => {
-      const cancel = clock.schedule(publishTime, () => resolve(undefined))
-      // If it cannot be read what is stored, the queries that look again by themselves have the rest of that time.
-      Promise.resolve(view.value()?.published(isOver ? Infinity : position)).then(
-        () => {
-          cancel()
-          resolve(undefined)
-        },
-        () => {},
-      )
-    })
+    const shown = new AbortController()
+    // If it cannot be read what is stored, the queries that look again by themselves have the rest of that time.
+    Promise.resolve(view.value()?.published(isOver ? Infinity : position)).then(
+      () => shown.abort(),
+      () => {},
+    )
+    await sleep(clock, publishTime, shown.signal)
     return true
   }
   const each = await Promise.all(handling.map((model) => isVisible(model).catch(() => false)))

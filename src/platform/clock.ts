@@ -21,20 +21,20 @@ const longestTimer = 2 ** 31 - 1
 /** The wall clock of this context, for what needs no other part of a clock. */
 export const systemTime = (): number => Date.now()
 
-/** The timers of this context, for what needs no other part of a clock. */
-export const systemTimers: Pick<Clock, 'schedule'> = {
-  schedule(ms, callback) {
-    let left = Math.max(0, ms)
-    let timer: ReturnType<typeof setTimeout>
-    const arm = () => {
-      const span = Math.min(left, longestTimer)
-      left -= span
-      timer = setTimeout(left > 0 ? arm : callback, span)
-    }
-    arm()
-    return () => clearTimeout(timer)
-  },
+const schedule: Clock['schedule'] = (ms, callback) => {
+  let left = Math.max(0, ms)
+  let timer: ReturnType<typeof setTimeout>
+  const arm = () => {
+    const span = Math.min(left, longestTimer)
+    left -= span
+    timer = setTimeout(left > 0 ? arm : callback, span)
+  }
+  arm()
+  return () => clearTimeout(timer)
 }
+
+/** The timers of this context, for what needs no other part of a clock. */
+export const systemTimers: Pick<Clock, 'schedule'> = { schedule }
 
 /** The clock of this context. */
 export const systemClock: Clock = {
@@ -42,7 +42,7 @@ export const systemClock: Clock = {
   // Where there is nothing better, what jumps (H52).
   monotonic: () => feature(({ performance }) => performance.now()) ?? Date.now(),
   random: () => Math.random(),
-  schedule: systemTimers.schedule,
+  schedule,
 }
 
 /** The largest and, negative, the smallest time that a `Date` can have. */

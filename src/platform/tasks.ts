@@ -2,7 +2,7 @@
 import { feature } from './features.js'
 
 /** Taken at import, so that fake timers of a test that are installed later do not stop what is only giving way. */
-export const realTimeout = globalThis.setTimeout
+export const realTimeout = setTimeout
 
 /** Calls back after the work at hand. Not with `queueMicrotask`, which fake timers replace. */
 export function soon(work: () => void): void {

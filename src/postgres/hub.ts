@@ -50,7 +50,7 @@ export class Hub {
   #looking: Promise<void> = Promise.resolve()
   /** Ends listening; nothing while no one listens. */
   #stop: (() => Promise<void>) | undefined
-  #stopping: Promise<void> = Promise.resolve()
+  #stopping: Promise<unknown> = Promise.resolve()
 
   constructor(database: Database, schema: string) {
     this.database = database
@@ -120,7 +120,7 @@ export class Hub {
       if (!remove()) return
       removed()
       if (this.#listening.size + this.#hints.size > 0) return
-      if (this.#stop !== undefined) this.#stopping = this.#stop()
+      if (this.#stop !== undefined) this.#stopping = Promise.all([this.#stopping, this.#stop()])
       this.#stop = undefined
     }
   }
@@ -153,6 +153,8 @@ export class Hub {
     let beginning: Promise<unknown> = Promise.resolve()
     const again = () => {
       end = undefined
+      // A connection that is lost before it listens says so twice.
+      clearTimeout(timer)
       if (!isOver) timer = setTimeout(() => (beginning = begin()), pauseBefore(tries++, retry, Math.random()))
     }
     const begin = async () => {

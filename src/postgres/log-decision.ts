@@ -3,7 +3,15 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { DecisionQuestions, LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import type { FinalVerdict } from '../wire/protocol.js'
-import { verdictKeys, type KeptRow, type LogRow, type LogTables, type Question, type VerdictKey } from './log-tables.js'
+import {
+  verdictKeys,
+  type KeptRow,
+  type LogRow,
+  type LogTables,
+  type Question,
+  type Reply,
+  type VerdictKey,
+} from './log-tables.js'
 import type { Sql } from './sql-database.js'
 
 /** Commits and verdicts that are not stored yet. */
@@ -56,6 +64,8 @@ export class DecisionGroup {
   failure: unknown
   /** Of the lines that were added. */
   characters = 0
+  /** Whether it looked more than once: what it knows need not be of one moment, unless the log is locked. */
+  hasAsked = false
 
   constructor(sql: Sql, tables: LogTables, row: LogRow) {
     this.#sql = sql
@@ -73,13 +83,15 @@ export class DecisionGroup {
 
   /** Looks up, by one statement, what decisions will ask for. */
   async prepare(all: readonly DecisionQuestions[]): Promise<void> {
-    await Promise.all(
-      all.flatMap(({ author, ids, streams }) => [
-        this.events(ids),
-        this.last(streams),
-        this.verdicts(ids.map(verdictKeys(author))),
-      ]),
-    )
+    const { ids, streams, verdicts } = questionOf(all)
+    await Promise.all([this.events(ids), this.last(streams), this.verdicts(verdicts)])
+  }
+
+  /** What is stored, as far as it was asked for. */
+  know({ ids, streams, verdicts }: Question, reply: Reply): void {
+    for (const id of ids) this.#events.set(id, reply.events.get(id) ?? null)
+    for (const stream of streams) this.#last.set(stream, reply.last.get(stream) ?? null)
+    for (const key of verdicts) this.#verdicts.set(key, reply.verdicts.get(key) ?? null)
   }
 
   /** Runs one decision. What it adds counts if it does not throw. */
@@ -144,15 +156,12 @@ export class DecisionGroup {
 
   async #ask(question: Question): Promise<void> {
     this.#waiting = undefined
-    const { ids, streams, verdicts } = question
-    const reply = await this.#tried(() => this.#tables.look(this.#sql, this.row, question))
-    for (const id of ids) this.#events.set(id, reply.events.get(id) ?? null)
-    for (const stream of streams) this.#last.set(stream, reply.last.get(stream) ?? null)
-    for (const key of verdicts) this.#verdicts.set(key, reply.verdicts.get(key) ?? null)
+    this.know(question, await this.#tried(() => this.#tables.look(this.#sql, this.row, question)))
   }
 
   async #tried<T>(ask: () => Promise<T>): Promise<T> {
     if (this.failure !== undefined) throw this.failure
+    this.hasAsked = true
     try {
       return await ask()
     } catch (error) {
@@ -161,6 +170,13 @@ export class DecisionGroup {
     }
   }
 }
+
+/** What decisions ask for, all together. */
+export const questionOf = (all: readonly DecisionQuestions[]): Question => ({
+  ids: all.flatMap(({ ids }) => ids),
+  streams: all.flatMap(({ streams }) => streams),
+  verdicts: all.flatMap(({ author, ids }) => ids.map(verdictKeys(author))),
+})
 
 class GroupedDecision implements LogDecision {
   readonly added = new Added()

@@ -1,13 +1,17 @@
 /**
  * Decisions about one log in this process: what waits while one transaction is under way is decided in the next one, all
- * of it, each with a result of its own. The row of the log is locked meanwhile, for other processes.
+ * of it, each with a result of its own.
+ *
+ * Those that say what they will ask for are decided without a lock, in two round trips: one statement looks, and one
+ * stores if the log is as it was then. If it is not, another process was faster, and they are decided again while the row
+ * of the log is locked, as all other decisions are.
  */
 import { StorageBusyError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
 import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
-import { DecisionGroup } from './log-decision.js'
-import { logRow, type LogRow, type LogTables } from './log-tables.js'
+import { DecisionGroup, questionOf } from './log-decision.js'
+import { logRow, type LogRow, type LogTables, type Question } from './log-tables.js'
 import type { Database, Sql, Transaction } from './sql-database.js'
 
 interface Waiting {
@@ -31,6 +35,9 @@ const mostTogether = { decisions: 500, characters: 8 << 20 }
 /** Decisions whose questions are one statement. */
 const preparedTogether = 100
 
+/** How many transactions lock the log after another process was faster. */
+const locksAfterConflict = 20
+
 export class LogQueue {
   readonly #database: Database
   readonly #tables: LogTables
@@ -38,6 +45,7 @@ export class LogQueue {
   readonly #onIdle: () => void
   readonly #waiting: Waiting[] = []
   #running: Promise<void> | undefined
+  #locksLeft = 0
 
   constructor(database: Database, tables: LogTables, onMoved: (head: number) => void, onIdle: () => void) {
     this.#database = database
@@ -73,7 +81,7 @@ export class LogQueue {
   async #runGroup(): Promise<void> {
     const ended: Ended[] = []
     try {
-      const head = this.#database.isEmbedded ? await this.#embedded(ended) : await this.#locked(ended)
+      const head = this.#database.isEmbedded ? await this.#embedded(ended) : await this.#shared(ended)
       for (const { settle } of ended) settle()
       if (head !== undefined) this.#onMoved(head)
     } catch (error) {
@@ -85,6 +93,38 @@ export class LogQueue {
   }
 
   /** Returns the head if it has moved. */
+  async #shared(ended: Ended[]): Promise<number | undefined> {
+    const next = this.#waiting.slice(0, preparedTogether)
+    const asks = next.flatMap((each) => each.asks ?? [])
+    if (this.#locksLeft === 0 && asks.length === next.length) {
+      const group = await this.#looked(questionOf(asks))
+      if (group !== undefined) {
+        await this.#runIn(group, ended, next.length)
+        if (await this.#isStored(group)) return group.head > group.row.head ? group.head : undefined
+        this.#waiting.unshift(...ended.splice(0).map(({ waiting }) => waiting))
+        this.#locksLeft = locksAfterConflict
+      }
+    }
+    this.#locksLeft = Math.max(0, this.#locksLeft - 1)
+    return this.#locked(ended)
+  }
+
+  /** Nothing if the log has to be begun, or its epoch, which is done under the lock. */
+  async #looked(question: Question): Promise<DecisionGroup | undefined> {
+    const found = await this.#tables.rowAndLook(this.#database, question)
+    if (found === undefined || found.row.isOther) return undefined
+    const group = new DecisionGroup(this.#database, this.#tables, found.row)
+    group.know(question, found.reply)
+    return group
+  }
+
+  /** Whether what was decided without a lock is stored or, if it adds nothing, was true at one moment. */
+  async #isStored(group: DecisionGroup): Promise<boolean> {
+    if (!group.added.isEmpty) return this.#tables.store(this.#database, group.row, group.added)
+    if (!group.hasAsked) return true
+    return (await this.#tables.row(this.#database))?.writtenBy === group.row.writtenBy
+  }
+
   async #locked(ended: Ended[]): Promise<number | undefined> {
     const { transaction, row } = await this.#begin()
     try {
@@ -131,9 +171,23 @@ export class LogQueue {
   /** Runs what waits, and stores what it added. */
   async #decide(sql: Sql, row: LogRow, ended: Ended[]): Promise<DecisionGroup> {
     const group = new DecisionGroup(sql, this.#tables, row)
-    let prepared = 0
+    await this.#runIn(group, ended, 0)
+    if (!group.added.isEmpty && !(await this.#tables.store(sql, row, group.added)))
+      throw new StorageBusyError(say`The log was changed by another process at the same time.`, {
+        outcome: 'not-written',
+      })
+    return group
+  }
+
+  /**
+   * @param known how many of those that wait are asked about already; the group has no others then. 0: as many as fit, and
+   *   they are asked about here
+   */
+  async #runIn(group: DecisionGroup, ended: Ended[], known: number): Promise<void> {
+    let prepared = known
     while (ended.length < mostTogether.decisions && group.characters < mostTogether.characters) {
       if (prepared === 0) {
+        if (known > 0) return
         const next = this.#waiting.slice(0, preparedTogether)
         await group.prepare(next.flatMap(({ asks }) => asks ?? []))
         prepared = next.length
@@ -151,10 +205,5 @@ export class LogQueue {
       )
       if (group.failure !== undefined) throw group.failure
     }
-    if (!group.added.isEmpty && !(await this.#tables.store(sql, row, group.added)))
-      throw new StorageBusyError(say`The log was changed by another process at the same time.`, {
-        outcome: 'not-written',
-      })
-    return group
   }
 }

@@ -17,6 +17,8 @@ export interface LogRow {
   readonly chain: string
   /** Whether the server was started again since the epoch began, or the tables come from a dump. */
   readonly isOther: boolean
+  /** Which transaction wrote the row: it differs whenever something was added to the log, verdicts included. */
+  readonly writtenBy: string
 }
 
 /** What a decision asks about, and learns. */
@@ -88,7 +90,11 @@ export class LogTables {
   }
 
   get #rowText(): string {
-    return `select id, identity, epoch, head, chain, (origin <> ${originOf(this.#own)})::int as other from ${this.#own}.logs where name = '${this.#name}'`
+    return `select ${this.#columns} from ${this.#own}.logs where name = '${this.#name}'`
+  }
+
+  get #columns(): string {
+    return `id, identity, epoch, head, chain, xmin::text as "writtenBy", (origin <> ${originOf(this.#own)})::int as other`
   }
 
   get #idText(): string {
@@ -121,37 +127,51 @@ export class LogTables {
    * All that a decision wants to know, by one statement. Each row is looked up on its own (`lateral … limit`), so that no
    * plan reads a whole table, whatever the statistics say of it.
    */
-  async look(sql: Sql, { id }: LogRow, { ids, streams, verdicts }: Question): Promise<Reply> {
-    const own = this.#own
-    const rows = await sql.query(
-      `with hit as (
-         select 1 as kind, null::text as stream, at from ${own}.ids where log = $1 and id = any($2::uuid[])
-         union all
-         select 2, asked.stream, found.at from unnest($3::text[]) as asked(stream)
-         cross join lateral (select at from ${own}.heads h where h.log = $1 and h.stream = asked.stream
-                             order by h.version desc limit 1) as found
-       )
-       select kind, stream as key, at, null as text from hit where kind = 2
-       union all
-       select 3, null, found.at, found.events from (select distinct at from hit) as hits cross join lateral
-         (select c.at, c.events from ${own}.commits c where c.log = $1 and c.at = hits.at limit 1) as found
-       union all
-       select 4, asked.author || '/' || asked.id, null, found.verdict
-       from unnest($4::uuid[], $5::uuid[]) as asked(author, id) cross join lateral
-         (select r.verdict from ${own}.refusals r
-          where r.log = $1 and r.id_key = asked.id and r.author_key = asked.author limit 1) as found`,
-      [
-        id,
-        unique(ids.map(idKey)),
-        unique(streams).map(toSqlText),
-        unique(verdicts).map((key) => key.slice(0, 36)),
-        unique(verdicts).map((key) => key.slice(37)),
-      ],
-    )
-    return replyOf(rows, ids, streams)
+  async look(sql: Sql, { id }: LogRow, question: Question): Promise<Reply> {
+    const { hits, replies } = this.#lookTexts('$5::int')
+    const rows = await sql.query(`with ${hits} ${replies}`, [...valuesOf(question), id])
+    return replyOf(rows, question)
   }
 
-  /** Adds it, and moves the head; false if that is not where it was. */
+  /** The row of the log and the same, of one moment. Nothing if there is no such log. */
+  async rowAndLook(sql: Sql, question: Question): Promise<{ readonly row: LogRow; readonly reply: Reply } | undefined> {
+    const { hits, replies } = this.#lookTexts('(select id from own)')
+    const rows = await sql.query(
+      `with own as materialized (${this.#rowText}), ${hits}
+       select 0 as kind, null::text as key, null::bigint as at, to_json(own)::text as text from own union all ${replies}`,
+      valuesOf(question),
+    )
+    const found = rows.find(({ kind }) => Number(kind) === 0)?.['text']
+    const row = found === undefined ? undefined : logRow([JSON.parse(found as string) as SqlRow])
+    return row === undefined ? undefined : { row, reply: replyOf(rows, question) }
+  }
+
+  #lookTexts(log: string): { readonly hits: string; readonly replies: string } {
+    const own = this.#own
+    return {
+      hits: `hit as (
+         select 1 as kind, null::text as stream, at from ${own}.ids where log = ${log} and id = any($1::uuid[])
+         union all
+         select 2, asked.stream, found.at from unnest($2::text[]) as asked(stream)
+         cross join lateral (select at from ${own}.heads h where h.log = ${log} and h.stream = asked.stream
+                             order by h.version desc limit 1) as found
+       )`,
+      replies: `select kind, stream as key, at, null as text from hit where kind = 2
+       union all
+       select 3, null, found.at, found.events from (select distinct at from hit) as hits cross join lateral
+         (select c.at, c.events from ${own}.commits c where c.log = ${log} and c.at = hits.at limit 1) as found
+       union all
+       select 4, asked.author || '/' || asked.id, null, found.verdict
+       from unnest($3::uuid[], $4::uuid[]) as asked(author, id) cross join lateral
+         (select r.verdict from ${own}.refusals r
+          where r.log = ${log} and r.id_key = asked.id and r.author_key = asked.author limit 1) as found`,
+    }
+  }
+
+  /**
+   * Adds it, and moves the head; false if the log is not as it was, or someone else holds its row: it never waits. It is
+   * one statement, so it is a transaction of its own where none was begun.
+   */
   async store(sql: Sql, before: LogRow, { commits, verdicts }: Additions): Promise<boolean> {
     const end = commits.at(-1)
     const heads = commits.flatMap((commit) => headsOf(commit))
@@ -159,8 +179,10 @@ export class LogTables {
     const kept = [...verdicts]
     const own = this.#own
     const rows = await sql.query(
-      `with moved as (
-         update ${own}.logs set head = $3, chain = $4 where id = $1 and head = $2 returning id
+      `with free as (
+         select id from ${own}.logs where id = $1 and head = $2 and xmin = $20::text::xid for update skip locked
+       ), moved as (
+         update ${own}.logs l set head = $3, chain = $4 from free where l.id = free.id returning l.id
        ), added as (
          insert into ${own}.commits (log, at, n, chain, author, events)
          select moved.id, t.* from moved, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[]) as t
@@ -195,6 +217,7 @@ export class LogTables {
         kept.map(([, { author }]) => toSqlText(author)),
         kept.map(([, { id }]) => toSqlText(id)),
         kept.map(([, { verdict }]) => JSON.stringify(verdict)),
+        before.writtenBy,
       ],
       'unknown',
     )
@@ -258,10 +281,18 @@ export function logRow([row]: readonly SqlRow[]): LogRow | undefined {
     head: Number(row['head']),
     chain: row['chain'] as string,
     isOther: Number(row['other']) === 1,
+    writtenBy: row['writtenBy'] as string,
   }
 }
 
-function replyOf(rows: readonly SqlRow[], ids: readonly string[], streams: readonly string[]): Reply {
+const valuesOf = ({ ids, streams, verdicts }: Question): string[][] => [
+  unique(ids.map(idKey)),
+  unique(streams).map(toSqlText),
+  unique(verdicts).map((key) => key.slice(0, 36)),
+  unique(verdicts).map((key) => key.slice(37)),
+]
+
+function replyOf(rows: readonly SqlRow[], { ids, streams }: Question): Reply {
   const commits = new Map<number, readonly LoggedEvent[]>()
   for (const { kind, at, text } of rows)
     if (Number(kind) === 3) commits.set(Number(at), unpack(text as string, Number(at)))

@@ -72,13 +72,15 @@ interface ServerError {
 export const isRefusedByServer = (error: unknown): boolean => {
   const { code, severity } = rootOf(error)
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code)) return false
-  if (severity === undefined || severity === 'ERROR') return true
+  if (severity === 'ERROR') return true
+  // Without one it may be of the system: EPIPE has as many characters. Those of PostgreSQL have digits.
+  if (severity === undefined) return /\d/.test(code)
   // The server says it in its own language: 'FEHLER' is an error, and 'FATAL' the end of the connection in several.
   return severity !== 'FATAL' && severity !== 'PANIC' && !endsConnection.test(code)
 }
 
 /** What ends a connection: it was lost or not accepted, the server stops, or something took too long. */
-const endsConnection = /^(08|28|57P|58|XX|F0|3D000|53300|25P0[34])/
+const endsConnection = /^(08|28|57P|58|XX|3D000|53300|25P0[34])/
 
 /** Whether a statement was undone because of others at the same time, so that it may be sent again. */
 export const isUndone = (error: unknown): boolean => /^40(001|P01)$/.test(String(rootOf(error).code))

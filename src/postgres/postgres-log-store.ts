@@ -6,7 +6,7 @@ import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { DecisionQuestions, LogDecision, LoggedCommit, LogStore } from '../server/log-store.js'
 import { chainStart } from '../wire/protocol.js'
 import { hubOf, theLog, type Hub } from './hub.js'
-import { DecisionGroup } from './log-decision.js'
+import { DecisionGroup, questionOf } from './log-decision.js'
 import { LogTables, type LogRow } from './log-tables.js'
 import { NoSuchLogError } from './postgres-errors.js'
 import { checkedSchema } from './postgres-schema.js'
@@ -84,6 +84,7 @@ class OpenPostgresLog implements PostgresLogStore {
   readonly #subscriptions = new Set<() => void>()
   #isThis: boolean
   #isClosed = false
+  #nextRow: Promise<LogRow> | undefined
 
   constructor(hub: Hub, name: string, mayCreate: boolean, id: string | undefined) {
     this.#hub = hub
@@ -122,11 +123,25 @@ class OpenPostgresLog implements PostgresLogStore {
   }
 
   async peek<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T> {
-    const group = new DecisionGroup(this.#hub.database, this.#tables, await this.#row())
-    if (asks !== undefined) await group.prepare([asks])
+    const group = await this.#group(asks)
     const result = await group.run(work)
     if (!group.added.isEmpty) throw new InvalidArgumentError('work', say`must not add anything.`)
     return result
+  }
+
+  async #group(asks: DecisionQuestions | undefined): Promise<DecisionGroup> {
+    const { database } = this.#hub
+    await this.#ready()
+    const question = questionOf(asks === undefined ? [] : [asks])
+    const found = await this.#tables.rowAndLook(database, question)
+    if (found?.row.isOther === false) {
+      const group = new DecisionGroup(database, this.#tables, found.row)
+      group.know(question, found.reply)
+      return group
+    }
+    const group = new DecisionGroup(database, this.#tables, await this.#row())
+    if (asks !== undefined) await group.prepare([asks])
+    return group
   }
 
   subscribe(listener: (head: number) => void): () => void {
@@ -151,10 +166,18 @@ class OpenPostgresLog implements PostgresLogStore {
     await this.#hub.settled(this.#name)
   }
 
-  /** The row of the log, begun if need be, in the epoch of this server. */
+  /** The row of the log, begun if need be, in the epoch of this server. Who asks in the same turn shares it. */
   async #row(): Promise<LogRow> {
     this.#assertOpen()
     await this.#hub.ready()
+    this.#nextRow ??= Promise.resolve().then(() => {
+      this.#nextRow = undefined
+      return this.#readRow()
+    })
+    return this.#nextRow
+  }
+
+  async #readRow(): Promise<LogRow> {
     const { database } = this.#hub
     for (;;) {
       const row = await this.#tables.row(database)

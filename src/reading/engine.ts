@@ -9,7 +9,6 @@ import { singleFlight } from '../platform/single-flight.js'
 import { nextTask } from '../platform/tasks.js'
 import type { Changes } from '../read-model/changes.js'
 import { follower } from '../read-model/follower.js'
-import type { RecentCommit } from '../read-model/recent-commit.js'
 import { seenIn, type Seen } from '../read-model/stamps.js'
 import type { StateRow } from '../read-model/state.js'
 import type { Answers, TableQuery } from '../read-model/storage.js'
@@ -38,8 +37,6 @@ export class QueryEngine {
   readonly clock: Clock
   readonly #key: string
   readonly #saw: Saw
-  /** The rows of this context's last commit, if nothing is laid over them. */
-  readonly #recent: RecentCommit | undefined
   readonly #lookout: ModelLookout
   readonly #read: (asked: readonly TableQuery[]) => Promise<Answers>
   readonly #schedule: Clock['schedule']
@@ -56,8 +53,7 @@ export class QueryEngine {
   #isChecking = false
   #cancelPause: (() => void) | undefined
 
-  constructor(key: string, lookout: ModelLookout, clock: Clock, saw: Saw, recent: RecentCommit | undefined) {
-    this.#recent = recent
+  constructor(key: string, lookout: ModelLookout, clock: Clock, saw: Saw) {
     this.#key = key
     this.#lookout = lookout
     this.#saw = saw
@@ -69,7 +65,7 @@ export class QueryEngine {
   /** As {@link ask}, for a live query: what runs because of a commit of this context need not read its rows again. */
   async askLive(asked: readonly TableQuery[]): Promise<Answers> {
     const stamp = this.#committed
-    return (stamp === undefined ? undefined : this.#recent?.answer(asked, stamp)) ?? this.ask(asked)
+    return (stamp === undefined ? undefined : this.#lookout.recent.answer(asked, stamp)) ?? this.ask(asked)
   }
 
   /** Reads what is asked in one turn in one transaction. */
@@ -119,13 +115,13 @@ export class QueryEngine {
       void nextTask().then(() => {
         if (this.#committed !== hint.to) return
         this.#committed = undefined
-        this.#recent?.forget()
+        this.#lookout.recent.forget()
       })
     })
-    if (this.#recent !== undefined) this.#recent.readers += 1
+    this.#lookout.recent.readers += 1
     const stopLooking = this.#lookout.watch((state) => void this.#see(state).catch(() => {}))
     return () => {
-      if (this.#recent !== undefined) this.#recent.readers -= 1
+      this.#lookout.recent.readers -= 1
       stopListening()
       stopLooking()
       this.#cancelPause?.()
@@ -188,14 +184,8 @@ export class QueryEngine {
 const engines = new WeakMap<ModelLookout, QueryEngine>()
 
 /** The engine of a read model: the same for all of its views. */
-export function engineOf(
-  key: string,
-  lookout: ModelLookout,
-  clock: Clock,
-  saw: Saw,
-  recent: RecentCommit | undefined,
-): QueryEngine {
+export function engineOf(key: string, lookout: ModelLookout, clock: Clock, saw: Saw): QueryEngine {
   let engine = engines.get(lookout)
-  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw, recent)))
+  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw)))
   return engine
 }

@@ -156,7 +156,7 @@ export async function openView<E extends EventShape, T extends Tables>(
   const saw = __DEV__ ? runnerCheck(store, key, clock) : undefined
   const plain = lookout(clock)
   const shown = laidOver(store)?.over(plain, definition as unknown as Projection, clock)
-  const engine = engineOf(key, shown ?? plain, clock, saw, shown === undefined ? plain.recent : undefined)
+  const engine = engineOf(key, shown ?? plain, clock, saw)
   return view(definition.tables, key, storage, engine)
 }
 

@@ -72,9 +72,14 @@ export const isSameDefinition = (one: Projection, other: Projection): boolean =>
 /** A definition as text. */
 export const definitionText = (definition: Projection): string => JSON.stringify([...partsOf(definition)].sort())
 
-/** A text from where it differs on. */
-const excerpt = (text = 'nothing', from = 0): string =>
-  `\`${from > 9 ? '…' : ''}${text.slice(from > 9 ? from : 0).slice(0, 60)}\``
+/** What two texts are from where they differ on. */
+function excerpts(one = 'nothing', other = 'nothing'): string {
+  let same = 0
+  while (same < one.length && one[same] === other[same]) same += 1
+  const from = same > 9 ? same : 0
+  const [first, second] = [one, other].map((text) => `\`${from > 0 ? '…' : ''}${text.slice(from, from + 60)}\``)
+  return say`${first} in the first and ${second} in the second`
+}
 
 function assertSame(key: string, name: string, before: object, definition: Projection | Projector<never>): void {
   if (before === definition) return
@@ -82,12 +87,9 @@ function assertSame(key: string, name: string, before: object, definition: Proje
   const differs = differing(there, here)
   const [first] = differs
   if (first === undefined) return
-  const [one = '', other = ''] = [there.get(first), here.get(first)]
-  let from = 0
-  while (from < one.length && one[from] === other[from]) from += 1
   throw new DefinitionChangedError(
     name,
-    say`Two definitions of '${key}' are in use in this context, and they differ in ${differs.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
+    say`Two definitions of '${key}' are in use in this context, and they differ in ${differs.join(', ')}${__DEV__ ? say`: ${first} is ${excerpts(there.get(first), here.get(first))}` : ''}. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
   )
 }
 

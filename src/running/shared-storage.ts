@@ -51,7 +51,7 @@ export interface ModelLookout {
   readonly state: ReadModelStorage['state']
   readonly queries: ReadModelStorage['queries']
   /** The rows of this context's last commit. */
-  readonly recent: RecentCommit
+  readonly recent: Pick<RecentCommit, 'readers' | 'answer' | 'forget'>
   readonly watch: Lookout<StateRow>
   /** Calls back with the hints of the store. Returns how to stop that. */
   readonly listen: Signals['listen']

@@ -68,7 +68,8 @@ export interface LogStore {
    * rejects.
    *
    * @param asks what `work` will ask for, as far as it is known: a store may look it up together with that of other
-   *   decisions, or ignore it
+   *   decisions, or ignore it. With it, a store may decide without a lock, and call `work` once more if the log has
+   *   changed meanwhile: only the last call counts
    */
   decide<T>(work: (log: LogDecision) => Promise<T>, asks?: DecisionQuestions): Promise<T>
   /**

@@ -96,7 +96,8 @@ export function serverLog(store: LogStore): ServerLog {
     throw new InvalidArgumentError('store', say`must be a log store, such as memoryLogStore().`)
   return {
     info: async () => {
-      const [{ log, epoch }, head] = [await store.identity(), await store.head()]
+      // In one turn, so that a backend may ask for both at the same time.
+      const [{ log, epoch }, head] = await Promise.all([store.identity(), store.head()])
       return { log, epoch, head, first: 1, format: protocolVersion, limits: leastLimits }
     },
     push: (body, session) => push(store, body, session),
@@ -169,12 +170,10 @@ async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<s
 }
 
 /** Where a page begins: without a chain where no commit ends. */
-const startAt = async (store: LogStore, after: number) => ({
-  ...(await store.identity()),
-  head: await store.head(),
-  after,
-  chain: await store.chainAt(after),
-})
+async function startAt(store: LogStore, after: number) {
+  const [identity, head, chain] = await Promise.all([store.identity(), store.head(), store.chainAt(after)])
+  return { ...identity, head, after, chain }
+}
 
 /** Those who listen to one log get the same: it is read once for all of them. */
 function tails(store: LogStore): (after: number) => Promise<LogTail | undefined> {
@@ -182,7 +181,13 @@ function tails(store: LogStore): (after: number) => Promise<LogTail | undefined>
   return async (after) => {
     const head = await store.head()
     if (last?.after !== after || last.head !== head) last = { after, head, tail: readTail(store, after) }
-    return last.tail
+    const mine = last
+    try {
+      return await mine.tail
+    } catch (error) {
+      if (last === mine) last = undefined
+      throw error
+    }
   }
 }
 

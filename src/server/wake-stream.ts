@@ -8,6 +8,9 @@ const betweenHints = 50
 /** A comment is sent when there was no hint for this many ms, so that nothing on the way ends a connection that rests. */
 const betweenComments = 25_000
 
+/** A hint waits no longer than this for what goes with it, ms. */
+const longestAsk = 1_000
+
 /**
  * A body that says the head immediately, and again when it moves. Hints that the client does not take are replaced by the
  * next one. Ends with the client or the signal.
@@ -25,6 +28,8 @@ export function wakeStream(
   let waiting: number | undefined = head
   let said: number | undefined
   let isOver = false
+  /** Whether something that a hint waits for, or no longer waits for, is still asked. */
+  let isAsking = false
   /** Ends the pause before the next hint. */
   let pause: (() => void) | undefined
   let rest = () => {}
@@ -39,18 +44,32 @@ export function wakeStream(
     rest()
     rest = timers.schedule(betweenComments, comment)
   }
+  /** Nothing if it fails or takes long. No other hint is sent meanwhile. */
+  const asked = <T>(asking: Promise<T>): Promise<T | undefined> =>
+    new Promise((resolve) => {
+      isAsking = true
+      const cancel = (pause = timers.schedule(longestAsk, () => resolve(undefined)))
+      const done = (value?: T) => {
+        isAsking = false
+        cancel()
+        resolve(value)
+      }
+      asking.then(done, () => done())
+    })
   const hint = async () => {
     if (waiting === undefined || pause !== undefined || !isTaken()) return
-    const moved = waiting
+    let moved = waiting
     waiting = undefined
-    let tail: LogTail | undefined
-    if (tailOf !== undefined && said !== undefined && moved > said) {
-      // No other hint meanwhile.
-      pause = () => {}
-      // Without it the client asks, and the response says what is wrong.
-      tail = await tailOf(said).catch(() => undefined)
+    // What several processes say of one log may come late: only the log itself knows whether it became shorter.
+    if (said !== undefined && moved < said && !isAsking) {
+      const now = await asked(log.info())
       if (isOver) return
+      if (now !== undefined && now.head >= said) moved = now.head
     }
+    let tail: LogTail | undefined
+    // Without it the client asks, and the response says what is wrong.
+    if (tailOf !== undefined && said !== undefined && moved > said && !isAsking) tail = await asked(tailOf(said))
+    if (isOver) return
     said = tail?.head ?? moved
     pause = timers.schedule(betweenHints, () => {
       pause = undefined

@@ -114,6 +114,7 @@ async function readHints({ response, request }: Opened, { transport, as, onHead 
   } catch {
     // It ends as the network likes.
   } finally {
+    transport.untold()
     request.end()
   }
 }

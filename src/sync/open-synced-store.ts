@@ -149,7 +149,10 @@ function open(
     storage,
     clock,
     channelName: onDevice ? `tidemark-outbox:${name}` : undefined,
-    pulled: (head) => signals.post({ kind: 'head', head, format }),
+    pulled(state, events) {
+      outboxLog.pulled(state, events)
+      signals.post({ kind: 'head', head: state.cursor.at, format })
+    },
     takenBack(state) {
       takenBack()
       if (opened.store !== undefined) logChanged(opened.store, state.identity, clock)
@@ -181,7 +184,7 @@ function open(
     opened,
     layered: {
       log: outboxLog,
-      internals: layerOf(overlay, keeper, storage),
+      internals: layerOf(overlay, keeper, storage, outboxLog),
       dispose() {
         end.abort(new ClosedError(say`The synced store '${name}'`))
         keeper.close()
@@ -219,11 +222,16 @@ function open(
 }
 
 /** What the store beneath needs to know of it. */
-function layerOf(overlay: ReturnType<typeof overlays>, keeper: OutboxKeeper, storage: DeviceStorage) {
+function layerOf(
+  overlay: ReturnType<typeof overlays>,
+  keeper: OutboxKeeper,
+  storage: DeviceStorage,
+  log: Pick<OutboxLog, 'known'>,
+) {
   return {
     overlay,
     async logNow(than: string) {
-      const { state } = await keeper.fresh()
+      const { state } = await log.known()
       return { id: state.identity, sameUpTo: sameUpTo(state, than) }
     },
     // Of a damaged outbox, too: what is confirmed can be exported.

@@ -17,7 +17,16 @@ import { largestNOf, ownUpTo, withOwn } from './change-rules.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp } from './device-storage.js'
 import type { OutboxCopy, OutboxSource } from './outbox-copy.js'
 import { OutboxIndex } from './outbox-index.js'
-import type { EndedCommit, OutboxRow, OwnRow, SyncChange, SyncRule, SyncSnapshot, SyncState } from './sync-state.js'
+import type {
+  EndedCommit,
+  OutboxRow,
+  OwnRow,
+  PulledEvents,
+  SyncChange,
+  SyncRule,
+  SyncSnapshot,
+  SyncState,
+} from './sync-state.js'
 import type { Changed, ConfirmedEvents, SyncStorage } from './sync-storage.js'
 
 /** How often the stamp is read while there are listeners, in ms. */
@@ -30,8 +39,8 @@ export interface KeeperOptions {
   readonly clock: Clock
   /** For hints to other contexts; none for a store in memory. */
   readonly channelName?: string | undefined
-  /** A change of this context moved the head of the log. */
-  pulled(head: number): void
+  /** A change of this context added these to the log. */
+  pulled(state: SyncState, events: PulledEvents): void
   /** The log was taken back: what is remembered of it is not true any more. */
   takenBack(state: SyncState): void
 }
@@ -186,7 +195,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
       this.#index = index
       this.#post(stampOf(snapshot))
       if (change.takeBack !== undefined) this.#options.takenBack(snapshot.state)
-      if (change.pulled !== undefined) this.#options.pulled(snapshot.state.cursor.at)
+      if (change.pulled !== undefined) this.#options.pulled(snapshot.state, change.pulled)
       void this.#tell(sends)
     }
     return changed

@@ -13,7 +13,8 @@ import type {
   ReadAllOptions,
   ReadStreamOptions,
 } from '../log/event-store.js'
-import { finishStream, type CollectedPage, type EventPages, type PageOptions } from '../log/pages.js'
+import { compileFilter } from '../log/filter.js'
+import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../log/pages.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import type { EventText } from '../log/record/record-text.js'
 import type { Log } from '../log/store.js'
@@ -27,7 +28,7 @@ import type { OutboxKeeper } from './outbox-keeper.js'
 import { isShown } from './overlay/in-rows.js'
 import type { OwnCommits } from './own-commits.js'
 import { storedOf } from './stored-of.js'
-import type { OutboxRow, SyncSnapshot } from './sync-state.js'
+import type { OutboxRow, PulledEvents, SyncSnapshot, SyncState } from './sync-state.js'
 
 export interface OutboxLogOptions {
   /** Of confirmed events. */
@@ -47,6 +48,9 @@ export interface OutboxLogOptions {
 /** The options of those who read a stream without what is pending. */
 export const confirmedOnly = new WeakSet<ReadStreamOptions>()
 
+/** As many events are taken from memory at most. */
+const shortPage = 16
+
 const nothingBroken: ReadonlyMap<number, string> = new Map()
 
 export class OutboxLog implements Log {
@@ -55,6 +59,10 @@ export class OutboxLog implements Log {
   #facts: ConfirmedFacts | undefined
   /** Which log those who read page after page have records of. */
   readonly #readAhead = new WeakMap<object, string | undefined>()
+  /** What this context added to the log last, if that is short: those who follow it need not read it. */
+  #pulled: (PulledEvents & Pick<SyncState, 'identity'>) | undefined
+  /** How many pages were read, and how many of them when the stored state was last looked at for that. */
+  #reads = { all: 0, looked: 0 }
   /** What appends wait for. */
   held: (() => Promise<unknown>) | undefined
 
@@ -133,6 +141,8 @@ export class OutboxLog implements Log {
 
   async readPage<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>> {
     const ahead = options?.ahead
+    const short = options?.own === true && this.#pulledPage(request, options)
+    if (short) return short
     if (ahead !== undefined) {
       // Who reads page after page must not go from one log to another: runs end once this context knows of it.
       // What this context pulled itself is there. A run that finds nothing is to find out whether that is true.
@@ -143,15 +153,61 @@ export class OutboxLog implements Log {
       this.#readAhead.set(ahead, identity)
     }
     try {
-      return await this.#options.log.readPage<E>(request, options)
+      return await this.#read<E>(request, options)
     } catch (error) {
       if (!hasCode(error, 'log-inconsistent')) throw error
       // It may have been taken back while it was read, also by another context.
       await this.#options.keeper.fresh().catch(() => {})
       this.#options.forget()
       ahead?.forget()
-      return this.#options.log.readPage<E>(request, options)
+      return this.#read<E>(request, options)
     }
+  }
+
+  /** This context added these to the log. */
+  pulled({ identity }: SyncState, added: PulledEvents): void {
+    this.#pulled = added.events.length > shortPage ? undefined : { identity, ...added }
+  }
+
+  async #read<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>> {
+    const { after = 0 } = request
+    let scannedTo = Infinity
+    try {
+      const page = await this.#options.log.readPage<E>(request, options)
+      ;({ scannedTo } = page)
+      return page
+    } finally {
+      // One that finds nothing leads to nothing. What fails may be of another log, too.
+      if (scannedTo > after) this.#reads.all += 1
+    }
+  }
+
+  /** What is known of the log, no older than any page that was read. What this context added is of the log that it knows. */
+  async known(): Promise<OutboxCopy> {
+    const { keeper } = this.#options
+    const reads = this.#reads
+    const { all } = reads
+    if (keeper.current !== undefined && reads.looked === all) return keeper.current
+    const copy = await keeper.fresh()
+    reads.looked = Math.max(reads.looked, all)
+    return copy
+  }
+
+  #pulledPage<E extends EventShape>(
+    { after = 0, limit, filter = {}, signal }: PageRequest<E>,
+    options: PageOptions,
+  ): Promise<CollectedPage<E>> | undefined {
+    const { keeper, catalogue, codec } = this.#options
+    const { identity, at, events, versions } = this.#pulled ?? { at: 0, events: [], versions: [] }
+    const head = after + events.length
+    const state = keeper.current?.state
+    if (at !== after + 1 || state?.identity !== identity || state?.cursor.at !== head) return undefined
+    if (events.length > limit || options.ahead?.follows(after) === true) return undefined
+    const { matches } = compileFilter(filter)
+    const found = events
+      .map((event, index) => storedOf(event, versions[index] as number, at + index))
+      .filter((event) => matches(event))
+    return finishPage<E>({ found, broken: nothingBroken }, head, head, { catalogue, codec }, { ...options, signal })
   }
 
   readBackwards<E extends EventShape>(options: ReadAllOptions<E>): EventPages<E> {

@@ -48,13 +48,15 @@ export class Puller {
   }
 
   async #fresh(asked: Asked, signal: AbortSignal): Promise<PullReply> {
+    // What a hint brought is short. How full it is, is looked at with the next page that is asked for.
+    const told = this.#hasRoom ? this.#transport.toldPage(asked) : undefined
+    if (told !== undefined) return told
     const full: PullReply = { kind: 'full' }
     const isFull = this.#isFull()
     if (!this.#hasRoom && (await isFull)) return full
     signal.throwIfAborted()
     const reply = await this.#transport.pull(asked, signal)
-    const isThere = reply.kind === 'page' && reply.isTold === true
-    return !isThere && (await isFull) ? full : reply
+    return (await isFull) ? full : reply
   }
 
   async #isFull(): Promise<boolean> {

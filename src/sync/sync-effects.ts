@@ -46,8 +46,6 @@ export interface PulledPage {
   readonly events: PulledEvents
   readonly cursor: Cursor
   readonly head: number
-  /** It came with a hint, and is short: it is taken before it is known how full this device is now. */
-  readonly isTold?: true
 }
 
 export type InfoReply = { readonly kind: 'info'; readonly info: LogInfo } | RequestFailure

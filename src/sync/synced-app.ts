@@ -169,7 +169,9 @@ function appSync(
   const live = (wanted: (commit: OwnCommit) => boolean) =>
     lazyLive<SyncedStore, readonly OwnCommit[]>(
       {
-        view: () => core.opened?.store,
+        get opened() {
+          return core.opened?.store
+        },
         use: async () => (await core.use()).store,
         of: () => core.of,
         follow: (listener) => core.follow(listener),

@@ -20,7 +20,7 @@ import {
   unlike,
 } from './responses.js'
 import type { RemoteOptions } from './sync-parts.js'
-import type { AnsweredBy, InfoReply, PullReply, PushReply, RequestFailure } from './sync-effects.js'
+import type { AnsweredBy, InfoReply, PulledPage, PullReply, PushReply, RequestFailure } from './sync-effects.js'
 import type { Cursor } from './sync-state.js'
 
 /** How long a server may be silent, ms. */
@@ -55,8 +55,12 @@ export interface Transport {
     signal: AbortSignal,
   ): Promise<PullReply>
   push(pushed: Pushed & { readonly as: AnsweredBy }, signal: AbortSignal): Promise<PushReply>
-  /** A hint had a page with it, behind a position of that chain: a pull from there needs no request. */
+  /** A hint had a page with it, behind a position of that chain. */
   told(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void
+  /** The stream of hints has ended: from now on, what came with them may be old. */
+  untold(): void
+  /** The page that came with the last hint, if that is what is asked for: once. */
+  toldPage(asked: { readonly after: Cursor; readonly limit: number; readonly as: AnsweredBy }): PulledPage | undefined
   /** The stream of wake-ups: its beginning. The caller ends the request. */
   openWake(as: AnsweredBy, signal: AbortSignal): Promise<Opened | RequestFailure>
   /** Where a WebSocket is opened for wake-ups: the address is good once, for a moment. */
@@ -100,8 +104,6 @@ class FetchTransport implements Transport {
     { after, limit, as }: { after: Cursor; limit: number; as: AnsweredBy },
     signal: AbortSignal,
   ): Promise<PullReply> {
-    const told = this.#toldPage(after, limit, as)
-    if (told !== undefined) return Promise.resolve(told)
     const path = `/pull?after=${after.at}&chain=${encodeURIComponent(after.chain)}&limit=${limit}`
     return this.#ask({ path, accept: linesType, as, signal }, async ({ response, request, by }) => {
       const lines = new PulledLines(after, limit, by)
@@ -120,15 +122,18 @@ class FetchTransport implements Transport {
     this.#told = { by, chain, lines }
   }
 
-  #toldPage(after: Cursor, limit: number, as: AnsweredBy): PullReply | undefined {
+  untold(): void {
+    this.#told = undefined
+  }
+
+  toldPage({ after, limit, as }: { after: Cursor; limit: number; as: AnsweredBy }): PulledPage | undefined {
     const told = this.#told
     this.#told = undefined
     if (told?.chain !== after.chain || unlike(as, told.by) !== undefined) return undefined
     try {
       const lines = new PulledLines(after, limit, told.by)
       for (const line of told.lines) lines.add(line)
-      const { page } = lines
-      return page && { ...page, isTold: true }
+      return lines.page
     } catch {
       // What the server says when it is asked counts.
       return undefined

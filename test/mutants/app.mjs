@@ -100,8 +100,8 @@ export default [
   {
     id: 'app-15',
     file: 'src/app/visible.ts',
-    find: 'const cancel = clock.schedule(publishTime, () => resolve(undefined))',
-    replace: 'const cancel = () => {}',
+    find: 'await sleep(clock, publishTime, shown.signal)',
+    replace: 'await new Promise<void>((resolve) => shown.signal.addEventListener(`abort`, () => resolve()))',
     tests: [contract],
     breaks: 'a live query that hangs keeps a write from being visible',
   },

@@ -5,6 +5,7 @@ const texts = 'test/unit/postgres/sql-text.test.ts'
 const migrate = 'test/unit/postgres/migrate.test.ts'
 const crash = 'test/unit/postgres/crash.test.ts'
 const storm = 'test/unit/postgres/storm.test.ts'
+const unlocked = 'test/unit/postgres/without-lock.test.ts'
 export default [
   {
     id: 'postgres-lock',
@@ -13,6 +14,30 @@ export default [
     replace: 'return this.#rowText',
     tests: [storm],
     breaks: 'processes decide at the same time',
+  },
+  {
+    id: 'postgres-written-by',
+    file: 'src/postgres/log-tables.ts',
+    find: 'and head = $2 and xmin = $20::text::xid for update skip locked',
+    replace: "and head = $2 and $20::text <> '' for update skip locked",
+    tests: [unlocked],
+    breaks: 'a commit that another process has cancelled meanwhile is stored',
+  },
+  {
+    id: 'postgres-skip-locked',
+    file: 'src/postgres/log-tables.ts',
+    find: ' for update skip locked',
+    replace: ' for update',
+    tests: [unlocked],
+    breaks: 'a push waits for the row of the log without a limit',
+  },
+  {
+    id: 'postgres-decided-again',
+    file: 'src/postgres/log-queue.ts',
+    find: '        this.#waiting.unshift(...ended.splice(0).map(({ waiting }) => waiting))\n',
+    replace: '',
+    tests: [unlocked],
+    breaks: 'a push is confirmed that another process has overtaken',
   },
   {
     id: 'postgres-unknown',
@@ -56,11 +81,59 @@ export default [
   },
   {
     id: 'postgres-merged',
+    file: 'src/postgres/notifier.ts',
+    find: 'if (!this.#isSending) void this.#send()',
+    replace: 'void this.#send()',
+    tests: ['test/unit/postgres/notifier.test.ts'],
+    breaks: 'each commit is a notification of its own',
+  },
+  {
+    id: 'postgres-own-hints',
+    file: 'src/postgres/notifier.ts',
+    find: ' || sender === this.#sender',
+    replace: '',
+    tests: ['test/unit/postgres/notifier.test.ts'],
+    breaks: 'a process looks once more for each of its own commits',
+  },
+  {
+    id: 'postgres-no-hints',
+    file: 'src/postgres/postgres-signals.ts',
+    find: 'if (isForOthers(hint)) hub.postHint(name, hint)',
+    replace: '',
+    tests: ['test/contract/postgres-hints.node.test.ts'],
+    breaks: 'live queries of other processes are up to 5 s late',
+  },
+  {
+    id: 'postgres-close-listening',
     file: 'src/postgres/hub.ts',
-    find: '      await pause(betweenNotifications)\n',
-    replace: '      void pause\n      void betweenNotifications\n',
-    tests: [store],
-    breaks: 'each commit is a notification',
+    find: 'await Promise.all([this.#notifier.settled(), this.#looking, this.#stopping])',
+    replace: '',
+    tests: ['test/contract/postgres-left.node.test.ts'],
+    breaks: 'the pool of a store that was closed never ends',
+  },
+  {
+    id: 'postgres-other-id',
+    file: 'src/postgres/postgres-log-store.ts',
+    find: 'if (!this.#isThis && log !== this.#id)',
+    replace: 'if (false)',
+    tests: ['test/unit/postgres/log-store.test.ts'],
+    breaks: 'a log with another id than the given one is used',
+  },
+  {
+    id: 'postgres-refused-for-ever',
+    file: 'src/projection/failures.ts',
+    find: ", 'database-refused')",
+    replace: ')',
+    tests: ['test/unit/projection/failures.test.ts', 'test/unit/postgres/log-store.test.ts'],
+    breaks: 'a projection whose role lacks a right tries for ever',
+  },
+  {
+    id: 'postgres-page-of-all',
+    file: 'src/postgres/row-queries.ts',
+    find: "isMulti && (most === '' || spans.length > 1)",
+    replace: 'isMulti',
+    tests: ['test/unit/postgres/index-pages.test.ts'],
+    breaks: 'a page of an index with several entries for a row reads all of its range',
   },
   {
     id: 'postgres-listen-again',
@@ -213,6 +286,22 @@ export default [
     replace: 'return false',
     tests: ['test/unit/postgres/server-errors.test.ts'],
     breaks: 'of a server that does not speak English each error is taken for a lost connection',
+  },
+  {
+    id: 'postgres-broken-pipe',
+    file: 'src/postgres/postgres-errors.ts',
+    find: 'if (severity === undefined) return /\\d/.test(code)',
+    replace: 'if (severity === undefined) return true',
+    tests: ['test/unit/postgres/server-errors.test.ts'],
+    breaks: 'a commit whose connection broke is said to be unwritten',
+  },
+  {
+    id: 'postgres-listens-twice',
+    file: 'src/postgres/hub.ts',
+    find: '      clearTimeout(timer)\n      if (!isOver) timer',
+    replace: '      if (!isOver) timer',
+    tests: ['test/unit/postgres/listening.test.ts'],
+    breaks: 'two connections listen after one was lost, and one of them is never given back',
   },
   {
     id: 'postgres-undone-once',

@@ -116,7 +116,7 @@ export default [
   {
     id: 'RC2',
     file: 'src/reading/engine.ts',
-    find: 'this.#recent?.forget()',
+    find: 'this.#lookout.recent.forget()',
     replace: '',
     tests: ['test/unit/reading/recent-commit.test.ts'],
     breaks: 'a query that begins later shows an old commit',

@@ -4,6 +4,22 @@ const status = ['test/unit/running/status.test.ts']
 
 export default [
   {
+    id: 'taken-back-read',
+    file: 'src/sync/outbox-log.ts',
+    find: 'if (scannedTo > after) this.#reads.all += 1',
+    replace: '',
+    tests: ['test/unit/sync/pulled-page.test.ts'],
+    breaks: 'rows are stored of events that may be those of another log',
+  },
+  {
+    id: 'pulled-page-cursor',
+    file: 'src/sync/outbox-log.ts',
+    find: ' || state?.cursor.at !== head',
+    replace: '',
+    tests: ['test/unit/sync/pulled-page.test.ts'],
+    breaks: 'a page says that the log ends where this context last added to it',
+  },
+  {
     id: 'taken-back-fault',
     file: 'src/running/read-model-target.ts',
     find: "if (!(await isSameLog(now, ports))) return 'moved'",

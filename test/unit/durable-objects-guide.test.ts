@@ -143,6 +143,7 @@ test.skipIf(workerd === undefined)('it runs in workerd, and a device syncs with 
       fetch(`${url}${path}`, { method, headers: { 'Tidemark-Sync': '1', ...headers } })
     const anna = { authorization: 'Bearer anna-token' }
     const token = () => 'Bearer anna-token'
+    // oxlint-disable-next-line typescript/no-implied-eval -- it is what the page says
     const { sync } = new Function('token', `return {${ofDevice.replace('https://logs.example', url)}}`)(token) as {
       sync: Parameters<typeof tidemark>[0]['sync']
     }

@@ -118,7 +118,16 @@ export class RowsOverlay {
     this.#versions = new Versions(parts)
     this.lookout = {
       storage: plain.storage,
-      recent: plain.recent,
+      recent: {
+        get readers() {
+          return plain.recent.readers
+        },
+        set readers(count) {
+          plain.recent.readers = count
+        },
+        answer: (asked, stamp) => this.#recent(asked, stamp),
+        forget: () => plain.recent.forget(),
+      },
       state: async () => (await this.#answer([])).state,
       queries: (asked, slot) => (slot === undefined ? this.#answer(asked) : plain.queries(asked, slot)),
       watch: (looked) => plain.watch((state) => looked(optionalState(this.#stateOver(state)))),
@@ -149,6 +158,14 @@ export class RowsOverlay {
         return { values: merged.values, state: { ...this.#shownState(state), pending: merged.pending } as ShownState }
     }
     throw new StorageBusyError(say`The rows of '${this.#key}' were others each time they were read.`)
+  }
+
+  /** The rows of this context's last commit, if nothing is laid over them. */
+  #recent(asked: readonly TableQuery[], stamp: string): Answers | undefined {
+    const laid = this.#laid
+    if (laid === undefined || laid.ids.length > 0 || laid.moment.stamp !== stamp) return undefined
+    const answers = this.#plain.recent.answer(asked, laid.seen.stamp)
+    return answers && { values: answers.values, state: this.#shownState(answers.state) }
   }
 
   async #ask(questions: readonly TableQuery[]): Promise<Answers> {
@@ -390,8 +407,9 @@ export class RowsOverlay {
     if (laid === undefined || told === undefined || saidTo === undefined)
       return this.#listeners.tell(unknownCommit(this.#key, hint.position))
     const kind = told.take(hint)
-    // Queries that read rows which are shown as they are stored run immediately, others once it was laid over again.
-    if (kind === 'known' && laid.seen.stamp !== hint.to)
+    // Queries that read rows which are shown as they are stored run immediately, others once it was laid over again. That
+    // takes no time where nothing is laid over.
+    if (kind === 'known' && laid.seen.stamp !== hint.to && laid.ids.length > 0)
       this.#say(told.stored(laid.rows), saidTo, this.#nextMoment(), hint.position)
     if (kind === 'nothing') this.#tell()
     else if (kind === 'known' || this.#cancelPause === undefined) void this.#follow(hint)
@@ -441,8 +459,10 @@ export class RowsOverlay {
     const noticed = this.#inTurn(async () => {
       for (let tries = 1; tries <= maxTries && this.#laid !== undefined; tries += 1) {
         const { state, isGuess } = this.#laid
-        const now = tries > 1 || isGuess ? await this.#plain.state() : state
-        if (await this.#lay(now, { isKnown: true })) break
+        // A guess is enough where nothing is laid over.
+        const again = tries > 1
+        const now = again ? await this.#plain.state() : state
+        if (await this.#lay(now, { isKnown: true, isGuess: isGuess && !again })) break
       }
     }).catch(() => {})
     return new Promise((resolve) => {

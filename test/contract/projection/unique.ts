@@ -105,9 +105,11 @@ const anyEvent: fc.Arbitrary<Event> = fc.record({
   }),
 })
 
-export function uniqueContract({ name, open: openAny }: Backend): void {
+export function uniqueContract({ name, open: openAny, shared, onDevice = shared }: Backend): void {
   const open = (named: string) => openAny(named) as unknown as Promise<Awaited<ReturnType<typeof openMemory<Event>>>>
   const isFake = name !== 'IndexedDB'
+  /** Each question is a round trip. */
+  const isRemote = shared && !onDevice
   const stored = async (store: Awaited<ReturnType<typeof open>>, definition = people()) => {
     const view = await openReadModel(store, definition)
     try {
@@ -152,7 +154,7 @@ export function uniqueContract({ name, open: openAny }: Backend): void {
               await store.close()
             },
           ),
-          { seed: 20261129, numRuns: isFake ? 50 : 15 },
+          { seed: 20261129, numRuns: isFake && !isRemote ? 50 : 15 },
         )
       },
     )
@@ -417,7 +419,7 @@ export function uniqueContract({ name, open: openAny }: Backend): void {
               await store.close()
             },
           ),
-          { seed: 20261129, numRuns: isFake ? 25 : 8 },
+          { seed: 20261129, numRuns: isFake && !isRemote ? 25 : 8 },
         )
       },
     )

@@ -46,7 +46,18 @@ async function shared(): Promise<Found> {
 async function start(): Promise<Found> {
   if (findBinaries() === undefined && !install())
     return { reason: 'there is no PostgreSQL. Install it, or set TIDEMARK_POSTGRES to the URL of one.' }
-  const { url } = await Cluster.create({ name: 'shared', settings: { max_connections: '300' } })
+  // Files that test what survives a crash have clusters of their own. Here nothing is written but for its readers.
+  const settings = {
+    max_connections: '300',
+    synchronous_commit: 'off',
+    full_page_writes: 'off',
+    autovacuum: 'off',
+    wal_level: 'minimal',
+    max_wal_senders: '0',
+    max_wal_size: '4GB',
+    checkpoint_timeout: '1h',
+  }
+  const { url } = await Cluster.create({ name: 'shared', settings })
   return { url }
 }
 

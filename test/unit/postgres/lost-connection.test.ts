@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { TidemarkError } from 'tidemark'
 import { migratePostgres, openPostgresLogStore, openPostgresStore } from 'tidemark/postgres'
-import { serverLog, type PushBody } from 'tidemark/server'
+import { serverLog, type LogStore, type PushBody } from 'tidemark/server'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CuttingProxy, type CutWhen } from '../../support/postgres/cutting-proxy.js'
 import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
@@ -19,6 +19,21 @@ const bodyOf = (id: string): PushBody => ({
     { events: [{ stream: 's', type: 'A', id: `${id}c`, time: 1, data: 'c' }], expect: { s: `${id}-gone` } },
   ],
 })
+
+/** Decides under the lock of the row, as for a caller who does not say what a decision will ask for. */
+const underLock = (store: LogStore): LogStore => ({
+  identity: () => store.identity(),
+  head: () => store.head(),
+  chainAt: (position) => store.chainAt(position),
+  read: (after, limit) => store.read(after, limit),
+  decide: (work) => store.decide(work),
+  subscribe: (listener) => store.subscribe(listener),
+  close: () => store.close(),
+})
+
+/** How a decision is made, and whether the connection was used before. */
+const ways = [false, true].flatMap((isLocked) => [true, false].map((isWarm) => ({ isLocked, isWarm })))
+type Way = (typeof ways)[number]
 
 describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_000 }, () => {
   let subject: TestSchema
@@ -47,13 +62,14 @@ describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_0
   }
 
   /** Pushes with the connection cut at the nth piece of data. Returns what the caller learns and what is stored. */
-  async function cutAt(count: number, when: CutWhen, isWarm: boolean) {
+  async function cutAt(count: number, when: CutWhen, { isLocked, isWarm }: Way) {
     const { schema } = subject
-    const log = `cut-${when}-${count}-${isWarm}`
+    const log = `cut-${when}-${count}-${isLocked}-${isWarm}`
     const direct = openPostgresLogStore({ pool: subject.pool, schema, log })
     await direct.identity()
     const pool = poolThroughProxy()
-    const server = serverLog(openPostgresLogStore({ pool, schema, log }))
+    const store = openPostgresLogStore({ pool, schema, log })
+    const server = serverLog(isLocked ? underLock(store) : store)
     if (isWarm) await server.info()
     const id = randomUUID()
     proxy.arm(count, when)
@@ -74,10 +90,10 @@ describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_0
     return { outcome, hasCut, head }
   }
 
-  async function everywhere(when: CutWhen, isWarm: boolean) {
+  async function everywhere(when: CutWhen, way: Way) {
     const seen = new Set<string>()
     for (let count = 1; ; count += 1) {
-      const { outcome, hasCut, head } = await cutAt(count, when, isWarm)
+      const { outcome, hasCut, head } = await cutAt(count, when, way)
       expect([0, 2], `the head after a cut at ${count}`).toContain(head)
       if (outcome === 'stored') {
         expect(head).toBe(2)
@@ -93,13 +109,12 @@ describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_0
   }
 
   test('N77: before the server receives a statement: nothing is stored, and only a lost commit is unknown', async () => {
-    for (const isWarm of [true, false])
-      expect([...(await everywhere('before', isWarm))].sort()).toEqual(['not-written 0', 'unknown 0'])
+    for (const way of ways)
+      expect([...(await everywhere('before', way))].sort()).toEqual(['not-written 0', 'unknown 0'])
   })
 
   test('N77: after the server has received it: a commit is stored, and the caller knows that it may be', async () => {
-    for (const isWarm of [true, false])
-      expect([...(await everywhere('after', isWarm))].sort()).toEqual(['not-written 0', 'unknown 2'])
+    for (const way of ways) expect([...(await everywhere('after', way))].sort()).toEqual(['not-written 0', 'unknown 2'])
   })
 
   test('N77: a checkpoint whose connection is lost: what is stored was not said to be unwritten', async () => {

@@ -21,8 +21,9 @@ describe('errors of a server', () => {
     expect(isConnectionLost(failure('57P01', severity))).toBe(true)
   })
 
-  test('an error of the socket says nothing', () => {
-    expect(failedQuery(failure('ECONNRESET'), 'unknown').outcome).toBe('unknown')
+  test.for(['ECONNRESET', 'EPIPE'])('N77: an error of the socket says nothing: %s', (code) => {
+    expect(failedQuery(failure(code), 'unknown').outcome).toBe('unknown')
+    expect(isConnectionLost(failure(code))).toBe(true)
   })
 })
 

@@ -35,7 +35,9 @@ describe.skipIf(url === undefined)('parsers of types that an app has', { timeout
   test.for(Object.entries(parsers))('%s', async ([name, { oids, parse }]) => {
     const types = {
       getTypeParser: (oid: number, format: 'text') =>
-        (oids as readonly number[]).includes(oid) ? (text: string) => parse(text) : pg.types.getTypeParser(oid, format),
+        (oids as readonly number[]).includes(oid)
+          ? (text: string) => parse(text)
+          : pg.types.getTypeParser(oid as never, format),
     } as unknown as pg.CustomTypesConfig
     const pool = subject.anotherPool({ types })
     const log = name.replaceAll(' ', '-')

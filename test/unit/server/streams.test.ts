@@ -177,7 +177,7 @@ describe('hints', () => {
       for (const listener of listeners) listener(head)
     }
     const next = async () => (await reader.read()).value
-    return { clock, listeners, move, next, reader }
+    return { clock, log, listeners, move, next, reader }
   }
 
   test('the head at the beginning, then each move, 20 a second at most', async () => {
@@ -198,11 +198,24 @@ describe('hints', () => {
     expect(await next()).toBe('data: {"head":4}\n\n')
   })
 
+  test('a move that comes late is no head that went back', async () => {
+    const { clock, log, move, next } = await waking()
+    await next()
+    await log.push({ commits: [{ events: manyEvents(3) }] }, { author: '' })
+    for (const head of [3, 2]) {
+      await clock.advance(50)
+      move(head)
+      expect(await next()).toBe('data: {"head":3}\n\n')
+    }
+  })
+
   /** The stream of a client that asks for events with the hints; `session` is what `open` says from then on. */
   async function telling(path = 'wake?events=1') {
     const clock = virtualClock()
     const { store, log } = await filled([2])
-    const session: { author: string; response?: Response; fails?: boolean } = { author: 'anna' }
+    const session: { author: string; response?: Response; fails?: boolean; waits?: Promise<Response> } = {
+      author: 'anna',
+    }
     let opened = 0
     const handler = syncHandler({
       clock,
@@ -210,7 +223,7 @@ describe('hints', () => {
       open() {
         opened += 1
         if (session.fails === true) throw new Error('no database')
-        return session.response ?? { log, author: session.author }
+        return session.waits ?? session.response ?? { log, author: session.author }
       },
     })
     const get = (path: string) =>
@@ -228,7 +241,7 @@ describe('hints', () => {
       pushed += count
       await clock.advance(50)
     }
-    return { store, log, session, next, push, get, opened: () => opened }
+    return { clock, store, log, session, next, push, get, opened: () => opened }
   }
 
   test('N99: bring what came since the hint before, as it is pulled from there', async () => {
@@ -278,6 +291,33 @@ describe('hints', () => {
     Object.assign(session, { author: 'anna', response: undefined, fails: false })
     await push(1)
     expect(await next()).toMatchObject({ head: 7, lines: { length: 3 } })
+  })
+
+  test('N99: do not wait for a session that takes long, which is not asked about again meanwhile', async () => {
+    const { clock, session, next, push, opened } = await telling()
+    await next()
+    let end = (_: Response) => {}
+    session.waits = new Promise((resolve) => (end = resolve))
+    await push(1)
+    await clock.advance(999)
+    expect(opened()).toBe(2)
+    const late = next()
+    await clock.advance(1)
+    expect(await late).toEqual({ head: 3 })
+    await push(1)
+    expect(await next()).toEqual({ head: 4 })
+    expect(opened()).toBe(2)
+    end(new Response(null, { status: 401 }))
+    delete session.waits
+    await push(1)
+    expect(await next()).toMatchObject({ head: 5, lines: { length: 3 } })
+  })
+
+  test('N99: what could not be read is read again for the next one who asks', async () => {
+    const { store, log } = await filled([1, 1])
+    vi.spyOn(store, 'read').mockRejectedValueOnce(new Error('no database'))
+    await expect(log.tail?.(1)).rejects.toThrow('no database')
+    expect(await log.tail?.(1)).toMatchObject({ head: 2, lines: { length: 3 } })
   })
 
   test('N99: what many listen to is read once', async () => {
@@ -338,6 +378,35 @@ describe('hints', () => {
       expect(await reader.read()).toEqual({ done: true, value: undefined })
     }
     expect([listeners.size, clock.pending]).toEqual([0, 0])
+  })
+
+  test.each([
+    ['what goes with it', 1],
+    ['where the log is', -1],
+  ])('leave nothing behind while %s is asked', async (_, by) => {
+    const clock = virtualClock()
+    const { store, log } = await filled([2])
+    let tell = (_: number) => {}
+    const own: ServerLog = { ...log, subscribe: (listener) => ((tell = listener), () => {}) }
+    const response = await syncHandler({ clock, open: () => ({ log: own }) })(
+      new Request('http://localhost/wake?events=1', { headers: { 'Tidemark-Sync': '1' } }),
+    )
+    const reader = response.body!.getReader()
+    await reader.read()
+    await clock.advance(50)
+    let [isRead, end] = [false, () => {}]
+    vi.spyOn(store, 'head').mockImplementation(async () => {
+      isRead = true
+      await new Promise<void>((resolve) => (end = resolve))
+      return 3
+    })
+    tell(2 + by)
+    await expect.poll(() => isRead).toBe(true)
+    await reader.cancel()
+    expect(clock.pending).toBe(0)
+    end()
+    await new Promise(setImmediate)
+    expect(clock.pending).toBe(0)
   })
 
   test('are not begun for a client that is gone', async () => {

@@ -146,3 +146,26 @@ test('what was decided on a loose commit is sent when that is in the log, and la
   // What expects its streams is loose in none: it takes along what was decided on it.
   expect(sentOf(row(1, 's', 'x', { behind: 'x' }), ...outbox.slice(1)).waiting).toEqual([1, 2, 3])
 })
+
+test('what waits for long keeps nothing in the streams that it only expects something of', () => {
+  const reads = (n: number, ...expect: [string, string | null][]) => row(n, 't', undefined, { expect })
+  const [loose, after, other] = [row(1, 's'), reads(2, ['s', 'e1'], ['v', null]), row(3, 'v')]
+  // The loose commit is sent now, and so what was decided on it soon: what would be in its way waits for it.
+  expect(sentOf(loose, after, other).commits).toEqual([1])
+  // The server lacks what the loose one needs, perhaps for ever.
+  const behind = row(1, 's', undefined, { behind: 'x' })
+  expect(sentOf(behind, after, other)).toEqual({ commits: [3], waiting: [1] })
+  // Also what follows it, by what it was decided on or in its stream.
+  const following = [
+    row(4, 'w', undefined, {
+      expect: [
+        ['t', 'e2'],
+        ['y', null],
+      ],
+    }),
+    row(5, 'y'),
+  ]
+  expect(sentOf(behind, after, ...following)).toEqual({ commits: [5], waiting: [1] })
+  const later = [row(4, 't', undefined, { expect: [['y', null]] }), row(5, 'y')]
+  expect(sentOf(behind, after, ...later)).toEqual({ commits: [5], waiting: [1] })
+})

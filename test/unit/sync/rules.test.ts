@@ -1,8 +1,8 @@
 // What is stored after each thing that can happen: pure, without a storage.
 import { describe, expect, test } from 'vitest'
-import { snapshotAfter } from '../../../src/sync/change-rules.js'
+import { snapshotAfter, withOwn } from '../../../src/sync/change-rules.js'
 import { wireSize } from '../../../src/sync/commit-text.js'
-import { adopted } from '../../../src/sync/rules/adopted.js'
+import { adopted, foundAsIs, ownOf } from '../../../src/sync/rules/adopted.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../../../src/sync/rules/batches.js'
 import { met } from '../../../src/sync/rules/contact.js'
 import { refetched } from '../../../src/sync/rules/control.js'
@@ -436,6 +436,26 @@ describe('retried', () => {
 })
 
 describe('adopted', () => {
+  test('commits that are in the log are noted as those of this device, each once and for itself', () => {
+    const commit = (at: number, ...ids: string[]) => ({ at, events: ids.map((id) => text(id)), versions: [] })
+    const places: Record<string, number> = { a: 3, c: 7, d: 8 }
+    const known = [{ at: 6, n: 2 }]
+    const own = ownOf([commit(1, 'a', 'b'), commit(3, 'c'), commit(4, 'd')], (id) => places[id] as number, known)
+    expect(own).toEqual([
+      { at: 3, n: 2, name: 'a' },
+      { at: 8, n: 1, name: 'd' },
+    ])
+    // Neighbours stay two commits: each is given back by itself.
+    expect(withOwn(known, own)).toEqual([own[0], ...known, own[1]])
+    const local = { log: 'local', head: 9 }
+    expect(adopted(snapshot(8, []), local, [commit(5, 'e')], 5, own).own).toEqual(own)
+    expect(adopted(snapshot(8, []), local, [commit(5, 'e')], 5).own).toBeUndefined()
+    expect(foundAsIs(snapshot(8, []), local, 4, own)).toMatchObject({
+      own,
+      state: { adopting: [{ log: 'local', upTo: 4, head: 9 }] },
+    })
+  })
+
   test('a commit that may have been sent as it is is cancelled at the server, if it is discarded', () => {
     const before = snapshot(3, [row(4, 'own')], { largestN: 4 })
     const commits = [

@@ -330,7 +330,7 @@ describe('pulling', () => {
       signals.push(signal)
       return abortable(Promise.resolve(script({ after: after.at, limit })), signal)
     }
-    const transport = { pull } as Transport
+    const transport = { pull, toldPage: (): undefined => undefined } as Partial<Transport> as Transport
     return { asked, signals, puller: new Puller(transport, async () => usage) }
   }
 
@@ -345,6 +345,27 @@ describe('pulling', () => {
     expect(await unknown.puller.pull({ after: at(0), limit: 5, as }, never)).toMatchObject({ kind: 'page' })
   })
 
+  test('takes a page that came with a hint where there is much room, and asks where that is not known', async () => {
+    const asked: number[] = []
+    let quota = 1000
+    const transport = {
+      async pull({ after }: { after: { at: number } }) {
+        asked.push(after.at)
+        return page(after.at, after.at + 1, after.at + 1)
+      },
+      toldPage: ({ after }: { after: { at: number } }) => page(after.at, after.at + 2, after.at + 2),
+    } as unknown as Transport
+    const it = new Puller(transport, async () => ({ usage: 100, quota }))
+    const pull = (after: number) => it.pull({ after: at(after), limit: 5, as }, never)
+    expect(await pull(0)).toEqual(page(0, 1, 1))
+    expect(await pull(1)).toEqual(page(1, 3, 3))
+    expect(asked).toEqual([0])
+    quota = 120
+    // The look of the last request counts.
+    expect(await pull(3)).toEqual(page(3, 5, 5))
+    expect(asked).toEqual([0])
+  })
+
   test('looks how full it is while it asks, where there was much room, and keeps no page if there is none now', async () => {
     let usage = 0
     let asked = (): void => {}
@@ -354,7 +375,7 @@ describe('pulling', () => {
       asked()
       return page(0, 1, 1)
     }
-    const it = new Puller({ pull } as unknown as Transport, async () => {
+    const it = new Puller({ pull, toldPage() {} } as unknown as Transport, async () => {
       await look
       return { usage, quota: 1000 }
     })

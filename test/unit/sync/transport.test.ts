@@ -1,6 +1,7 @@
 // The client of the protocol against scripted responses: what each of them means, and that nothing is believed unchecked.
 import { describe, expect, test } from 'vitest'
 import { virtualClock } from 'tidemark/testing'
+import { followWake } from '../../../src/sync/follow-wake.js'
 import { openTransport, longestSilence, type Transport } from '../../../src/sync/transport.js'
 import type { RemoteOptions } from '../../../src/sync/sync-parts.js'
 import type { PullReply } from '../../../src/sync/sync-effects.js'
@@ -488,5 +489,49 @@ describe('a pull', () => {
     })
     expect(await pulled(flood)).toMatchObject({ kind: 'refused', code: 'inconsistent' })
     expect(lastPull).toBeLessThan(110_000)
+  })
+})
+
+describe('a page that came with a hint', () => {
+  const hint = {
+    head: 1,
+    chain: chainStart,
+    lines: [header({ head: 1 }), event(1, 1, 1), cursor(1)].map((text) => JSON.parse(text)),
+  }
+
+  test.for(['ends', 'is ended by the device'])('N99: counts until it is used, or its stream %s', async (how) => {
+    let body!: ReadableStreamDefaultController<Uint8Array>
+    const it = client(
+      () =>
+        new Response(new ReadableStream({ start: (controller) => void (body = controller) }), {
+          headers: { ...own, 'Content-Type': 'text/event-stream' },
+        }),
+    )
+    const heads: number[] = []
+    let [opened, ends] = [0, 0]
+    const end = new AbortController()
+    const { transport, clock } = it
+    const onOpen = () => void (opened += 1)
+    const followed = followWake(
+      { transport, clock, as, onOpen, onHead: (head) => heads.push(head), onEnd: () => void (ends += 1) },
+      end.signal,
+    ).catch(() => void (ends += 1))
+    const says = async () => {
+      const before = heads.length
+      body.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(hint)}\n\n`))
+      await expect.poll(() => heads.length).toBe(before + 1)
+    }
+    await expect.poll(() => opened).toBe(1)
+    const page = () => transport.toldPage({ after: start, limit: 100, as })
+    await says()
+    expect(page()).toMatchObject({ kind: 'page', head: 1, cursor: { at: 1, chain: 'c1' } })
+    expect(page()).toBeUndefined()
+    await says()
+    if (how === 'ends') body.close()
+    else end.abort()
+    await expect.poll(() => ends).toBe(1)
+    expect(page()).toBeUndefined()
+    end.abort()
+    await followed
   })
 })

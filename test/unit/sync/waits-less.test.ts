@@ -63,7 +63,7 @@ test('a device in contact sends what is appended with no transaction in between,
   await store.close()
 })
 
-test('a device that gets news with a hint asks for nothing, stores them first of all, and looks at its outbox once between that and their rows', async () => {
+test('a device that gets news with a hint shows them after two transactions: one stores them, the other one their rows', async () => {
   const server = testSyncServer()
   const name = `waits-${(made += 1)}`
   let all: string[] = []
@@ -90,7 +90,9 @@ test('a device that gets news with a hint asks for nothing, stores them first of
   expect(all.find(ofOutbox)).toContain('readwrite')
   const rowsStored = all.findIndex((each) => each.startsWith(`tidemark:${name}:`) && each.includes('readwrite'))
   expect(rowsStored).toBeGreaterThan(0)
-  expect(all.slice(0, rowsStored).filter((each) => ofOutbox(each))).toHaveLength(2)
+  expect(all.slice(0, rowsStored).filter((each) => ofOutbox(each))).toHaveLength(1)
+  expect(all.slice(0, rowsStored).filter((each) => each.includes('commits'))).toHaveLength(1)
+  expect(all.slice(rowsStored + 1).filter((each) => each.includes(' rows'))).toEqual([])
   unsubscribe()
   await view.close()
   await sync.stop()

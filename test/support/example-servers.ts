@@ -1,0 +1,128 @@
+/** The servers of the examples, started as they are, with the sources of this folder in place of the installed package. */
+import { randomUUID } from 'node:crypto'
+import { spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { BrowserContext } from '@playwright/test'
+import pg from 'pg'
+import { build, type InlineConfig } from 'vite'
+import { readAs } from '../../scripts/builds.mjs'
+import { postgresUrl } from './postgres/server.js'
+import { workerd } from './workerd/start.js'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+export type ExampleServerName = 'server-postgres' | 'server-durable-object'
+
+export interface ExampleServer {
+  /** Lets a context find it under the address that the example asks for. */
+  serve(context: BrowserContext): Promise<void>
+  close(): Promise<void>
+}
+
+/** Whether this machine can start it. */
+export const isThere = (name: ExampleServerName): boolean => name === 'server-postgres' || workerd !== undefined
+
+export function exampleServer(name: ExampleServerName): Promise<ExampleServer> {
+  return name === 'server-postgres' ? overPostgres() : inDurableObjects()
+}
+
+/** In the database of a server of the tests; without one by PGlite, as the example does. */
+async function overPostgres(): Promise<ExampleServer> {
+  // In the repository, so that its packages are found.
+  const built = join(root, '.cache', 'example-servers', randomUUID())
+  await bundle({
+    ssr: { noExternal: [/^tidemark/] },
+    build: { ssr: join(root, 'examples/server-postgres/server.js'), outDir: built },
+  })
+  const url = await postgresUrl()
+  const database = `example_${randomUUID().replaceAll('-', '')}`
+  const admin = new pg.Client({ connectionString: url })
+  if (url !== undefined) {
+    await admin.connect()
+    await admin.query(`create database ${database}`)
+  }
+  const at = url === undefined ? undefined : new URL(url)
+  if (at !== undefined) at.pathname = `/${database}`
+  const env = { ...process.env, PORT: '0', FOLDER: join(built, 'data'), DATABASE_URL: at?.href ?? '' }
+  return started(process.execPath, [join(built, 'server.js')], { cwd: built, env }, /:(\d+)\/logs/, async () => {
+    rmSync(built, { recursive: true, force: true })
+    if (url === undefined) return
+    await admin.query(`drop database ${database} with (force)`)
+    await admin.end()
+  })
+}
+
+async function inDurableObjects(): Promise<ExampleServer> {
+  const example = join(root, 'examples/server-durable-object')
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-example-'))
+  await bundle({
+    root: example,
+    configFile: join(example, 'vite.config.js'),
+    build: { outDir: join(folder, 'dist') },
+  })
+  mkdirSync(join(folder, 'logs'))
+  copyFileSync(join(example, 'config.capnp'), join(folder, 'config.capnp'))
+  const config = readFileSync(join(folder, 'config.capnp'), 'utf8')
+  writeFileSync(join(folder, 'config.capnp'), config.replace('127.0.0.1:8787', '127.0.0.1:0'))
+  const how = ['serve', 'config.capnp', '--control-fd=1']
+  return started(workerd as string, how, { cwd: folder }, /"port":\s*(\d+)/, async () =>
+    rmSync(folder, { recursive: true, force: true }),
+  )
+}
+
+async function bundle(config: InlineConfig): Promise<void> {
+  await build({
+    configFile: false,
+    logLevel: 'silent',
+    resolve: {
+      alias: [
+        { find: /^tidemark$/, replacement: join(root, 'src/index.ts') },
+        { find: /^tidemark\/([\w-]+)$/, replacement: join(root, 'src/$1/index.ts') },
+      ],
+    },
+    plugins: [readAs('production')],
+    ...config,
+    build: { emptyOutDir: true, ...config.build },
+  })
+}
+
+/** Resolves once it printed its port. */
+async function started(
+  program: string,
+  args: readonly string[],
+  options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
+  port: RegExp,
+  ended: () => Promise<void>,
+): Promise<ExampleServer> {
+  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  const end = new Promise((resolve) => child.once('exit', resolve))
+  let printed = ''
+  const at = await new Promise<string>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        printed += text
+        const [, found] = port.exec(printed) ?? []
+        if (found !== undefined) resolve(found)
+      })
+    child.once('exit', () => reject(new Error(`${program} ended: ${printed}`)))
+  })
+  return {
+    async serve(context) {
+      await context.route(
+        ({ pathname }) => pathname.startsWith('/logs/'),
+        (route) => {
+          const url = new URL(route.request().url())
+          return route.continue({ url: `http://127.0.0.1:${at}${url.pathname}${url.search}` })
+        },
+      )
+    },
+    async close() {
+      child.kill('SIGKILL')
+      await end
+      await ended()
+    },
+  }
+}
