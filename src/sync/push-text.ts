@@ -4,7 +4,7 @@ import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import type { CommitAnswer } from '../wire/protocol.js'
 import { commitText, list, strings } from './commit-text.js'
-import { Inconsistent, isChain, isCount, isName, parsedObject } from './responses.js'
+import { Inconsistent, isChain, isCount, isName, parsedBody } from './responses.js'
 import type { PushReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
 
@@ -27,7 +27,7 @@ export function pushedIn(
   text: string,
   { commits, cancel }: Pushed,
 ): Omit<Extract<PushReply, { kind: 'pushed' }>, 'by'> {
-  const { head, answers, chain } = parsedObject(text)
+  const { head, answers, chain } = parsedBody(text)
   if (!isCount(head) || !Array.isArray(answers) || (chain !== undefined && !isChain(chain)))
     throw new Inconsistent(say`The server did not say what became of a push.`)
   const asked = new Set([...commits.map(({ events }) => events[0]?.id), ...cancel.map(([id]) => id)])

@@ -41,6 +41,30 @@ export function parsedObject(text: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
+/** The same, of the whole body of a response. @throws Error for one that was cut off, which may be whole the next time */
+export function parsedBody(text: string): Record<string, unknown> {
+  try {
+    return parsedObject(text)
+  } catch (error) {
+    throw isCutOff(text) ? new Error(cutOff()) : error
+  }
+}
+
+const cutOff = (): string => say`The response was cut off.`
+
+/** Whether a text is the beginning of a JSON object: not every engine notices that a connection ended too early. */
+function isCutOff(text: string): boolean {
+  const start = text.trimStart()
+  if (start === '') return true
+  if (!start.startsWith('{')) return false
+  let depth = 0
+  // Strings, also one without an end, and brackets.
+  for (const [part] of start.matchAll(/"(?:[^"\\]|\\.)*(?:"|\\?$)|[{[\]}]/gs))
+    if (part === '{' || part === '[') depth += 1
+    else if (part === '}' || part === ']') depth -= 1
+  return depth > 0
+}
+
 /** Log, epoch and author of a response; nothing if it is not that of a tidemark server. */
 export function answeredBy(response: Response): AnsweredBy | undefined {
   const [log, epoch, ...more] = (response.headers.get(names.log) ?? '').split('/')
@@ -102,6 +126,9 @@ export function failureOf(response: Response, text: string, now: number): Reques
   const isForeign = by === undefined && response.headers.get(names.version) === null
   if (status < 400 || status === 511 || (isForeign && !believed.has(status)))
     return { kind: 'offline', message: say`The response was not that of a tidemark server: status ${status}.` }
+  // Without its code it says only that the request failed.
+  if (codes[status] === undefined && typeOf(response) === 'application/json' && isCutOff(text))
+    return { kind: 'offline', message: cutOff() }
   return { kind: 'refused', status, ...problemOf(status, text), ...(by === undefined ? {} : { by }) }
 }
 

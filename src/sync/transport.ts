@@ -15,7 +15,7 @@ import {
   inconsistent,
   isCount,
   isName,
-  parsedObject,
+  parsedBody,
   typeOf,
   unlike,
 } from './responses.js'
@@ -170,7 +170,7 @@ class FetchTransport implements Transport {
   ticket(as: AnsweredBy, signal: AbortSignal): Promise<TicketFor | RequestFailure> {
     const asked: Asked = { path: '/ticket', accept: 'application/json', as, body: '{}', signal }
     return this.#ask(asked, async ({ response, request }) => {
-      const { ticket } = parsedObject(await textOf(response, request, longestSilence, longestProblem))
+      const { ticket } = parsedBody(await textOf(response, request, longestSilence, longestProblem))
       if (typeof ticket !== 'string') throw new Inconsistent(say`The ticket is no text.`)
       return {
         kind: 'ticket' as const,
@@ -273,7 +273,7 @@ function isJson(text: string): boolean {
 
 /** @throws Inconsistent */
 function infoIn(text: string): LogInfo {
-  const { log, epoch, author, head, first, format, limits } = parsedObject(text)
+  const { log, epoch, author, head, first, format, limits } = parsedBody(text)
   const all = isObject(limits) ? (limits as Record<string, unknown>) : {}
   const limit = (name: keyof LogInfo['limits']): number => {
     const value = all[name] ?? leastLimits[name]

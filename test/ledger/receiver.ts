@@ -19,6 +19,8 @@ export async function openReceiver<M = Message>(take: (message: M) => void): Pro
       response.writeHead(204).end()
     })
   })
+  // A browser does not send a message again whose connection is being closed.
+  server.keepAliveTimeout = 600_000
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {

@@ -8,6 +8,14 @@ const machine = ['test/unit/sync/machine.test.ts']
 
 export default [
   {
+    id: 'shell-cut-off-body',
+    file: 'src/sync/responses.ts',
+    find: '  return depth > 0\n',
+    replace: '  return false\n',
+    tests: ['test/unit/sync/transport.test.ts'],
+    breaks: 'a response whose body ends too early stops the sync for good',
+  },
+  {
     id: 'shell-position',
     file: 'src/sync/pulled-lines.ts',
     find: 'if (position !== next)',

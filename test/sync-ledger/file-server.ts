@@ -54,9 +54,15 @@ class FileServer implements LedgerServer {
   /** Copies the files, also while they are written, as an operator does. */
   async backup(way: BackupWay): Promise<LedgerBackup> {
     const folder = await mkdtemp(join(this.#folder, 'backup-'))
-    // The lock of the process is not a part of the log.
-    await cp(this.#logs, folder, { recursive: true, filter: (path) => !path.includes('.log.lock.') })
-    return { folder, way }
+    for (let attempt = 0; ; attempt += 1)
+      try {
+        // The lock of the process is not a part of the log.
+        await cp(this.#logs, folder, { recursive: true, filter: (path) => !path.includes('.log.lock.') })
+        return { folder, way }
+      } catch (error) {
+        // A file was renamed while they were copied.
+        if (attempt === 5 || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      }
   }
 
   /** Ends the process, puts the copy in the place of the files, and starts it again. */

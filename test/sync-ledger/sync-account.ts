@@ -33,6 +33,8 @@ export interface Wanted {
   retrying?: true
   /** The last word of `settled()`. */
   settled?: string
+  /** It waited for the server when its device was copied: then two devices have it, and each decides for itself. */
+  copied?: true
   /** The storage of its device was deleted since. */
   cleared?: true
 }
@@ -77,6 +79,14 @@ export class SyncAccount {
   /** From now on nothing is to be appended. */
   fence(): void {
     this.#isFenced = true
+  }
+
+  /** The databases of its device were copied while these waited for the server. */
+  copy(tokens: readonly string[]): void {
+    for (const token of tokens) {
+      const wanted = this.wanted.get(token)
+      if (wanted !== undefined) wanted.copied = true
+    }
   }
 
   /** What a device was told before its storage was deleted: some of it may be nowhere. */

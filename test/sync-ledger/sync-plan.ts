@@ -46,6 +46,8 @@ export interface PlannedDevice {
   readonly partition?: { readonly at: number; readonly for: number; readonly which: ProxyPartition }
   /** Its storage is deleted then. */
   readonly clearedAt?: number
+  /** Its databases are copied then, for another device that begins with what this one knew. */
+  readonly copiedAt?: number
   /** Turns of a service worker that syncs once. */
   readonly turns: readonly { readonly at: number; readonly maxTime: number }[]
 }
@@ -89,7 +91,7 @@ const kindsOfActs: readonly (readonly [SyncActKind, number])[] = [
   ['bump', 16],
   ['take', 8],
   ['by rule', 4],
-  ['discard', 6],
+  ['discard', 10],
   ['retry', 4],
   ['now', 8],
   ['again', 4],
@@ -178,6 +180,7 @@ function planDevice(chance: Chance, index: number, tabs: number, fault: FaultKin
       },
     }),
     ...(chance.is(0.08) && { clearedAt: chance.below(disturbed) }),
+    ...(index === 0 && chance.is(0.15) && { copiedAt: chance.below(disturbed) }),
     turns: Array.from({ length: turns }, () => ({ at: chance.below(disturbed), maxTime: chance.between(50, 600) })),
   }
 }

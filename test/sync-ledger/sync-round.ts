@@ -16,6 +16,7 @@ import {
   act,
   clear,
   collect,
+  copy,
   define,
   drain,
   halt,
@@ -58,14 +59,17 @@ interface Tab {
 
 class Device {
   readonly name: string
+  /** Whose databases it began with. */
+  readonly copyOf: Device | undefined
   readonly planned: PlannedDevice
   readonly proxy: FaultProxy
   readonly tabs: readonly Tab[]
   /** What opens and closes its tabs is done one after the other. */
   queue: Promise<unknown> = Promise.resolve()
 
-  constructor(name: string, planned: PlannedDevice, proxy: FaultProxy) {
+  constructor(name: string, planned: PlannedDevice, proxy: FaultProxy, copyOf?: Device) {
     this.name = name
+    this.copyOf = copyOf
     this.planned = planned
     this.proxy = proxy
     this.tabs = planned.tabs.map((tab, index) => ({
@@ -116,17 +120,12 @@ class SyncRound {
   }
 
   async play(): Promise<SyncRoundResult> {
-    const { server } = this.#stage
     this.#stage.take = (message) => {
       if (message.round === this.#name) this.#account.add(message)
     }
     await this.#startServer()
-    for (const [index, planned] of this.#plan.devices.entries()) {
-      const name = `d${index}`
-      const seed = seedFor(this.#plan.seed, name)
-      const proxy = await startFaultProxy({ seed, target: server.url, seen: (path, body) => this.#see(path, body) })
-      this.#devices.push(new Device(name, planned, proxy))
-    }
+    for (const [index, planned] of this.#plan.devices.entries())
+      this.#devices.push(await this.#device(`d${index}`, planned))
     await this.#phase('open', () =>
       Promise.all(this.#devices.flatMap((device) => device.tabs.map((tab) => this.#enter(device, tab)))),
     )
@@ -231,6 +230,44 @@ class SyncRound {
 
   // Devices
 
+  async #device(name: string, planned: PlannedDevice, copyOf?: Device): Promise<Device> {
+    const seed = seedFor(this.#plan.seed, name)
+    const target = this.#stage.server.url
+    const proxy = await startFaultProxy({ seed, target, seen: (path, body) => this.#see(path, body) })
+    return new Device(name, planned, proxy, copyOf)
+  }
+
+  #databaseOf({ name }: Device): string {
+    return `tidemark:${this.#name}/${name}`
+  }
+
+  /** Another device begins with the databases of this one, which goes on. */
+  async #copying(device: Device, at: (ms: number) => Promise<void>): Promise<void> {
+    const { copiedAt } = device.planned
+    if (copiedAt === undefined) return
+    await at(copiedAt)
+    await device.then_(async () => {
+      const page = device.tabs.find((tab) => tab.page !== undefined && !this.#stage.isDead(tab.page))?.page
+      if (page === undefined) return
+      const [tab] = device.planned.tabs
+      const acts = tab?.acts.slice(tab.acts.length / 2) ?? []
+      const planned: PlannedDevice = { ...device.planned, tabs: [{ where: 'page', acts }], turns: [] }
+      const copied = await this.#device(`${device.name}x`, planned, device)
+      const done = await limited(
+        page.run('page', copy, { from: this.#databaseOf(device), to: this.#databaseOf(copied) }),
+        stopLimit,
+      )
+      // The page may have been killed.
+      if (done.state !== 'done') return void (await copied.proxy.close())
+      this.#account.copy(done.value)
+      this.#devices.push(copied)
+      copied.proxy.faults(planned.faults)
+      this.#count('device copied')
+      // A reopening may have come to it first.
+      await copied.then_(() => this.#enterMissing(copied))
+    })
+  }
+
   /** Opens a tab, or opens it again, and sends it to work while there is work. */
   async #enter(device: Device, tab: Tab): Promise<void> {
     const { page: before } = tab
@@ -264,6 +301,7 @@ class SyncRound {
       round: this.#name,
       device: device.name,
       tab: `${device.name}.${tab.index}.${tab.life}`,
+      store: `${this.#name}/${device.name}`,
       url: `${device.proxy.url}/logs/${this.#name}`,
       author: device.planned.author,
       receiver: this.#stage.receiver.url,
@@ -287,6 +325,7 @@ class SyncRound {
       ...this.#devices.flatMap((device) => [
         this.#partition(device, at),
         this.#clearing(device, at),
+        this.#copying(device, at),
         ...device.planned.turns.map((planned) => this.#turn(device, planned, at)),
       ]),
     ])
@@ -310,9 +349,8 @@ class SyncRound {
         if (page !== undefined && !this.#stage.isDead(page)) await limited(page.run(realm, stop, undefined), stopLimit)
       const page = device.tabs.find((tab) => tab.page !== undefined && !this.#stage.isDead(tab.page))?.page
       if (page === undefined) return
-      const escaped = `${this.#name}/${device.name}`
       this.#account.clear(device.name)
-      const cleared = await limited(page.run('page', clear, `tidemark:${escaped}`), stopLimit)
+      const cleared = await limited(page.run('page', clear, this.#databaseOf(device)), stopLimit)
       if (cleared.state !== 'done' || cleared.value === 0) return
       this.#count('storage cleared')
       for (const tab of device.tabs) await this.#enter(device, tab)
@@ -389,17 +427,12 @@ class SyncRound {
 
   /** Opens every tab again whose page has gone. */
   async #reopen(): Promise<void> {
-    await Promise.all(
-      this.#devices.map((device) =>
-        device.then_(() =>
-          Promise.all(
-            device.tabs
-              .filter(({ page }) => page === undefined || this.#stage.isDead(page))
-              .map((tab) => this.#enter(device, tab)),
-          ),
-        ),
-      ),
-    )
+    await Promise.all(this.#devices.map((device) => device.then_(() => this.#enterMissing(device))))
+  }
+
+  async #enterMissing(device: Device): Promise<void> {
+    const missing = device.tabs.filter(({ page }) => page === undefined || this.#stage.isDead(page))
+    await Promise.all(missing.map((tab) => this.#enter(device, tab)))
   }
 
   // The end
@@ -494,7 +527,7 @@ class SyncRound {
             `${device.name} told nothing: ${evidence.state === 'failed' ? String(evidence.error) : 'late'}`,
           )
         const end = drained.get(device) ?? { status: 'never', pending: -1, behind: -1, cursor: -1, head: -1 }
-        return { device: device.name, evidence: evidence.value, drained: end }
+        return { device: device.name, copyOf: device.copyOf?.name, evidence: evidence.value, drained: end }
       }),
     )
     for (const { proxy } of this.#devices)

@@ -11,6 +11,7 @@ const rules = [
   'drained',
   'no is no',
   'kept',
+  'stopped',
   'errors',
   'ledger',
 ] as const

@@ -11,6 +11,8 @@ export interface SyncEntering {
   readonly round: string
   readonly device: string
   readonly tab: string
+  /** Of its databases; that of a copied device is another one. */
+  readonly store: string
   /** The log, through the proxy of the device. */
   readonly url: string
   readonly author: string
@@ -20,7 +22,7 @@ export interface SyncEntering {
 
 /** Makes what a tab works with. A service worker calls it too, and opens no app. */
 export async function define(tidemark: Tidemark, entering: SyncEntering, state: State): Promise<void> {
-  const { round, device, tab, receiver, clockBy, url, author } = entering
+  const { round, device, tab, store: name, receiver, clockBy, url, author } = entering
   let telling: Promise<unknown> = Promise.resolve()
   let waiting: object[] = []
   const tell = (message: object) => {
@@ -30,7 +32,8 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
       telling = telling.then(() => {
         const body = JSON.stringify(waiting)
         waiting = []
-        return fetch(receiver, { method: 'POST', mode: 'no-cors', body }).catch(() => {})
+        const send = () => fetch(receiver, { method: 'POST', mode: 'no-cors', body })
+        return send().catch(() => send().catch(() => {}))
       })
   }
   const uncaught = (what: string, error: any) =>
@@ -92,7 +95,6 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
       return () => clearTimeout(timer)
     },
   }
-  const name = `${round}/${device}`
   const headers = () => ({ 'X-User': author })
   state['tell'] = tell
   Object.assign(state, {
@@ -125,6 +127,12 @@ export async function open(tidemark: Tidemark, _arg: undefined, state: State): P
   await app.ready()
   const { tell, own } = state
   const contradict = (detail: string) => tell({ kind: 'contradiction', rule: 'shown once', detail })
+  // Nothing that happens to it here is a reason to give up.
+  app.sync.status.subscribe(() => {
+    const { status, reason, message } = app.sync.status.getSnapshot()
+    if (status === 'stopped' && !state['stopping'])
+      tell({ kind: 'contradiction', rule: 'stopped', detail: `sync stopped: ${reason} ${message}` })
+  })
   const told = new Set<string>()
   const look = async () => {
     const known: string[] = [...own.keys()]
@@ -395,9 +403,57 @@ export async function stop(_tidemark: Tidemark, _arg: undefined, state: State): 
   return state['errors'] ?? []
 }
 
+/**
+ * Copies the databases of a device under other names, as a profile is copied to another machine: its log and outbox in one
+ * transaction, after the rows, which are behind it then. Returns the tokens of commits that wait for the server.
+ */
+export async function copy(
+  _tidemark: Tidemark,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<readonly string[]> {
+  const settled = (request: any) =>
+    new Promise<any>((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result)
+      request.onerror = () => reject(request.error)
+    })
+  const all = (await indexedDB.databases()).map(({ name }) => name ?? '')
+  const models = all.filter((name) => name.startsWith(`${from}:`))
+  let waiting: string[] = []
+  for (const name of [...models, from]) {
+    const database = await settled(indexedDB.open(name))
+    const transaction = database.transaction([...database.objectStoreNames])
+    const stores = await Promise.all(
+      [...database.objectStoreNames].map(async (store) => {
+        const source = transaction.objectStore(store)
+        const [rows, keys] = await Promise.all([settled(source.getAll()), settled(source.getAllKeys())])
+        const indexes = [...source.indexNames].map((index) => source.index(index))
+        return { store, rows, keys, keyPath: source.keyPath, indexes }
+      }),
+    )
+    if (name === from)
+      waiting = (stores.find(({ store }) => store === 'outbox')?.rows ?? []).map(
+        (row: any) => /"token":"([^"]*)"/.exec(row.events[0]?.data ?? '')?.[1] ?? '',
+      )
+    const request = indexedDB.open(to + name.slice(from.length), database.version)
+    request.onupgradeneeded = () => {
+      for (const { store, rows, keys, keyPath, indexes } of stores) {
+        const into = request.result.createObjectStore(store, { keyPath })
+        for (const { name: index, keyPath: path, multiEntry, unique } of indexes)
+          into.createIndex(index, path, { multiEntry, unique })
+        for (const [at, row] of rows.entries()) keyPath === null ? into.put(row, keys[at]) : into.put(row)
+      }
+    }
+    ;(await settled(request)).close()
+    database.close()
+  }
+  return waiting
+}
+
 /** Deletes every database of a device, as a browser does that clears the data of a site. */
-export async function clear(_tidemark: Tidemark, prefix: string): Promise<number> {
-  const names = (await indexedDB.databases()).map(({ name }) => name ?? '').filter((name) => name.startsWith(prefix))
+export async function clear(_tidemark: Tidemark, log: string): Promise<number> {
+  const names = (await indexedDB.databases())
+    .map(({ name }) => name ?? '')
+    .filter((name) => name === log || name.startsWith(`${log}:`))
   for (const name of names)
     await new Promise<void>((resolve, reject) => {
       const request = indexedDB.deleteDatabase(name)

@@ -242,6 +242,25 @@ describe('what a response means', () => {
     if (reply.kind === 'busy') expect(reply.message).toBe('why')
   })
 
+  test('a body that ends anywhere before its end is asked for again, whatever the engine says of the connection', async () => {
+    const problem = JSON.stringify({ code: 'other-epoch', message: 'It "began", again: {[\\' })
+    const whole = JSON.stringify(info)
+    const pushed = JSON.stringify({ head: 1, answers: [{ id: 'e1', conflict: { stream: 's}', last: '\\"' } }] })
+    const given = (body: string, status: number) => client(() => new Response(body, json({}, status))).transport
+    const push = (body: string) => given(body, 200).push({ commits: [row()], cancel: [], as }, never)
+    expect(await given(problem, 409).info(never)).toMatchObject({ kind: 'refused', code: 'other-epoch' })
+    for (let end = 0; end < problem.length; end += 1)
+      expect(await given(problem.slice(0, end), 409).info(never), String(end)).toMatchObject({ kind: 'offline' })
+    expect(await given(whole, 200).info(never)).toMatchObject({ kind: 'info' })
+    for (let end = 0; end < whole.length; end += 1)
+      expect(await given(whole.slice(0, end), 200).info(never), String(end)).toMatchObject({ kind: 'offline' })
+    expect(await push(pushed)).toMatchObject({ kind: 'pushed' })
+    for (let end = 0; end < pushed.length; end += 1)
+      expect(await push(pushed.slice(0, end)), String(end)).toMatchObject({ kind: 'offline' })
+    // What the status alone says is known without a body.
+    expect(await given('{"code":"n', 403).info(never)).toMatchObject({ kind: 'refused', code: 'forbidden' })
+  })
+
   test('a proxy that says nothing but a status: the message is that', async () => {
     for (const body of ['<html>Bad gateway', '', '{"code":"x"}', '{"message":""}'])
       expect(await failed(new Response(body, { status: 502 }))).toEqual({
