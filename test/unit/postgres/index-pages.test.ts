@@ -14,7 +14,10 @@ const events = defineEvents<Event>()
 const definition = defineProjection(events, {
   name: 'tagged',
   tables: {
-    rows: table<{ id: number; tags: string[] }>()({ key: 'id', indexes: { byTag: { path: 'tags', multiEntry: true } } }),
+    rows: table<{ id: number; tags: string[] }>()({
+      key: 'id',
+      indexes: { byTag: { path: 'tags', multiEntry: true } },
+    }),
   },
   on: { Added: ({ data }, { rows }) => rows.put(data) },
 })

@@ -89,8 +89,9 @@ test('what a handler does to an event is not seen by the next one that gets it',
   await pull(1)
   for (let run = 0; run < 2; run += 1) {
     const [event] = (await log.readPage({ limit: 10 }, own)).events
-    expect(event?.data).toEqual({ list: [1] })
-    ;(event?.data as { list: number[] }).list.push(2)
+    const data = event?.data as { list: number[] }
+    expect(data).toEqual({ list: [1] })
+    data.list.push(2)
   }
 })
 
