@@ -52,18 +52,16 @@ export function parsedBody(text: string): Record<string, unknown> {
 
 const cutOff = (): string => say`The response was cut off.`
 
-/** Whether a text is the beginning of a JSON object: not every engine notices that a connection ended too early. */
-function isCutOff(text: string): boolean {
-  const start = text.trimStart()
-  if (start === '') return true
-  if (!start.startsWith('{')) return false
-  let depth = 0
-  // Strings, also one without an end, and brackets.
-  for (const [part] of start.matchAll(/"(?:[^"\\]|\\.)*(?:"|\\?$)|[{[\]}]/gs))
-    if (part === '{' || part === '[') depth += 1
-    else if (part === '}' || part === ']') depth -= 1
-  return depth > 0
+export function isJson(text: string): boolean {
+  try {
+    return isObject(JSON.parse(text))
+  } catch {
+    return false
+  }
 }
+
+/** Whether a text is the beginning of a JSON object: not every engine notices that a connection ended too early. */
+const isCutOff = (text: string): boolean => /^\s*($|\{)/.test(text) && !isJson(text)
 
 /** Log, epoch and author of a response; nothing if it is not that of a tidemark server. */
 export function answeredBy(response: Response): AnsweredBy | undefined {

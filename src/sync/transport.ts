@@ -15,6 +15,7 @@ import {
   inconsistent,
   isCount,
   isName,
+  isJson,
   parsedBody,
   typeOf,
   unlike,
@@ -261,14 +262,6 @@ function address(url: string, path: string): string {
   const [base = '', query] = url.split('#', 1)[0]?.split(/\?(.*)/s, 2) ?? []
   const full = base.replace(/\/+$/, '') + path
   return query === undefined || query === '' ? full : `${full}${path.includes('?') ? '&' : '?'}${query}`
-}
-
-function isJson(text: string): boolean {
-  try {
-    return isObject(JSON.parse(text))
-  } catch {
-    return false
-  }
 }
 
 /** @throws Inconsistent */

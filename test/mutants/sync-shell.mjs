@@ -10,8 +10,8 @@ export default [
   {
     id: 'shell-cut-off-body',
     file: 'src/sync/responses.ts',
-    find: '  return depth > 0\n',
-    replace: '  return false\n',
+    find: '.test(text) && !isJson(text)',
+    replace: '.test(text) && text.length < 0',
     tests: ['test/unit/sync/transport.test.ts'],
     breaks: 'a response whose body ends too early stops the sync for good',
   },
