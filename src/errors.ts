@@ -532,8 +532,9 @@ export class UnsupportedFormatError extends TidemarkError {
 
 /** The store, view or projection is closed. */
 export class ClosedError extends TidemarkError {
-  constructor(what: string) {
-    super('closed', say`${what} is closed. Open it again.`, { outcome: 'not-written' })
+  /** `outcome`: unknown to who waited for what becomes of a commit that is stored on this device. */
+  constructor(what: string, outcome: WriteOutcome = 'not-written') {
+    super('closed', say`${what} is closed. Open it again.`, { outcome })
   }
 }
 

@@ -179,7 +179,7 @@ async function respond<C>(
     const now = await options.open(request)
     return 'log' in now && authorOf(now) === author ? now.log.tail?.(after) : undefined
   }
-  const events = url.searchParams.has('events') ? tailOf : undefined
+  const events = url.searchParams.get('events') === '1' ? tailOf : undefined
   const hints = wakeStream(log, info.head, options.clock ?? systemTimers, request.signal, events)
   return reply(hints, 'text/event-stream', seen)
 }

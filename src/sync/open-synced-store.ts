@@ -186,7 +186,7 @@ function open(
       log: outboxLog,
       internals: layerOf(overlay, keeper, storage, outboxLog),
       dispose() {
-        end.abort(new ClosedError(say`The synced store '${name}'`))
+        end.abort(new ClosedError(say`The synced store '${name}'`, 'unknown'))
         keeper.close()
       },
     },

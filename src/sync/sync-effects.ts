@@ -46,6 +46,8 @@ export interface PulledPage {
   readonly events: PulledEvents
   readonly cursor: Cursor
   readonly head: number
+  /** It came with a hint: where it does not follow the log, the server is asked. */
+  readonly isHint?: true
 }
 
 export type InfoReply = { readonly kind: 'info'; readonly info: LogInfo } | RequestFailure

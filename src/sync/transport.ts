@@ -134,7 +134,8 @@ class FetchTransport implements Transport {
     try {
       const lines = new PulledLines(after, limit, told.by)
       for (const line of told.lines) lines.add(line)
-      return lines.page
+      const { page } = lines
+      return page && { ...page, isHint: true }
     } catch {
       // What the server says when it is asked counts.
       return undefined

@@ -124,6 +124,8 @@ export class Round {
     }
     if (reply.kind !== 'page') return yield* session.refused(reply)
     const ended = (yield* session.meet(reply.by)) ?? (yield* session.store((snapshot) => pulled(snapshot, reply)))
+    // (N99) Nothing is stored of a page that does not follow, and a hint stops no sync.
+    if (reply.isHint === true && typeof ended === 'object' && ended.reason === 'inconsistent') return undefined
     if (ended !== undefined) return ended
     this.#wantsPull = false
     const { state } = session.at

@@ -473,6 +473,18 @@ describe('faults', () => {
     expect((await script.storage.load()).state.cursor.at).toBe(0)
   })
 
+  test('N99: one that came with a hint makes it ask', async () => {
+    const script = new Script()
+    await script.round()
+    script.log = ['x']
+    const wrong = page(0, [text('x', 'v0')])
+    script.faults.pull = [{ ...wrong, events: { ...wrong.events, versions: [7] }, isHint: true }]
+    script.asked.length = 0
+    expect((await script.round('server'))?.status).toBe('idle')
+    expect(script.asked.filter((kind) => kind === 'pull')).toHaveLength(2)
+    expect((await script.storage.confirmed(0, 9)).events).toMatchObject([{ id: 'x', version: 1 }])
+  })
+
   test('a push with no word on any commit is not repeated at once', async () => {
     const script = new Script()
     await script.append(own(1, 'a', 0))
