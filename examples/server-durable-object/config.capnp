@@ -14,5 +14,5 @@ const main :Workerd.Worker = (
   compatibilityDate = "2026-06-01",
   durableObjectNamespaces = [ (className = "Log", uniqueKey = "tidemark-log", enableSql = true) ],
   durableObjectStorage = (localDisk = "logs"),
-  bindings = [ (name = "LOG", durableObjectNamespace = "Log") ],
+  bindings = [ (name = "LOG", durableObjectNamespace = "Log"), (name = "GENERATION", text = "1") ],
 );

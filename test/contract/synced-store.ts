@@ -458,9 +458,10 @@ function ownCommits(on: On): void {
     await expect(aborted).rejects.toBe(reason)
     const closed = commit!.settled()
     await store.close()
-    await expect(closed).rejects.toMatchObject({ code: 'closed' })
+    // It is stored, and sent at the next opening.
+    await expect(closed).rejects.toMatchObject({ code: 'closed', outcome: 'unknown' })
     await expect(store.outbox()).rejects.toMatchObject({ code: 'closed' })
-    await expect(store.append('a', added())).rejects.toMatchObject({ code: 'closed' })
+    await expect(store.append('a', added())).rejects.toMatchObject({ code: 'closed', outcome: 'not-written' })
   })
 
   on('the outbox has its commits in order, with where they are', async (store) => {

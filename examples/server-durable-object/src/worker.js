@@ -25,6 +25,8 @@ export class Log extends DurableObject {
       return isLoud ? { code: 'too-loud', message: 'This list takes no shouting.' } : undefined
     },
     origins: ['http://localhost:5173'],
+    // Another one after a restore, so that devices give back what was lost.
+    generation: this.env.GENERATION,
   })
 
   fetch(request) {
