@@ -180,14 +180,11 @@ function tails(store: LogStore): (after: number) => Promise<LogTail | undefined>
   let last: { readonly after: number; readonly head: number; readonly tail: Promise<LogTail | undefined> } | undefined
   return async (after) => {
     const head = await store.head()
-    if (last?.after !== after || last.head !== head) last = { after, head, tail: readTail(store, after) }
-    const mine = last
-    try {
-      return await mine.tail
-    } catch (error) {
-      if (last === mine) last = undefined
-      throw error
+    if (last?.after !== after || last.head !== head) {
+      last = { after, head, tail: readTail(store, after) }
+      last.tail.catch(() => (last = undefined))
     }
+    return last.tail
   }
 }
 

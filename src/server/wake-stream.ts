@@ -49,26 +49,24 @@ export function wakeStream(
     new Promise((resolve) => {
       isAsking = true
       const cancel = (pause = timers.schedule(longestAsk, () => resolve(undefined)))
-      const done = (value?: T) => {
+      const done = () => {
         isAsking = false
         cancel()
-        resolve(value)
       }
-      asking.then(done, () => done())
+      asking.finally(done).then(resolve, () => resolve(undefined))
     })
   const hint = async () => {
     if (waiting === undefined || pause !== undefined || !isTaken()) return
     let moved = waiting
     waiting = undefined
-    // What several processes say of one log may come late: only the log itself knows whether it became shorter.
-    if (said !== undefined && moved < said && !isAsking) {
-      const now = await asked(log.info())
-      if (isOver) return
-      if (now !== undefined && now.head >= said) moved = now.head
-    }
     let tail: LogTail | undefined
-    // Without it the client asks, and the response says what is wrong.
-    if (tailOf !== undefined && said !== undefined && moved > said && !isAsking) tail = await asked(tailOf(said))
+    if (said !== undefined && !isAsking) {
+      // What several processes say of one log may come late: only the log itself knows whether it became shorter.
+      const now = moved < said ? await asked(log.info()) : undefined
+      if (now && now.head >= said) moved = now.head
+      // Without it the client asks, and the response says what is wrong.
+      if (tailOf && moved > said && !isOver) tail = await asked(tailOf(said))
+    }
     if (isOver) return
     said = tail?.head ?? moved
     pause = timers.schedule(betweenHints, () => {
