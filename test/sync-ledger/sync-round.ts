@@ -351,8 +351,9 @@ class SyncRound {
       if (page === undefined) return
       this.#account.clear(device.name)
       const cleared = await limited(page.run('page', clear, this.#databaseOf(device)), stopLimit)
-      if (cleared.state !== 'done' || cleared.value === 0) return
-      this.#count('storage cleared')
+      // It might still be deleted at any time.
+      if (cleared.state === 'late' && !this.#stage.isDead(page)) throw new Error('The storage was not cleared in time.')
+      if (cleared.state === 'done' && cleared.value > 0) this.#count('storage cleared')
       for (const tab of device.tabs) await this.#enter(device, tab)
     })
   }
