@@ -440,7 +440,7 @@ export async function copy(
         const into = request.result.createObjectStore(store, { keyPath })
         for (const { name: index, keyPath: path, multiEntry, unique } of indexes)
           into.createIndex(index, path, { multiEntry, unique })
-        for (const [at, row] of rows.entries()) keyPath === null ? into.put(row, keys[at]) : into.put(row)
+        for (const [at, row] of rows.entries()) into.put(row, keyPath === null ? keys[at] : undefined)
       }
     }
     ;(await settled(request)).close()
