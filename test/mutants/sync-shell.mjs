@@ -488,4 +488,20 @@ export default [
     tests: ['test/unit/sync/decided-together.test.ts'],
     breaks: 'what is decided waits for a commit that cannot be decided',
   },
+  {
+    id: 'rules-hidden-was-seen',
+    file: 'src/sync/rules/pulled.ts',
+    find: '|| (row !== undefined && !isShown(row))',
+    replace: '',
+    tests: rules,
+    breaks: 'a command that did not see a discarded commit is kept, although that commit came to stand before it',
+  },
+  {
+    id: 'rules-seen-is-unaware',
+    file: 'src/sync/rules/pulled.ts',
+    find: ' && !this.#follows(row, foreign)',
+    replace: '',
+    tests: rules,
+    breaks: 'a commit that was decided on one that was discarded later, and is in the log, is refused',
+  },
 ]

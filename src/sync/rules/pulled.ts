@@ -1,5 +1,6 @@
 /** A page of the server's log arrived. */
 import type { EventText } from '../../log/record/record-text.js'
+import { isShown } from '../overlay/in-rows.js'
 import type { PulledPage } from '../sync-effects.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { isBy } from './contact.js'
@@ -53,7 +54,8 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
       if (waiting?.behind === id) draft.put(without(waiting, 'behind'))
     }
     const row = draft.get(places.get(id) ?? NaN)
-    if (!places.has(id)) unaware.of(stream, id)
+    // What was discarded or refused here was not seen either, unless before that.
+    if (!places.has(id) || (row !== undefined && !isShown(row))) unaware.of(stream, id)
     if (row === undefined) continue
     if (isIn(row, events, index)) {
       draft.remove(row, { status: 'confirmed', position: at + index })
@@ -86,9 +88,22 @@ class Unaware {
       // It is not what was planned any more, or what it expects was there first.
       if (!isOpen || row.accepted !== undefined || !row.expect.some(([each, id]) => each === stream && id === on))
         continue
-      if (this.#draft.get(this.#places.get(on) ?? NaN) !== undefined)
+      if (this.#draft.get(this.#places.get(on) ?? NaN) !== undefined && !this.#follows(row, foreign))
         this.#draft.decideAgain(row, 'conflict', { stream, id: foreign })
     }
+  }
+
+  /** Whether a commit was decided on an event of the outbox, or on commits that were. */
+  #follows(row: OutboxRow, id: string): boolean {
+    if (!this.#places.has(id)) return false
+    const ids = new Set(needsOf(row))
+    // Grows on the way.
+    for (const need of ids) {
+      if (need === id) return true
+      const other = this.#draft.get(this.#places.get(need) ?? NaN)
+      for (const earlier of other === undefined ? [] : needsOf(other)) ids.add(earlier)
+    }
+    return false
   }
 }
 
