@@ -77,7 +77,7 @@ export default [
   {
     id: 'sync-loose-unaware',
     file: 'src/sync/rules/pulled.ts',
-    find: 'if (!places.has(id)) unaware.of(stream, id)',
+    find: 'if (!places.has(id) || (row !== undefined && !isShown(row))) unaware.of(stream, id)',
     replace: '',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'a command is stored as it was decided, though foreign events came before what it was decided on',

@@ -160,7 +160,7 @@ export async function open(tidemark: Tidemark, _arg: undefined, state: State): P
       own.delete(token)
     }
     state['looks'] += 1
-    if (state['looks'] % 10 === 0) tell({ kind: 'looked', times: 10 })
+    if (state['looks'] % 3 === 0) tell({ kind: 'looked', times: 3 })
   }
   state['look'] = look
   state['looks'] = 0
