@@ -8,6 +8,26 @@ import { transformWithOxc } from 'vite'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
+/** What the compiler says about a module: nothing, if it is right. `name`: of a folder in `.cache`. */
+export async function compiled(name: string, module: string): Promise<string> {
+  const at = join(root, '.cache', name)
+  mkdirSync(at, { recursive: true })
+  writeFileSync(join(at, 'guide.ts'), module)
+  writeFileSync(
+    join(at, 'tsconfig.json'),
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: { noEmit: true, noUnusedLocals: false },
+      include: ['guide.ts', '../../src/platform/globals.d.ts'],
+    }),
+  )
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  const { stdout } = await promisify(execFile)(process.execPath, [compiler, '-p', at]).catch(
+    (error: { stdout: string }) => error,
+  )
+  return stdout
+}
+
 /** The blocks of a page in a language, in their order. */
 export function blocksOf(page: string, language: string): string[] {
   const text = readFileSync(join(root, 'docs', page), 'utf8')
@@ -43,23 +63,8 @@ export class Joined {
   }
 
   /** What the compiler says about it: nothing, if it is right. */
-  async compile(name: string): Promise<string> {
-    const at = join(root, '.cache', name)
-    mkdirSync(at, { recursive: true })
-    writeFileSync(join(at, 'guide.ts'), this.module)
-    writeFileSync(
-      join(at, 'tsconfig.json'),
-      JSON.stringify({
-        extends: '../../tsconfig.json',
-        compilerOptions: { noEmit: true, noUnusedLocals: false },
-        include: ['guide.ts', '../../src/platform/globals.d.ts'],
-      }),
-    )
-    const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-    const { stdout } = await promisify(execFile)(process.execPath, [compiler, '-p', at]).catch(
-      (error: { stdout: string }) => error,
-    )
-    return stdout
+  compile(name: string): Promise<string> {
+    return compiled(name, this.module)
   }
 
   /**

@@ -2,12 +2,9 @@
 import 'fake-indexeddb/auto'
 import * as http from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
-import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { transformWithOxc } from 'vite'
 import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
@@ -15,10 +12,9 @@ import * as file from 'tidemark/file'
 import * as server from 'tidemark/server'
 import * as sync from 'tidemark/sync'
 import * as testing from 'tidemark/testing'
+import { blocksOf, compiled } from '../support/doc-blocks.js'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const guide = readFileSync(join(root, 'docs', 'sync.md'), 'utf8')
-const code = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, block]) => block).join('\n')
+const code = blocksOf('sync.md', 'ts').join('\n')
 
 async function freePort(): Promise<number> {
   const server = createServer()
@@ -29,23 +25,7 @@ async function freePort(): Promise<number> {
 }
 
 test('it compiles', { timeout: 120_000 }, async () => {
-  const at = join(root, '.cache', 'sync-guide')
-  mkdirSync(at, { recursive: true })
-  writeFileSync(join(at, 'guide.ts'), code)
-  writeFileSync(
-    join(at, 'tsconfig.json'),
-    JSON.stringify({
-      extends: '../../tsconfig.json',
-      compilerOptions: { noEmit: true, noUnusedLocals: false },
-      include: ['guide.ts', '../../src/platform/globals.d.ts'],
-    }),
-  )
-  const compiled = await promisify(execFile)(process.execPath, [
-    join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
-    '-p',
-    at,
-  ]).catch((error: { stdout: string }) => error)
-  expect(compiled.stdout).toBe('')
+  expect(await compiled('sync-guide', code)).toBe('')
 })
 
 test('it runs, and what its comments say is so', { timeout: 60_000 }, async () => {
