@@ -140,7 +140,7 @@ describe.skipIf(url === undefined)('looking into commits', { timeout: 120_000 },
       expect: { [`s${at}-3`]: null },
     }))
     expect((await other.push({ commits: streams }, { author: 'bert' })).answers).toEqual(
-      streams.map(({ events: [{ id, stream }] }, at) => ({ id, conflict: { stream, last: `${at}-3` } })),
+      streams.map((_, at) => ({ id: `new-${at}`, conflict: { stream: `s${at}-3`, last: `${at}-3` } })),
     )
     expect(bytes).toBeLessThan(5 << 20)
     bytes = 0
