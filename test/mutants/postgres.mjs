@@ -40,6 +40,22 @@ export default [
     breaks: 'a push is confirmed that another process has overtaken',
   },
   {
+    id: 'postgres-look-long',
+    file: 'src/postgres/log-tables.ts',
+    find: ' over (order by found.at desc) <= ${this.#mostBytes} then',
+    replace: ' over (order by found.at desc) >= 0 then',
+    tests: ['test/unit/postgres/long-commits.test.ts'],
+    breaks: 'a push that names many streams makes the server read all commits in which they are',
+  },
+  {
+    id: 'postgres-look-inside',
+    file: 'src/postgres/long-commits.ts',
+    find: 'partition by c.at, c.run order by c.ord',
+    replace: 'partition by c.at order by c.ord',
+    tests: ['test/unit/postgres/long-commits.test.ts'],
+    breaks: 'an event of a long commit has the version of another one',
+  },
+  {
     id: 'postgres-queue-hangs',
     file: 'src/postgres/log-queue.ts',
     find: 'if (!each.isOver && due(each) <= 0) this.#giveUp(each)',
