@@ -214,9 +214,23 @@ export class Database implements Sql {
   }
 }
 
+/**
+ * Makes what is asked wait for what was asked before: a client of `pg` is to have one statement at a time, and warns of
+ * others.
+ */
+function inTurn(): <T>(ask: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (ask) => {
+    const running = last.then(ask)
+    last = running.catch(() => {})
+    return running
+  }
+}
+
 /** A transaction on a connection of its own, which is given back when it ends. */
 export class Transaction implements Sql {
   readonly #client: PgClient
+  readonly #inTurn = inTurn()
   #lost: unknown
   #isOver = false
 
@@ -232,6 +246,10 @@ export class Transaction implements Sql {
   }
 
   async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    return this.#inTurn(() => this.#query(text, values))
+  }
+
+  async #query(text: string, values: readonly unknown[]): Promise<readonly SqlRow[]> {
     // Its connection may be in use for something else already.
     if (this.#isOver) throw new InvalidArgumentError('sql', say`is used after its transaction has ended.`)
     if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
@@ -244,9 +262,13 @@ export class Transaction implements Sql {
   }
 
   /** @throws StorageFailedError with `outcome: 'unknown'` if the connection is lost meanwhile */
-  async commit(): Promise<void> {
+  commit(): Promise<void> {
+    return this.#inTurn(() => this.#commit())
+  }
+
+  async #commit(): Promise<void> {
     if (this.#lost !== undefined) {
-      await this.rollback()
+      await this.#rollback()
       throw failedQuery(this.#lost, 'not-written')
     }
     try {
@@ -261,7 +283,11 @@ export class Transaction implements Sql {
   }
 
   /** Never rejects: a transaction whose connection is closed is rolled back by the server. */
-  async rollback(): Promise<void> {
+  rollback(): Promise<void> {
+    return this.#inTurn(() => this.#rollback())
+  }
+
+  async #rollback(): Promise<void> {
     if (this.#isOver) return
     let error = this.#lost
     if (error === undefined) await within(this.#client.query('rollback')).catch((reason: unknown) => (error = reason))
@@ -285,7 +311,9 @@ export class Session implements Sql {
   readonly #lost: (() => void)[] = []
   readonly #beat: string
   readonly #heartbeat: Heartbeat
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #inTurn = inTurn()
+  /** How many statements were asked for. */
+  #asked = 0
   #isOver = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
@@ -297,23 +325,19 @@ export class Session implements Sql {
     client.on('end', this.lost)
   }
 
-  /** One after the other: `pg` is to have one statement at a time. */
   query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
     return this.#ask(() => asked(this.#client, text, values))
   }
 
   #ask<T>(ask: () => Promise<T>): Promise<T> {
     clearTimeout(this.#timer)
-    const running = this.#last.then(ask)
-    const ended = running.then(
-      () => {},
-      () => {},
-    )
-    this.#last = ended
+    const nth = (this.#asked += 1)
+    const running = this.#inTurn(ask)
     // Behind the last one of those that wait.
-    void ended.then(() => {
-      if (!this.#isOver && this.#last === ended) this.#timer = setTimeout(() => this.#check(), this.#heartbeat.every)
-    })
+    const ended = () => {
+      if (!this.#isOver && this.#asked === nth) this.#timer = setTimeout(() => this.#check(), this.#heartbeat.every)
+    }
+    running.then(ended, ended)
     return running
   }
 
