@@ -64,6 +64,7 @@ export class Database implements Sql {
       throw new InvalidArgumentError('pool', say`is a Client of 'pg', which is one connection. Pass a Pool.`)
     this.#pool = pool
     this.#heartbeat = heartbeat
+    watchAcquired(pool)
   }
 
   /** How many connections there may be at a time, if the pool says so. */
@@ -389,7 +390,7 @@ async function connected(pool: SqlPool): Promise<PgClient> {
     const connecting = pool.connect()
     const giveUp = () => void connecting.then((late) => late.release(true)).catch(() => {})
     const client = await within(connecting, longestQuery, giveUp)
-    client.on('error', ignored)
+    listen(client)
     return client
   } catch (error) {
     throw failedQuery(error, 'not-written')
@@ -398,6 +399,24 @@ async function connected(pool: SqlPool): Promise<PgClient> {
 
 /** Of a client that is out of its pool: the query that it runs rejects with it, and without a listener the process would end. */
 const ignored = (): void => {}
+
+function listen(client: Pick<PgClient, 'on' | 'removeListener'>): void {
+  client.removeListener('error', ignored)
+  client.on('error', ignored)
+}
+
+const watched = new WeakSet<SqlPool>()
+
+/**
+ * A pool stops listening to a connection when it hands it out, and its promise resolves some turns later. An error may come
+ * in between, as one piece of data may hold the end of a login and that of the connection.
+ */
+function watchAcquired(pool: SqlPool): void {
+  if (isEmbedded(pool) || watched.has(pool)) return
+  watched.add(pool)
+  const { on } = pool as Partial<Pick<PgClient, 'on'>>
+  if (typeof on === 'function') on.call(pool, 'acquire', (client) => listen(client as PgClient))
+}
 
 async function asked(
   client: SqlQueries,

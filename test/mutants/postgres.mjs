@@ -80,6 +80,14 @@ export default [
     breaks: 'statements are sent to a connection that is busy, of which pg warns',
   },
   {
+    id: 'postgres-lost-while-taken',
+    file: 'src/postgres/sql-database.ts',
+    find: "if (typeof on === 'function') on.call(",
+    replace: "if (typeof on === 'string') on.call(",
+    tests: ['test/unit/postgres/lost-while-taken.test.ts'],
+    breaks: 'a connection that is lost in the moment in which it is taken ends the process',
+  },
+  {
     id: 'postgres-half-open',
     file: 'src/postgres/sql-database.ts',
     find: '(query) => within(query, ms))).catch(this.lost)',
