@@ -129,6 +129,7 @@ export function readModelTarget<E extends EventShape>(
         ports.committed(moved, before.rebuild === undefined ? changesOf(definition.tables, rows) : 'unknown')
       return { paused: from.paused, deadLetterCount: from.letters }
     },
+    rest: () => work.rest(),
     reset() {
       letters = []
       dropped = true

@@ -147,14 +147,17 @@ export class LogWriter {
     claimed: number,
   ): Promise<{ result: AppendResult } | { state: ReadState; store: PreparedAppend; written: Written }> {
     const commits = transaction.objectStore('commits')
-    const state = await readLogState(commits, prepared, remembered)
+    const reading = readLogState(commits, prepared, remembered)
+    // In one turn, if nothing else is asked after it: before "there is nothing" is believed, the sentinel must answer.
+    const asked = isAskedInOneTurn(prepared) ? assertAnswering(transaction) : undefined
+    const [state, sentinel] = await Promise.all([reading, asked])
     const { head, known, match } = state
     if (head < claimed) {
       this.#deafUntil = this.#about.clock.monotonic() + hintPause
       this.#claimed = 0
     }
     // Every writer that was not first comes here, so no older build appends once a newer one did (H41).
-    const meta = await assertAnswering(transaction)
+    const meta = sentinel ?? (await assertAnswering(transaction))
     assertSupported(meta, this.#about.name)
     const versionOf = (stream: string) => state.versions.get(stream) ?? 0
     const isPlain = this.#about.codec === undefined
@@ -178,6 +181,10 @@ export class LogWriter {
     }
   }
 }
+
+/** Whether all that {@link readLogState} asks is asked at once. */
+const isAskedInOneTurn = ({ condition, events, expected }: PreparedAppend): boolean =>
+  condition === undefined && expected.size === 1 && !events.some(({ idGiven }) => idGiven)
 
 const isRefusedByKey = (error: unknown): boolean =>
   error instanceof TidemarkError && (error.cause as { name?: string } | undefined)?.name === 'ConstraintError'
