@@ -206,9 +206,11 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
       const stopEnd = onEnd(ended)
       const stop = engine.follow({
         notice(news) {
+          // Of hundreds of queries a commit touches few: each is compared once.
+          if (held === undefined && !isTouchedBy(news)) return
           compare(news)
           if (held !== undefined) hold(held, news)
-          else if (isTouchedBy(news)) changed()
+          else changed()
         },
         published() {
           const isTouched = isBehind || held?.some((news) => reads.some((read) => concerns(news, read))) === true

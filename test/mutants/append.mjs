@@ -392,8 +392,8 @@ export default [
   {
     id: 'append-sentinel-early',
     file: 'src/log/indexeddb/log-writer.ts',
-    find: 'condition === undefined && expected.size === 1 && !events.some(({ idGiven }) => idGiven)',
-    replace: 'expected.size === 1',
+    find: 'append.condition === undefined && append.expected.size === 1 && !givesIds(append)',
+    replace: 'append.expected.size === 1',
     tests: ['test/unit/log/empty-answers.test.ts'],
     breaks: 'ids and a condition are looked for after the sentinel, and "there is none" is believed',
   },

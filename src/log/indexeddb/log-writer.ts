@@ -14,7 +14,7 @@ import type { EncodableAppend, PreparedAppend } from '../prepared-append.js'
 import { encodeRecords, type CommitRecord } from '../record/record.js'
 import { assertSupported, raiseFormat } from './format.js'
 import { isLoss } from './lost-records.js'
-import { assertSpace, assertVersion, readLogState, type ReadState } from './read-log-state.js'
+import { assertSpace, assertVersion, givesIds, readLogState, type ReadState } from './read-log-state.js'
 import type { RecentRecords } from './recent-records.js'
 import { assertAnswering } from './sentinel.js'
 import { WriterView } from './writer-view.js'
@@ -183,8 +183,8 @@ export class LogWriter {
 }
 
 /** Whether all that {@link readLogState} asks is asked at once. */
-const isAskedInOneTurn = ({ condition, events, expected }: PreparedAppend): boolean =>
-  condition === undefined && expected.size === 1 && !events.some(({ idGiven }) => idGiven)
+const isAskedInOneTurn = (append: PreparedAppend): boolean =>
+  append.condition === undefined && append.expected.size === 1 && !givesIds(append)
 
 const isRefusedByKey = (error: unknown): boolean =>
   error instanceof TidemarkError && (error.cause as { name?: string } | undefined)?.name === 'ConstraintError'
