@@ -100,7 +100,7 @@ const isOfNews = ({ to, changes }: News, { at }: Made): boolean =>
   at !== undefined && (changes === 'unknown' ? to?.stamp === at.stamp : (to?.revision ?? Infinity) <= at.revision)
 
 /** Whether a read may have another result since. */
-const concerns = (news: News, read: Made): boolean => !isOfNews(news, read) && touches(read, news.changes)
+const concerns = (news: News, read: Made): boolean => touches(read, news.changes) && !isOfNews(news, read)
 
 /**
  * Runs the query until all that it read belongs to one commit; nothing if that does not succeed.

@@ -148,7 +148,7 @@ export class LogWriter {
   ): Promise<{ result: AppendResult } | { state: ReadState; store: PreparedAppend; written: Written }> {
     const commits = transaction.objectStore('commits')
     const reading = readLogState(commits, prepared, remembered)
-    // In one turn, if nothing else is asked after it: before "there is nothing" is believed, the sentinel must answer.
+    // In the same turn, unless more is asked after it: "there is nothing" is trusted only if this row shows (H25).
     const asked = isAskedInOneTurn(prepared) ? assertAnswering(transaction) : undefined
     const [state, sentinel] = await Promise.all([reading, asked])
     const { head, known, match } = state
@@ -182,7 +182,7 @@ export class LogWriter {
   }
 }
 
-/** Whether all that {@link readLogState} asks is asked at once. */
+/** Whether all that {@link readLogState} asks is asked in one turn. */
 const isAskedInOneTurn = (append: PreparedAppend): boolean =>
   append.condition === undefined && append.expected.size === 1 && !givesIds(append)
 
