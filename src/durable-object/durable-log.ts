@@ -3,7 +3,7 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
-import { BodyRoom } from '../server/body-room.js'
+import { BodySpace } from '../server/body-space.js'
 import { problemResponse, syncHandlerWith, type AcceptSession } from '../server/sync-handler.js'
 import { RequestRefusedError } from '../server/request-refused.js'
 import { isAllowedOrigin, type Origins } from '../server/cors.js'
@@ -14,8 +14,8 @@ import type { DurableContext, DurableSocket } from './durable-types.js'
 import { openObjectLog, type DurableLogStore } from './object-log-store.js'
 import { WakeSockets } from './wake-sockets.js'
 
-/** For all objects of an isolate, which have 128 MB together: a push of 4 MB takes about 25. */
-const room = new BodyRoom(8_388_608)
+/** Bytes of pushes that are in memory: there are 128 MB, and a push of 4 MB takes about 25. */
+const mostBodies = 8_388_608
 
 /** Who a request is from. */
 export interface DurableSession<C> {
@@ -142,7 +142,8 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
       },
     },
     () => sockets.issue(),
-    room,
+    // Of this object, and gone with it: one that is aborted leaves nothing behind.
+    new BodySpace(mostBodies),
   )
   return {
     log,

@@ -23,7 +23,7 @@ export interface Sql {
 }
 
 /** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
-const longestQuery = 45_000
+export const longestQuery = 45_000
 
 /** How often a statement is sent that others undo. */
 const mostTries = 20

@@ -55,8 +55,8 @@ export interface CheckedCondition {
   readonly filter: CompiledFilter
   readonly after: string | null
   readonly except: ReadonlySet<string>
-  /** How many types the filter names. */
-  readonly types: number
+  /** How many events or types it names, of the kind that it names most. */
+  readonly named: number
   /** How much work it is to look at one event: patterns take longer. */
   readonly cost: number
 }
@@ -119,7 +119,8 @@ const conditionParts = object({
 
 const condition: Shape<CheckedCondition> = (value, path) => {
   const { failIfEventsMatch, after, except } = conditionParts(value, path)
-  return { ...failIfEventsMatch, after, except: new Set(except) }
+  const { types, ...filtered } = failIfEventsMatch
+  return { ...filtered, after, except: new Set(except), named: Math.max(types, except.length) }
 }
 
 const commitParts = object({
@@ -135,29 +136,26 @@ const commit: Shape<CheckedCommit> = (value, path) => {
   const ids = events.map(({ id }) => id)
   const [id] = ids
   if (id === undefined) throw invalid(`${path}.events`, say`must not be empty.`)
-  const { after = null, except = none, types = 0 } = condition ?? {}
+  const { after = null, except = [], named = 0 } = condition ?? {}
   const given = value as WireCommit
   const flaw =
-    events.find(({ flaw }) => flaw)?.flaw ??
-    flawOf(given, events, Math.max(requires.length, expect.length, except.size, types))
+    events.find(({ flaw }) => flaw)?.flaw ?? flawOf(given, events, Math.max(requires.length, expect.length, named))
   if (flaw !== undefined) return { id, ids, events, expect: [], condition: undefined, needs: [], flaw, given }
   const needs = [...requires, ...expect.map(([, last]) => last), after, ...except].filter((needed) => needed !== null)
   return { id, ids, events, expect, condition, needs, flaw, given }
 }
 
-const none: ReadonlySet<string> = new Set()
-
 /** @param named how many events or types the commit names, of the kind that it names most of */
 function flawOf(given: unknown, events: readonly CheckedEvent[], named: number): Refusal | undefined {
-  if (new Set(events.map(({ id }) => id)).size < events.length)
-    return { code: 'id-taken', message: say`The commit has two events with the same id.` }
   if (events.length > leastLimits.commitEvents)
     return tooLarge(say`A commit may have ${leastLimits.commitEvents} events.`)
   if (named > maxEntries) return tooLarge(say`A commit may name ${maxEntries} events or types of each kind.`)
   // What is nested too deep has no text.
   if (isLonger(() => JSON.stringify(given), events, leastLimits.commitBytes))
     return tooLarge(say`A commit may have ${leastLimits.commitBytes} bytes.`)
-  return undefined
+  return new Set(events.map(({ id }) => id)).size < events.length
+    ? { code: 'id-taken', message: say`The commit has two events with the same id.` }
+    : undefined
 }
 
 const push = object({
@@ -168,25 +166,17 @@ const push = object({
 
 /** @throws RequestRefusedError for what is no push */
 export function checkPush(body: unknown): CheckedPush {
-  checkCancels(body)
   const { commits, at, cancel } = push(body, 'push')
   if (cancel.some(({ length }) => length === 0 || length > maxEntries))
     throw invalid('push.cancel', say`must have lists of 1 to ${maxEntries} ids.`)
-  // What is left is sent again.
-  return { commits: commits.slice(0, lookedAt(commits)), at, cancel }
-}
-
-/** First of all: many ids take long to be looked at, one by one. */
-function checkCancels(body: unknown): void {
-  const { cancel } = Object(body) as { readonly cancel?: unknown }
-  if (!Array.isArray(cancel)) return
-  const ids = cancel.reduce<number>((sum, each) => sum + (Array.isArray(each) ? each.length : 0), 0)
-  if (cancel.length > maxEntries || ids > maxCancelIds)
+  if (cancel.length > maxEntries || cancel.reduce((sum, { length }) => sum + length, 0) > maxCancelIds)
     throw new RequestRefusedError(
       413,
       'too-large',
-      say`A push may cancel ${maxEntries} commits with ${maxCancelIds} ids.`,
+      say`A push may cancel ${maxEntries} commits with ${maxCancelIds} ids together.`,
     )
+  // What is left is sent again.
+  return { commits: commits.slice(0, lookedAt(commits)), at, cancel }
 }
 
 /** How many commits of a push are looked at: the first one, and those with which it does not name too much. */

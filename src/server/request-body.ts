@@ -1,13 +1,13 @@
 /** The body of a request, counted while it is read. */
 import { say } from '../messages.js'
-import type { BodyPlace } from './body-room.js'
+import type { BodyPlace } from './body-space.js'
 import { RequestRefusedError } from './request-refused.js'
 
 /**
  * The JSON of a body.
  *
  * @param place takes what arrives
- * @throws RequestRefusedError for another type (415), more bytes than `most` (413) or than there is room for
+ * @throws RequestRefusedError for another type (415), more bytes than `most` (413) or than there is space for
  * (503), what is no JSON in UTF-8 (400)
  */
 export async function readJson(request: Request, most: number, place: BodyPlace): Promise<unknown> {

@@ -5,7 +5,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemTimers, type Clock } from '../platform/clock.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
-import { BodyRoom } from './body-room.js'
+import { BodySpace } from './body-space.js'
 import type { Refusal } from './check-push.js'
 import { corsHeaders, preflight, type Origins } from './cors.js'
 import { readJson } from './request-body.js'
@@ -95,17 +95,17 @@ export interface TicketReply {
   readonly seconds: number
 }
 
-/** The room for bodies of a server that is a process, in bytes. */
-const largeRoom = 134_217_728
+/** The space for bodies of a server that is a process, in bytes. */
+const largeSpace = 134_217_728
 
 /**
  * @param issue makes tickets; without it there are none
- * @param room for the bodies of pushes
+ * @param space for the bodies of pushes
  */
 export function syncHandlerWith<C>(
   options: SyncHandlerOptions<C>,
   issue?: () => TicketReply,
-  room = new BodyRoom(largeRoom),
+  space = new BodySpace(largeSpace),
 ): (request: Request) => Promise<Response> {
   onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'clock'])
   if (typeof options?.open !== 'function') throw new InvalidArgumentError('open', say`must be a function.`)
@@ -114,7 +114,7 @@ export function syncHandlerWith<C>(
     if (request.method === 'OPTIONS') return preflight(request, origins)
     const seen: Record<string, string> = { [headers.version]: `${protocolVersion}`, ...corsHeaders(request, origins) }
     try {
-      return await respond(request, { ...options, onError }, seen, { issue, room })
+      return await respond(request, { ...options, onError }, seen, { issue, space })
     } catch (error) {
       const refused = refusedFor(error)
       if (refused !== undefined) return problem(refused, seen)
@@ -147,7 +147,7 @@ async function respond<C>(
   request: Request,
   options: SyncHandlerOptions<C> & { readonly onError: (error: unknown) => void },
   seen: Record<string, string>,
-  { issue, room }: { readonly issue: (() => TicketReply) | undefined; readonly room: BodyRoom },
+  { issue, space }: { readonly issue: (() => TicketReply) | undefined; readonly space: BodySpace },
 ): Promise<Response> {
   const url = new URL(request.url)
   const name = url.pathname.split('/').at(-1) ?? ''
@@ -175,7 +175,7 @@ async function respond<C>(
       ...(accept && { accept: (commit: WireCommit) => accept(commit, { author, claims: claims as C }) }),
       onError: options.onError,
     }
-    const place = room.enter()
+    const place = space.enter()
     try {
       return json(await log.push(await readJson(request, leastLimits.pushBytes, place), session), seen)
     } finally {

@@ -21,6 +21,7 @@ describe('syncHandler over files and node:http keeps the contract of a server', 
     const openLog = async (name: string) => void stores.set(name, await openFileLogStore({ path: pathOf(name) }))
     for (const name of names) await openLog(name)
     const handler = syncHandler({
+      origins: ['https://shop.example'],
       open(request) {
         const user = request.headers.get('X-User')
         if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
@@ -44,6 +45,7 @@ describe('syncHandler over files and node:http keeps the contract of a server', 
       headers: (author: string) => ({ 'X-User': encodeURIComponent(author) }),
       unknown: {},
       refusedType: 'Refused',
+      origin: 'https://shop.example',
       restart: () => restart(),
       backup: async () => {
         const copy = `${pathOf('one')}.${randomUUID()}`

@@ -19,6 +19,7 @@ async function openOver(pools: readonly SqlPool[], schema: string): Promise<Serv
   let requests = 0
   const storeIn = (pool: SqlPool, name: string) => openPostgresLogStore({ pool, schema, log: `${prefix}.${name}` })
   const handler = syncHandler({
+    origins: ['https://shop.example'],
     open(request) {
       const user = request.headers.get('X-User')
       if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
@@ -39,6 +40,7 @@ async function openOver(pools: readonly SqlPool[], schema: string): Promise<Serv
     headers: (author: string) => ({ 'X-User': encodeURIComponent(author) }),
     unknown: {},
     refusedType: 'Refused',
+    origin: 'https://shop.example',
     restart: () => one.renewEpoch(),
     backup: () => backup(pool, schema, one),
     async dispose() {

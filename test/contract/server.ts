@@ -12,6 +12,7 @@ export function memoryServer() {
     return store
   }
   const handler = syncHandler({
+    origins: ['https://shop.example'],
     open(request) {
       const user = request.headers.get('X-User')
       if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
@@ -30,6 +31,8 @@ export function memoryServer() {
     headers: (author) => ({ 'X-User': encodeURIComponent(author) }),
     unknown: {},
     refusedType: 'Refused',
+    // A page cannot say where it is from.
+    ...('document' in globalThis ? {} : { origin: 'https://shop.example' }),
     fetch,
     restart: () => {
       storeOf('one').renewEpoch()

@@ -216,8 +216,9 @@ export class Cases {
     const all = allCases(this.#ctx)
     if (name === null) return Response.json(all.map((each) => each.name))
     try {
-      await all.find((each) => each.name === name)?.run()
-      return Response.json({})
+      const skipped: string[] = []
+      await all.find((each) => each.name === name)?.run({ skip: (reason: string) => skipped.push(reason) })
+      return Response.json(skipped.length > 0 ? { skipped } : {})
     } catch (error) {
       return Response.json({ error: String(error) })
     }

@@ -1,11 +1,11 @@
 // How much of the bodies of pushes is in memory at a time.
 import { memoryLogStore, serverLog } from 'tidemark/server'
 import { expect, test } from 'vitest'
-import { BodyRoom } from '../../../src/server/body-room.js'
+import { BodySpace } from '../../../src/server/body-space.js'
 import { syncHandlerWith } from '../../../src/server/sync-handler.js'
 import { commit } from './support.js'
 
-/** A server with room for 200,000 bytes of bodies, of each of which 65,536 do not count. */
+/** A server with space for 200,000 bytes of bodies, of each of which 65,536 do not count. */
 async function served() {
   const store = memoryLogStore()
   const log = serverLog(store)
@@ -18,7 +18,7 @@ async function served() {
       onError: () => {},
     },
     undefined,
-    new BodyRoom(200_000),
+    new BodySpace(200_000),
   )
   const post = (body: BodyInit, headers = {}) =>
     handler(
@@ -54,7 +54,7 @@ function dripping() {
 /** When everything that may happen by itself has happened. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 0))
 
-test('large pushes are turned away while there is no room for them, and small ones never', async () => {
+test('large pushes are turned away while there is no space for them, and small ones never', async () => {
   const { post } = await served()
   const slow = dripping()
   const first = post(slow.body)
@@ -68,7 +68,7 @@ test('large pushes are turned away while there is no room for them, and small on
     null,
   ])
   expect((await post(push('c', 65_536))).status).toBe(200)
-  // What has not arrived takes no room.
+  // What has not arrived takes no space.
   expect((await post(push('d', 180_000))).status).toBe(200)
   slow.send(push('a'))
   slow.end()
@@ -76,7 +76,7 @@ test('large pushes are turned away while there is no room for them, and small on
   expect((await post(push('b', 250_000))).status).toBe(200)
 })
 
-test('a push has its room until it is decided', async () => {
+test('a push has its space until it is decided', async () => {
   const { post, gate } = await served()
   gate.isClosed = true
   const first = post(push('a', 200_000))
@@ -98,7 +98,7 @@ test('a body of which the length says that it does not fit is not read', async (
   expect((await post(large.body, { 'Content-Length': '250000' })).status).toBe(503)
   slow.fail()
   expect((await first).status).toBe(400)
-  // What ended early, was refused or too large has left its room.
+  // What ended early, was refused or too large has left its space.
   expect((await post(' '.repeat(4_194_305))).status).toBe(413)
   expect((await post(' '.repeat(4_000_000))).status).toBe(503)
   expect((await post('x'.repeat(260_000))).status).toBe(400)

@@ -5,8 +5,8 @@ import { RequestRefusedError } from './request-refused.js'
 /** What of each body does not count, in bytes: the usual push is never turned away. */
 const free = 65_536
 
-/** Room for bodies. Only bytes that have arrived take it, so a device that sends slowly, or stops, keeps out few others. */
-export class BodyRoom {
+/** Space for bodies. Only bytes that have arrived take it, so a device that sends slowly, or stops, keeps out few others. */
+export class BodySpace {
   readonly #most: number
   #taken = 0
 
@@ -39,11 +39,11 @@ export class BodyRoom {
   }
 }
 
-/** What one body takes of a {@link BodyRoom}. */
+/** What one body takes of a {@link BodySpace}. */
 export interface BodyPlace {
-  /** @throws RequestRefusedError (503) if so many bytes do not fit now */
+  /** @throws RequestRefusedError (503) if a body of this size does not fit now */
   expect(bytes: number): void
-  /** So many more have arrived. @throws RequestRefusedError (503) if they do not fit */
+  /** Bytes that have arrived. @throws RequestRefusedError (503) if they do not fit */
   grow(bytes: number): void
   /** It is not in memory any more. */
   leave(): void
