@@ -75,6 +75,7 @@ export const isSoundRow = (row: Partial<OutboxRow>): row is OutboxRow =>
   may(row.command, (each) => isText(each?.name) && isJson(each.args)) &&
   may(row.accepted, isWhole) &&
   may(row.behind, isText) &&
+  may(row.lost, (each) => [each?.saw, each?.awaits].every((ids) => listOf(ids, isText))) &&
   may(row.was, arePlaces) &&
   may(row.refused, isRefusal) &&
   may(row.undecided, (each) => isText(each?.code))

@@ -80,6 +80,14 @@ export interface OutboxCondition {
   readonly except: readonly string[]
 }
 
+/** The ids of events that a commit was decided on, or after them, and that a restored server lost. */
+export interface LostOnes {
+  /** Those that it has seen: whatever else comes back before what it expects, it has not. */
+  readonly saw: readonly string[]
+  /** Those that it expects to be the last of their streams, and that did not come back yet. */
+  readonly awaits: readonly string[]
+}
+
 /** A commit of this device that is not in the log, by `n`: pending, or refused. */
 export interface OutboxRow {
   /** Its place: the order in the outbox. Goes nowhere else. Healed commits have numbers below zero. */
@@ -116,6 +124,8 @@ export interface OutboxRow {
   readonly healed?: true
   /** By identity: the position of its first event there. */
   readonly was?: { readonly [identity: string]: number }
+  /** A restored server lost events of streams that it expects something of. */
+  readonly lost?: LostOnes
   /** Final: kept for the app. */
   readonly refused?: CommitRefusal
 }

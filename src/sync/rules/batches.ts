@@ -3,6 +3,7 @@ import { maxEntries } from '../../wire/protocol.js'
 import { aroundPush, strings, utf8, wireSize } from '../commit-text.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
 import { looseIds, looseStreams } from './loose.js'
+import { isAwaiting } from './lost.js'
 import { needsOf } from './outbox-draft.js'
 
 /**
@@ -54,11 +55,13 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
       add(row, ids.held)
     } else if (row.undecided !== undefined || needs.some((id) => ids.undecided.has(id))) add(row, ids.undecided)
     else if (
+      isAwaiting(row) ||
       looseStreams(row, loose).length > 0 ||
       row.events.some(({ stream }) => heldStreams.has(stream)) ||
       needs.some((id) => ids.held.has(id))
     ) {
       const isStuck =
+        isAwaiting(row) ||
         needs.some((id) => ids.waiting.has(id) || stuck.ids.has(id)) ||
         row.events.some(({ stream }) => stuck.streams.has(stream))
       // A later commit in a stream of which it expects something would be in its way: it waits, if that is not for long.

@@ -44,7 +44,7 @@ export function nextVersion(row: OutboxRow, reply: DecisionReply): OutboxRow | u
   if (reply.kind !== 'decided') return undefined
   const { events, expect, condition, requires } = reply.row
   return {
-    ...without(row, 'undecided', 'accepted', 'behind', 'condition', 'requires'),
+    ...without(row, 'undecided', 'accepted', 'behind', 'condition', 'requires', 'lost'),
     events,
     expect,
     ...(condition !== undefined && { condition }),

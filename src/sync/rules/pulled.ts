@@ -6,7 +6,8 @@ import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.
 import { isBy } from './contact.js'
 import { marked } from './marks.js'
 import { looseIds } from './loose.js'
-import { isPending, needsOf, OutboxDraft, without } from './outbox-draft.js'
+import { arrived, isAwaiting } from './lost.js'
+import { isPending, needsOf, OutboxDraft } from './outbox-draft.js'
 import { idTaken } from './refusal-texts.js'
 import { isSameText } from './same-event.js'
 
@@ -44,14 +45,16 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
   if (rows.length === 0) return []
   const places = new Map(rows.flatMap((row) => row.events.map(({ id }) => [id, row.n] as const)))
   const behind = new Map<string, number[]>()
-  for (const { n, behind: id } of rows) if (id !== undefined) behind.set(id, [...(behind.get(id) ?? []), n])
+  for (const { n, behind: id, lost } of rows)
+    for (const each of new Set([...(id === undefined ? [] : [id]), ...(lost?.awaits ?? [])]))
+      behind.set(each, [...(behind.get(each) ?? []), n])
   const unaware = new Unaware(draft, places)
   const own: OwnRow[] = []
   for (const [index, { id, stream }] of events.entries()) {
     // What it waited for is there now: it is sent with the others again.
     for (const n of behind.get(id) ?? []) {
       const waiting = draft.get(n)
-      if (waiting?.behind === id) draft.put(without(waiting, 'behind'))
+      if (waiting !== undefined && (waiting.behind === id || isAwaiting(waiting))) draft.put(arrived(waiting, id))
     }
     const row = draft.get(places.get(id) ?? NaN)
     // What was discarded or refused here was not seen either, unless before that.
@@ -65,7 +68,10 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
   return own
 }
 
-/** Commits that were decided on loose commits of the outbox: a foreign event of the stream comes before, and they did not see it. */
+/**
+ * Commits that were decided on loose commits of the outbox, or on events that a restored server lost: a foreign event of the
+ * stream comes before, and they did not see it.
+ */
 class Unaware {
   readonly #draft: OutboxDraft
   readonly #places: ReadonlyMap<string, number>
@@ -76,9 +82,9 @@ class Unaware {
     this.#draft = draft
     this.#places = places
     const loose = looseIds(draft.rows)
-    for (const { n, expect } of draft.rows)
+    for (const { n, expect, lost } of draft.rows)
       for (const [stream, on] of expect)
-        if (on !== null && loose.has(on)) this.#rows.set(stream, [...(this.#rows.get(stream) ?? []), { n, on }])
+        if (on !== null && (loose.has(on) || lost?.awaits.includes(on) === true)) this.#rows.set(stream, [...(this.#rows.get(stream) ?? []), { n, on }])
   }
 
   of(stream: string, foreign: string): void {
@@ -88,7 +94,8 @@ class Unaware {
       // It is not what was planned any more, or what it expects was there first.
       if (!isOpen || row.accepted !== undefined || !row.expect.some(([each, id]) => each === stream && id === on))
         continue
-      if (this.#draft.get(this.#places.get(on) ?? NaN) !== undefined && !this.#follows(row, foreign))
+      const isBefore = this.#draft.get(this.#places.get(on) ?? NaN) !== undefined || row.lost?.awaits.includes(on) === true
+      if (isBefore && row.lost?.saw.includes(foreign) !== true && !this.#follows(row, foreign))
         this.#draft.decideAgain(row, 'conflict', { stream, id: foreign })
     }
   }

@@ -61,6 +61,7 @@ export function newestVersion(row: OutboxRow, n: number, ids: readonly string[],
     'tries',
     'healed',
     'leaves',
+    'lost',
   )
   const next = {
     ...rest,

@@ -540,6 +540,7 @@ describe('healed', () => {
     head: 3,
     identity: 'second',
     lost: [],
+    streams: new Map(),
     ...more,
   })
 
