@@ -80,14 +80,6 @@ export interface OutboxCondition {
   readonly except: readonly string[]
 }
 
-/** The ids of events that a commit was decided on, or after them, and that a restored server lost. */
-export interface LostOnes {
-  /** Those that it has seen: whatever else comes back before what it expects, it has not. */
-  readonly saw: readonly string[]
-  /** Those that it expects to be the last of their streams, and that did not come back yet. */
-  readonly awaits: readonly string[]
-}
-
 /** A commit of this device that is not in the log, by `n`: pending, or refused. */
 export interface OutboxRow {
   /** Its place: the order in the outbox. Goes nowhere else. Healed commits have numbers below zero. */
@@ -98,8 +90,11 @@ export interface OutboxRow {
   readonly name: string
   readonly time: number
   readonly events: readonly EventText[]
-  /** By stream: the id of its last event as decided on, own pending ones included; `null`: no such stream. */
-  readonly expect: readonly (readonly [stream: string, id: string | null])[]
+  /**
+   * By stream: the id of its last event as decided on, own pending ones included, and its version; `null`: no such stream.
+   * The version tells what the id does not: whether others came to stand before it since (N100).
+   */
+  readonly expect: readonly (readonly [stream: string, id: string | null, version?: number])[]
   readonly condition?: OutboxCondition
   readonly requires?: readonly string[]
   /** What made it, so that it can be decided again. `args` is JSON, as the codec wrote it. */
@@ -124,8 +119,6 @@ export interface OutboxRow {
   readonly healed?: true
   /** By identity: the position of its first event there. */
   readonly was?: { readonly [identity: string]: number }
-  /** A restored server lost events of streams that it expects something of. */
-  readonly lost?: LostOnes
   /** Final: kept for the app. */
   readonly refused?: CommitRefusal
 }

@@ -319,4 +319,20 @@ export default [
     tests: [streams],
     breaks: 'there are more than 20 hints a second',
   },
+  {
+    id: 'server-version',
+    file: 'src/server/rules.ts',
+    find: ' && (wanted.version ?? version) === version',
+    replace: '',
+    tests: ['test/unit/server/rules-model.test.ts'],
+    breaks: 'a commit is stored behind its expected event, whatever came before that',
+  },
+  {
+    id: 'server-version-late',
+    file: 'src/server/rules.ts',
+    find: 'version >= (wanted.version ?? Infinity)',
+    replace: 'version > (wanted.version ?? Infinity)',
+    tests: ['test/unit/server/rules-model.test.ts'],
+    breaks: 'a commit waits for an event that can never come',
+  },
 ]

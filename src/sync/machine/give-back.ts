@@ -35,7 +35,7 @@ export function* heal(session: Session, { newIdentity }: MachineOptions): SyncSt
   if (isStorageFailure(lastId)) return storageTrouble(lastId)
   const own = yield* ask({ kind: 'own', after: cursor.at })
   if (isStorageFailure(own)) return storageTrouble(own)
-  const tail = new LostTail(own.own, own.outbox)
+  const tail = new LostTail(own.own)
   const last = from.state.cursor.at
   for (let at = cursor.at; at < last;) {
     const read = yield* readConfirmed(at, Math.min(last, at + pageSize))
@@ -52,7 +52,6 @@ export function* heal(session: Session, { newIdentity }: MachineOptions): SyncSt
     head,
     identity: newIdentity(),
     lost: tail.commits(from.state),
-    streams: tail.streams,
   }
   // What was compared is what is stored, or nothing is changed.
   return yield* session.storeOnce((snapshot) => healed(snapshot, healing))

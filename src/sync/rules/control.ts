@@ -1,7 +1,6 @@
 /** What calls of the app change. */
 import { chainStart } from '../../wire/protocol.js'
 import type { SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
-import { isAwaiting } from './lost.js'
 import { changedState, OutboxDraft, without } from './outbox-draft.js'
 
 /** Paused or not. */
@@ -23,9 +22,7 @@ export function refetched(snapshot: SyncSnapshot, identity: string): SyncChange 
     if (accepted === undefined && behind === undefined && condition === undefined) continue
     // The event that it was looked through to may not be in that log.
     const again = condition && { condition: { ...condition, after: null, at: 0 } }
-    // What it awaits is not asked of the server: it may be behind other events there.
-    const isHeld = isAwaiting(row)
-    draft.put({ ...without(row, 'accepted', ...(isHeld ? [] : (['behind'] as const))), ...again })
+    draft.put({ ...without(row, 'accepted', 'behind'), ...again })
   }
   const author = state.remote?.author ?? state.author
   const change = draft.change(

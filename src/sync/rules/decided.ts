@@ -44,7 +44,7 @@ export function nextVersion(row: OutboxRow, reply: DecisionReply): OutboxRow | u
   if (reply.kind !== 'decided') return undefined
   const { events, expect, condition, requires } = reply.row
   return {
-    ...without(row, 'undecided', 'accepted', 'behind', 'condition', 'requires', 'lost'),
+    ...without(row, 'undecided', 'accepted', 'behind', 'condition', 'requires'),
     events,
     expect,
     ...(condition !== undefined && { condition }),

@@ -6,7 +6,6 @@ import type { AnsweredBy } from '../sync-effects.js'
 import type { Cursor, OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import type { ConfirmedEvents } from '../sync-storage.js'
 import { isBy } from './contact.js'
-import { withLost } from './lost.js'
 import { OutboxDraft, without } from './outbox-draft.js'
 
 /** An own commit of the part that the server lost. */
@@ -27,8 +26,6 @@ export interface Healing {
   readonly identity: string
   /** In order. */
   readonly lost: readonly LostCommit[]
-  /** The ids of all events of that part by stream, in order; of a stream of which no commit expected anything, the last. */
-  readonly streams: ReadonlyMap<string, readonly string[]>
 }
 
 interface OwnCommitRead {
@@ -51,16 +48,13 @@ export class LostTail {
   /** Where those are that were met here. */
   readonly #places = new Map<string, Place>()
   readonly #commits: OwnCommitRead[] = []
-  /** By stream of which commits of the outbox expect something: the ids that were met here. */
-  readonly #ids: ReadonlyMap<string, string[]>
   #current: OwnCommitRead | undefined
   /** Of the own row that the next commit may be of. */
   #next = 0
 
   /** @param own in order */
-  constructor(own: readonly OwnRow[], outbox: readonly OutboxRow[] = []) {
+  constructor(own: readonly OwnRow[]) {
     this.#own = own
-    this.#ids = new Map(outbox.flatMap(({ expect }) => expect.map(([stream]) => [stream, []])))
     this.#manyNeeds = new Set(own.flatMap(({ needs = [], n }) => (needs.length + n > maxEntries ? needs : [])))
   }
 
@@ -82,12 +76,7 @@ export class LostTail {
         commit.events.push(event)
       }
       this.#last.set(stream, place)
-      this.#ids.get(stream)?.push(id)
     }
-  }
-
-  get streams(): ReadonlyMap<string, readonly string[]> {
-    return new Map([...this.#last].map(([stream, { id }]) => [stream, this.#ids.get(stream) ?? [id]]))
   }
 
   #precedes(commit: OwnCommitRead, place: Place): void {
@@ -150,14 +139,13 @@ export class LostTail {
  */
 export function healed(snapshot: SyncSnapshot, healing: Healing): SyncChange | undefined {
   const { state } = snapshot
-  const { by, cursor, head, identity, lost, lastId, streams } = healing
+  const { by, cursor, head, identity, lost, lastId } = healing
   if (!isBy(state, by) || cursor.at >= state.cursor.at) return undefined
   const draft = new OutboxDraft(snapshot)
-  const own = new Set(lost.flatMap(({ row }) => row.events.map(({ id }) => id)))
-  for (const [index, row] of withLost(snapshot.outbox, streams, own).entries()) {
+  for (const row of snapshot.outbox) {
     const { condition, accepted } = row
     const isCut = condition !== undefined && condition.at > cursor.at
-    if (accepted === undefined && !isCut && row === snapshot.outbox[index]) continue
+    if (accepted === undefined && !isCut) continue
     draft.put({
       ...without(row, 'accepted'),
       ...(isCut && { condition: { ...condition, after: lastId, at: cursor.at } }),

@@ -61,7 +61,6 @@ export function newestVersion(row: OutboxRow, n: number, ids: readonly string[],
     'tries',
     'healed',
     'leaves',
-    'lost',
   )
   const next = {
     ...rest,

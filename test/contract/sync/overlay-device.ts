@@ -108,17 +108,15 @@ export class Tab {
   /** The server was restored from a backup and has the first events only: own commits behind them are given back. */
   async takeBack(upTo: number, identity: string): Promise<void> {
     const storage = this.#storage
-    const { state, own, outbox } = await storage.loadOwn(0)
-    const tail = new LostTail(own, outbox)
+    const { state, own } = await storage.loadOwn(0)
+    const tail = new LostTail(own)
     const { events, starts } = await storage.confirmed(0, 1000)
     const first = events.findIndex(({ position }) => position > upTo)
     if (first < 0) return
     tail.add({ events, starts })
     const lost = tail.commits(state).filter(({ at }) => at > upTo)
-    const { streams } = tail
-    const cursor = { at: upTo, chain: `chain ${upTo}` }
     await this.change((snapshot) =>
-      healed(snapshot, { by, cursor, lastId: null, head: upTo, identity, lost, streams }),
+      healed(snapshot, { by, cursor: { at: upTo, chain: `chain ${upTo}` }, lastId: null, head: upTo, identity, lost }),
     )
   }
 

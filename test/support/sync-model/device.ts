@@ -8,7 +8,7 @@ import type { PreparedAppend } from '../../../src/log/prepared-append.js'
 import { decideOwn } from '../../../src/sync/decide-own.js'
 import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
 import type { OutboxCopy } from '../../../src/sync/outbox-copy.js'
-import { OutboxIndex } from '../../../src/sync/outbox-index.js'
+import { OutboxIndex, underPending } from '../../../src/sync/outbox-index.js'
 import { isShown, ownEvents, sameUpTo, type RowsAt } from '../../../src/sync/overlay/in-rows.js'
 import { refetched } from '../../../src/sync/rules/control.js'
 import { needsOf } from '../../../src/sync/rules/outbox-draft.js'
@@ -259,11 +259,14 @@ export class Device {
     const { streams } = new OutboxIndex(before)
     const pending = before.flatMap(({ events }) => events)
     const expect = row.expect.map(([stream]) => {
-      const last = streams.get(stream)?.lastId ?? log.findLast((event) => event.stream === stream)?.id ?? null
-      return [stream, last] as const
+      const confirmed = log.findLast((event) => event.stream === stream)
+      const { lastId, count = 0 } = streams.get(stream) ?? {}
+      return [stream, lastId ?? confirmed?.id ?? null, (confirmed?.version ?? 0) + count] as const
     })
     const { requires: _, condition, ...rest } = row
-    const requires = expect.flatMap(([stream]) => streams.get(stream)?.loose ?? [])
+    const requires = expect.flatMap(([stream]) =>
+      underPending(streams.get(stream), log.findLast((event) => event.stream === stream)?.id),
+    )
     const matches = compileFilter(condition?.failIfEventsMatch ?? {})
     const next = {
       ...rest,
