@@ -92,7 +92,7 @@ export interface OutboxRow {
   readonly events: readonly EventText[]
   /**
    * By stream: the id of its last event as decided on, own pending ones included, and its version; `null`: no such stream.
-   * The version tells what the id does not: whether others came to stand before it since (N100).
+   * The version tells what the id does not: whether others came to stand before it since.
    */
   readonly expect: readonly (readonly [stream: string, id: string | null, version?: number])[]
   readonly condition?: OutboxCondition
