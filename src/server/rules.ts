@@ -3,7 +3,7 @@ import { isSameJson } from '../events/json.js'
 import { say } from '../messages.js'
 import { conditionReach, type FinalVerdict, type Verdict, type WireEvent } from '../wire/protocol.js'
 import type { CheckedCommit, CheckedCondition, CheckedEvent, Refusal } from './check-push.js'
-import type { LoggedEvent } from './log-store.js'
+import type { LastEvent, LoggedEvent } from './log-store.js'
 
 /** What conditions look at. */
 export type RecentEvent = Pick<LoggedEvent, 'position' | 'id' | 'stream' | 'type'>
@@ -15,7 +15,7 @@ export interface Known {
   /** Events in the log, by id. */
   readonly events: ReadonlyMap<string, LoggedEvent>
   /** The last events of streams. */
-  readonly last: ReadonlyMap<string, LoggedEvent>
+  readonly last: ReadonlyMap<string, LastEvent>
   /** The final verdicts on commits of this author, by each of their ids. */
   readonly verdicts: ReadonlyMap<string, FinalVerdict>
   /** The last events of the log, in order, from the earliest that a condition of the push looks at. */

@@ -5,7 +5,56 @@ const streams = 'test/unit/server/streams.test.ts'
 const contract = 'test/contract/server.node.test.ts'
 const store = 'test/contract/log-store.node.test.ts'
 const work = 'test/unit/server/work.test.ts'
+const space = 'test/unit/server/body-space.test.ts'
 export default [
+  {
+    id: 'server-space',
+    file: 'src/server/body-space.ts',
+    find: '        if (!fits(size)) throw full()\n',
+    replace: '',
+    tests: [space],
+    breaks: 'any number of large pushes is in memory at a time',
+  },
+  {
+    id: 'server-space-left',
+    file: 'src/server/sync-handler.ts',
+    find: '      place.leave()\n',
+    replace: '',
+    tests: [space],
+    breaks: 'large pushes are turned away for ever',
+  },
+  {
+    id: 'server-space-free',
+    file: 'src/server/body-space.ts',
+    find: 'const free = 65_536',
+    replace: 'const free = 0',
+    tests: [space],
+    breaks: 'a small push is turned away while large ones are decided',
+  },
+  {
+    id: 'server-cancel-ids',
+    file: 'src/server/check-push.ts',
+    find: 'cancel.reduce((sum, { length }) => sum + length, 0) > maxCancelIds',
+    replace: 'maxCancelIds < 0',
+    tests: [contract],
+    breaks: 'one request keeps a million verdicts',
+  },
+  {
+    id: 'server-named',
+    file: 'src/server/check-push.ts',
+    find: '(index > 0 && named > maxNamed)',
+    replace: 'named < 0',
+    tests: [work],
+    breaks: 'one push asks a log about a million ids while all others wait',
+  },
+  {
+    id: 'server-refusal-cut',
+    file: 'src/server/server-log.ts',
+    find: 'message: cut(message, maxRefusal.message)',
+    replace: 'message',
+    tests: [handler],
+    breaks: 'the text of a refusal is stored and sent, however long it is',
+  },
   {
     id: 'server-recent-lines',
     file: 'src/server/push-state.ts',
@@ -242,7 +291,7 @@ export default [
   {
     id: 'server-deep',
     file: 'src/server/check-push.ts',
-    find: '      events.find(({ flaw }) => flaw)?.flaw ??\n',
+    find: 'events.find(({ flaw }) => flaw)?.flaw ??',
     replace: '',
     tests: [handler],
     breaks: 'an event that is too large or nested too deep is stored',
@@ -266,8 +315,8 @@ export default [
   {
     id: 'server-counted',
     file: 'src/server/request-body.ts',
-    find: '    if (size > most) {\n',
-    replace: '    if (size > Infinity) {\n',
+    find: '      if (size > most) throw tooLarge\n',
+    replace: '',
     tests: [contract],
     breaks: 'a body of any size is read',
   },
@@ -334,5 +383,46 @@ export default [
     replace: 'version > (wanted.version ?? Infinity)',
     tests: ['test/unit/server/rules-model.test.ts'],
     breaks: 'a commit waits for an event that can never come',
+  },
+  {
+    id: 'server-entries-repeated',
+    file: 'src/server/check-push.ts',
+    find: 'named: Math.max(types, except.length)',
+    replace: 'named: Math.max(types, new Set(except).size)',
+    tests: [contract],
+    breaks: 'a list that names one id ten thousand times is looked through',
+  },
+  {
+    id: 'server-flaw-order',
+    file: 'src/server/check-push.ts',
+    find: 'if (events.length > leastLimits.commitEvents)',
+    replace: `if (new Set(events.map(({ id }) => id)).size < events.length) return { code: 'id-taken', message: 'Twice.' }
+  if (events.length > leastLimits.commitEvents)`,
+    tests: [contract],
+    breaks: 'what is too large and has an id twice is refused for the id',
+  },
+  {
+    id: 'server-cancels-first',
+    file: 'src/server/check-push.ts',
+    find: 'if (cancel.some(',
+    replace: 'if (cancel.length <= maxEntries && cancel.some(',
+    tests: [contract],
+    breaks: 'what is no push is called too large',
+  },
+  {
+    id: 'server-first-verdict',
+    file: 'src/server/rules.ts',
+    find: '.find((each) => each !== undefined)',
+    replace: '.findLast((each) => each !== undefined)',
+    tests: [contract],
+    breaks: 'of several verdicts the last one counts',
+  },
+  {
+    id: 'server-cancel-in-log',
+    file: 'src/server/rules.ts',
+    find: 'if (logged !== undefined) return { accepted: logged.position }',
+    replace: 'if (logged !== undefined && !firstOf(ids, known.verdicts)) return { accepted: logged.position }',
+    tests: [contract],
+    breaks: 'a device is told that an id which is in the log was cancelled',
   },
 ]
