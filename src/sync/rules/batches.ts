@@ -1,5 +1,5 @@
 /** Which commits are sent, and which of them together. */
-import { maxEntries } from '../../wire/protocol.js'
+import { maxCancelIds, maxEntries } from '../../wire/protocol.js'
 import { aroundPush, strings, utf8, wireSize } from '../commit-text.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
 import { looseIds, looseStreams } from './loose.js'
@@ -84,11 +84,11 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
 
 /** The first commits that one push cancels: at least one, if there is one. */
 export function firstCancels(rows: readonly OutboxRow[], bytes: number, most: number): OutboxRow[] {
-  let size = aroundPush
-  let count = 0
+  let [size, ids, count] = [aroundPush, 0, 0]
   for (const { events } of rows) {
     size += 1 + utf8(strings(events.map(({ id }) => id)))
-    if (count === most || (count > 0 && size > bytes)) break
+    ids += events.length
+    if (count === most || (count > 0 && (size > bytes || ids > maxCancelIds))) break
     count += 1
   }
   return rows.slice(0, count)

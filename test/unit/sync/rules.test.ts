@@ -759,6 +759,10 @@ describe('what is sent', () => {
     expect(some.length).toBeGreaterThan(5)
     expect(new TextEncoder().encode(pushText({ commits: [], cancel })).length).toBeLessThanOrEqual(20_000)
     expect(firstCancels([], 10, 1000)).toEqual([])
+    const long = Array.from({ length: 30 }, (_, index) =>
+      row(index + 1, `l${index}`, { events: Array.from({ length: 999 }, (__, at) => text(`l${index}-${at}`)) }),
+    )
+    expect(firstCancels(long, 4_000_000, 1000).length).toBe(10)
   })
 
   test('the size is at least that of the text', () => {

@@ -11,6 +11,7 @@ export function ruleCases(add: AddServerCase): void {
     remembering,
     cancelling,
     owning,
+    refusalTexts,
     needing,
     waitingStreams,
     expecting,
@@ -266,6 +267,25 @@ function owning(add: AddServerCase): void {
     equal(await anna.pushOne(commit('x')), first, 'the same id without what was refused')
     equal(verdictOf(await anna.pushOne(commit('w', { requires: ['y'] }))), 'blocked', 'what was decided on it')
     equal(await anna.ids(), ['z'], 'the log')
+  })
+}
+
+function refusalTexts(add: AddServerCase): void {
+  add('rule 3: the text of a refusal is bounded, and the same in each response', async (subject) => {
+    const { refusedType } = subject
+    if (refusedType === undefined) return
+    const anna = new ContractClient(subject)
+    // An owner who tells the device what it sent.
+    const data = `${'x'.repeat(999)}\u{1f600}${'y'.repeat(100_000)}`
+    const refused: WireCommit = { events: [event('x', { type: refusedType, data }), event('y')] }
+    const answer = await anna.pushOne(refused)
+    ok('refused' in answer, 'a refusal')
+    const { code, message } = answer.refused
+    ok(code.length > 0 && code.length <= 255, `a code of 1 to 255 characters, not ${code.length}`)
+    ok(message.length <= 1000, `a message of at most 1000 characters, not ${message.length}`)
+    ok(!/[\ud800-\udbff]$/.test(message), 'a message that ends with a whole character')
+    equal(await anna.pushOne(refused), answer, 'the same again')
+    equal(await anna.cancel('y'), { ...answer, id: 'y' }, 'by another id')
   })
 }
 
