@@ -59,7 +59,7 @@ export interface PushWork {
   readonly warmUp: number
 }
 
-/** Sends all of them, at most `atATime` at once. Returns how many there were. */
+/** Sends all of them, at most `atATime` together. Returns how many there were. */
 export async function sendAll<T>(
   bodies: readonly T[],
   atATime: number,
