@@ -1,7 +1,32 @@
 // Mutants of a synced store on its device: numbers, turns, expectations, known ids, limits, and what is taken back.
 const contract = 'test/contract/synced-store.node.test.ts'
 const storage = 'test/contract/sync-storage.node.test.ts'
+const close = 'test/unit/sync/adopt-close.test.ts'
 export default [
+  {
+    id: 'adopt-at-rest',
+    file: 'src/log/memory/memory-log.ts',
+    find: '    if (this.#appending > 0)\n',
+    replace: '    if (this.#appending > 1)\n',
+    tests: [close],
+    breaks: 'a local store is closed whose last append cannot be taken over',
+  },
+  {
+    id: 'adopt-rest-problem',
+    file: 'src/sync/indexeddb/adopted-database.ts',
+    find: '    if (decoded.problem !== undefined) throw new EventUnreadableError(next, decoded.problem)\n',
+    replace: '',
+    tests: [close],
+    breaks: 'why an event cannot be taken over is not said',
+  },
+  {
+    id: 'adopt-rest-hole',
+    file: 'src/sync/indexeddb/adopted-database.ts',
+    find: '    assertContiguous(record, next)\n',
+    replace: '',
+    tests: [close],
+    breaks: 'a local store with a hole is closed, and can never be taken over',
+  },
   {
     id: 'sync-store-1',
     file: 'src/sync/indexeddb/indexeddb-sync-storage.ts',
