@@ -15,7 +15,7 @@ const entry = /^(?:- |\| )<a id="([^"]*)"><\/a>(?:\*\*)?([A-Z]\d+)(?:\*\*)? (.*)
 const withoutTest = /\bNo test\b/
 
 /** One number, or several: `S5`, `H3, H4`, `K1–K4`. */
-const numbers = String.raw`[A-Z]\d{1,2}(?:(?:, | and |–|-)[A-Z]\d{1,2})*`
+const numbers = String.raw`[A-Z]\d{1,3}(?:(?:, | and |–|-)[A-Z]\d{1,3})*`
 
 /** What looks like the number of a rule and is the name of something else. */
 const otherNames = [

@@ -1,6 +1,6 @@
 // What is measured. Each case returns tables.
 import { measured } from './programs.mjs'
-import { cpuOf, memoryOf } from './usage.mjs'
+import { cpuOf, mostOpenFiles, memoryOf } from './usage.mjs'
 
 const title = { postgres: 'PostgreSQL', 'durable-object': 'Durable Object', file: 'file', memory: 'memory' }
 const whole = (n) => (Number.isFinite(n) ? Math.round(n).toLocaleString('en-US') : '')
@@ -338,13 +338,16 @@ async function fleet({ engines, sizes, say }, pace) {
   const notes = []
   for (const engine of ['postgres', 'durable-object']) {
     if (!(await engines.names()).includes(engine)) continue
-    const server = await engines.serve(engine)
+    const servers = []
+    for (let left = serversFor(engine, devices, many); left > 0; left -= 1) servers.push(await engines.serve(engine))
+    const [server] = servers
+    const sum = (figure) => servers.reduce((all, { pid }) => all + figure(pid), 0)
     let most = 0
     let sampling
     // 40 commits a day, in eight hours, and three times as many at the peak.
     const rate = (40 / 28_800) * 3 * pace * (sizes.isSmall ? 100 : 1)
     const job = {
-      url: server.url,
+      urls: servers.map(({ url }) => url),
       wake: server.wake,
       prefix: newLog(),
       devices,
@@ -356,17 +359,17 @@ async function fleet({ engines, sizes, say }, pace) {
       seed,
     }
     const before = async () => {
-      const cpu = cpuOf(server.pid)
+      const cpu = sum(cpuOf)
       const postgres = await engines.postgresUsage(server.place)
-      const memory = memoryOf(server.pid)
+      const memory = sum(memoryOf)
       sampling = setInterval(() => void server.connections().then((n) => (most = Math.max(most, n ?? 0))), 500)
       return async () => {
         clearInterval(sampling)
         const after = await engines.postgresUsage(server.place)
         return {
-          cpu: cpuOf(server.pid) - cpu,
+          cpu: sum(cpuOf) - cpu,
           postgresCpu: after.cpu - postgres.cpu,
-          memory: Math.max(memory, memoryOf(server.pid)),
+          memory: Math.max(memory, sum(memoryOf)),
         }
       }
     }
@@ -394,11 +397,15 @@ async function fleet({ engines, sizes, say }, pace) {
         whole(got.commits),
       ])
       notes.push(
-        `${title[engine]}: ${whole(devices)} devices were connected to ${whole(many)} logs in ${fixed(got.connected / 1000, 1)} s. Then, in ${fixed(got.ms / 1000, 0)} s, ${whole(got.commits)} commits were acknowledged, each is in its log once, and no log has a hole.`,
+        `${title[engine]}: ${whole(devices)} devices were connected to ${whole(many)} logs in ${servers.length === 1 ? 'one process' : `${servers.length} processes`} in ${fixed(got.connected / 1000, 1)} s. Then, in ${fixed(got.ms / 1000, 0)} s, ${whole(got.commits)} commits were acknowledged, each is in its log once, and no log has a hole.`,
       )
+    } catch (error) {
+      // Of workerd: why it ended, if it did.
+      for (const { printed } of servers) if (printed?.()) say(printed())
+      throw error
     } finally {
       clearInterval(sampling)
-      await server.end()
+      for (const each of servers) await each.end()
       if (server.place) await engines.drop(server.place)
     }
   }
@@ -425,6 +432,14 @@ async function fleet({ engines, sizes, say }, pace) {
       notes,
     },
   ]
+}
+
+/**
+ * workerd holds each WebSocket by two descriptors and the database of an object that is awake by three, and ends when it has
+ * no more of them. Objects of one class live in many processes at Cloudflare, too.
+ */
+function serversFor(engine, devices, logs) {
+  return engine === 'durable-object' ? Math.ceil((2 * devices + 3 * logs) / (mostOpenFiles() - 500)) : 1
 }
 
 async function storm({ engines, sizes }) {

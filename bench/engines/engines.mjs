@@ -90,7 +90,8 @@ export class Engines {
     if (engine === 'durable-object') {
       const { Workerd } = await this.#options.loader.ssrLoadModule('/test/support/workerd/start.ts')
       const running = await Workerd.start('production', { origins: '*' }, worker)
-      return new Served(engine, running.url, running.pid, undefined, undefined, () => running.end())
+      const served = new Served(engine, running.url, running.pid, undefined, undefined, () => running.end())
+      return Object.assign(served, { printed: () => running.printed.slice(0, 2000) })
     }
     const own = place ?? (await this.place(engine))
     const program = new Program(this.programs, 'server', own)

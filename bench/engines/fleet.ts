@@ -10,7 +10,8 @@ import { createId } from '../../src/events/identifier.js'
 import type { WireCommit } from 'tidemark/server'
 
 export interface FleetJob {
-  readonly url: string
+  /** The servers: a log is on one of them. */
+  readonly urls: readonly string[]
   readonly wake: 'events' | 'websocket'
   readonly prefix: string
   readonly devices: number
@@ -23,7 +24,7 @@ export interface FleetJob {
   readonly seed: number
 }
 
-const { url, wake, prefix, devices, logs, seconds, rate, commits, size, seed } = job<FleetJob>()
+const { urls, wake, prefix, devices, logs, seconds, rate, commits, size, seed } = job<FleetJob>()
 const agent = sharedAgent(64)
 
 /** Pseudo-random and the same for a seed (mulberry32). */
@@ -38,14 +39,16 @@ function random(): number {
 /** What is known of a log, by all of its devices. */
 class Shared {
   readonly name: string
+  readonly url: string
   /** By the id of its first event: where an acknowledged commit is, and its ids. */
   readonly acknowledged = new Map<string, { readonly position: number; readonly ids: readonly string[] }>()
   /** When it was, by the position of its first event. */
   readonly at = new Map<number, { readonly ms: number; readonly by: Device }>()
   head = 0
 
-  constructor(name: string) {
-    this.name = name
+  constructor(n: number) {
+    this.name = `${prefix}-${n}`
+    this.url = `${urls[n % urls.length]}/logs/${this.name}`
   }
 }
 
@@ -70,7 +73,7 @@ class Device {
   constructor(n: number, shared: Shared) {
     this.#shared = shared
     this.#stream = `cart-${n}`
-    this.#log = new HttpLog(`${url}/logs/${shared.name}`, agent, `user-${n}`)
+    this.#log = new HttpLog(shared.url, agent, `user-${n}`)
   }
 
   async start(): Promise<void> {
@@ -167,7 +170,7 @@ class Device {
 
 /** Every acknowledged commit once, at its position, and nothing else. Returns what is wrong. */
 async function wrongIn(shared: Shared): Promise<string[]> {
-  const log = new HttpLog(`${url}/logs/${shared.name}`, agent)
+  const log = new HttpLog(shared.url, agent)
   const wrong: string[] = []
   const commitsRead = new Map<number, string[]>()
   let [after, chain] = [0, '']
@@ -201,7 +204,7 @@ async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>)
   )
 }
 
-const allLogs = Array.from({ length: logs }, (_, n) => new Shared(`${prefix}-${n}`))
+const allLogs = Array.from({ length: logs }, (_, n) => new Shared(n))
 const allDevices = Array.from({ length: devices }, (_, n) => new Device(n, allLogs[n % logs] as Shared))
 const connecting = performance.now()
 await forEach(allDevices, (device) => device.start())

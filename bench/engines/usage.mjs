@@ -36,3 +36,12 @@ export function memoryOf(pid) {
     return NaN
   }
 }
+
+/** How many files and connections a program that is started here may have open. */
+export function mostOpenFiles() {
+  try {
+    return Number(/Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity)
+  } catch {
+    return Infinity
+  }
+}

@@ -48,6 +48,8 @@ export class Hub {
   readonly #notifier: Notifier
   readonly #hints = new Map<string, Listeners<[message: unknown]>>()
   #looking: Promise<void> = Promise.resolve()
+  /** How many of them are under way. */
+  #looks = 0
   /** Ends listening; nothing while no one listens. */
   #stop: (() => Promise<void>) | undefined
   #stopping: Promise<unknown> = Promise.resolve()
@@ -171,7 +173,8 @@ export class Hub {
         if (end === undefined) again()
       }
     }
-    const looking = setInterval(() => void this.#look(), betweenLooks)
+    // Of a database that hangs, each look would keep a connection.
+    const looking = setInterval(() => void (this.#looks === 0 && this.#look()), betweenLooks)
     // The only connection is for work.
     if (this.database.most > 1) beginning = begin()
     else void this.#look()
@@ -191,7 +194,10 @@ export class Hub {
 
   /** Passes on the heads that differ from the last ones. */
   #look(): Promise<void> {
-    return (this.#looking = this.#lookAt().catch(() => {}))
+    this.#looks += 1
+    return (this.#looking = this.#lookAt()
+      .catch(() => {})
+      .finally(() => (this.#looks -= 1)))
   }
 
   async #lookAt(): Promise<void> {

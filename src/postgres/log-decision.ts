@@ -1,7 +1,7 @@
 /** What a decision sees of a log: what others of its group added and what it adds itself, over what is stored. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import type { DecisionQuestions, LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
+import type { DecisionQuestions, LastEvent, LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import type { FinalVerdict } from '../wire/protocol.js'
 import {
   verdictKeys,
@@ -18,7 +18,7 @@ import type { Sql } from './sql-database.js'
 class Added {
   readonly commits: LoggedCommit[] = []
   readonly events = new Map<string, LoggedEvent>()
-  readonly last = new Map<string, LoggedEvent>()
+  readonly last = new Map<string, LastEvent>()
   readonly verdicts = new Map<VerdictKey, KeptRow>()
 
   get isEmpty(): boolean {
@@ -57,7 +57,7 @@ export class DecisionGroup {
   readonly #tables: LogTables
   /** What is stored: nothing changes it while the log is locked. `null`: it is not there. */
   readonly #events = new Map<string, LoggedEvent | null>()
-  readonly #last = new Map<string, LoggedEvent | null>()
+  readonly #last = new Map<string, LastEvent | null>()
   readonly #verdicts = new Map<VerdictKey, FinalVerdict | null>()
   #waiting: { readonly question: Asked; readonly reply: Promise<void> } | undefined
   /** Why nothing can be asked any more. */
@@ -114,7 +114,7 @@ export class DecisionGroup {
     return (id) => this.added.events.get(id) ?? this.#events.get(id) ?? undefined
   }
 
-  async last(streams: readonly string[]): Promise<(stream: string) => LoggedEvent | undefined> {
+  async last(streams: readonly string[]): Promise<(stream: string) => LastEvent | undefined> {
     await this.#learn({ ids: [], streams: streams.filter((stream) => !this.#last.has(stream)), verdicts: [] })
     return (stream) => this.added.last.get(stream) ?? this.#last.get(stream) ?? undefined
   }
@@ -205,7 +205,7 @@ class GroupedDecision implements LogDecision {
     return found(ids, (id) => this.added.events.get(id) ?? below(id))
   }
 
-  async last(streams: readonly string[]): Promise<ReadonlyMap<string, LoggedEvent>> {
+  async last(streams: readonly string[]): Promise<ReadonlyMap<string, LastEvent>> {
     this.#assertOpen()
     const below = await this.#group.last(streams)
     return found(streams, (stream) => this.added.last.get(stream) ?? below(stream))

@@ -9,10 +9,11 @@
 import { StorageBusyError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
+import { systemClock } from '../platform/clock.js'
 import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
 import { DecisionGroup, questionOf } from './log-decision.js'
 import { logRow, type LogRow, type LogTables, type Question } from './log-tables.js'
-import type { Database, Sql, Transaction } from './sql-database.js'
+import { longestQuery, type Database, type Sql, type Transaction } from './sql-database.js'
 
 interface Waiting {
   readonly work: (log: LogDecision) => Promise<unknown>
@@ -21,6 +22,10 @@ interface Waiting {
   readonly reject: (error: unknown) => void
   /** Begins the log if it is not there. */
   readonly create: (sql: Sql) => Promise<void>
+  /** When it began to wait, ms. */
+  readonly since: number
+  /** It has waited for too long, and its caller knows. */
+  isOver: boolean
 }
 
 /** A decision that has ended, and what its caller receives when the group is stored. */
@@ -38,14 +43,23 @@ const preparedTogether = 100
 /** How many transactions lock the log after another process was faster. */
 const locksAfterConflict = 20
 
+/**
+ * How long a decision waits while nothing is decided, in ms: as long as a statement may take. Of a database that hangs,
+ * all that wait learn it then, and not one after the other.
+ */
+const longestWait = longestQuery
+
 export class LogQueue {
   readonly #database: Database
   readonly #tables: LogTables
   readonly #onMoved: (head: number) => void
   readonly #onIdle: () => void
-  readonly #waiting: Waiting[] = []
+  #waiting: Waiting[] = []
   #running: Promise<void> | undefined
   #locksLeft = 0
+  /** When the last group was decided, ms. */
+  #decided = -Infinity
+  #cancelWatch: (() => void) | undefined
 
   constructor(database: Database, tables: LogTables, onMoved: (head: number) => void, onIdle: () => void) {
     this.#database = database
@@ -60,7 +74,10 @@ export class LogQueue {
     asks?: DecisionQuestions,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ work, asks, resolve: resolve as (value: unknown) => void, reject, create })
+      const since = systemClock.monotonic()
+      const settle = { resolve: resolve as (value: unknown) => void, reject }
+      this.#waiting.push({ work, asks, ...settle, create, since, isOver: false })
+      this.#watch()
       this.#running ??= this.#run()
     })
   }
@@ -74,18 +91,42 @@ export class LogQueue {
     // Those of the same turn go together.
     await Promise.resolve()
     while (this.#waiting.length > 0) await this.#runGroup()
+    this.#cancelWatch?.()
+    this.#cancelWatch = undefined
     this.#running = undefined
     this.#onIdle()
+  }
+
+  /** Ends what waits for too long. The oldest ones are in front. */
+  #watch(): void {
+    if (this.#cancelWatch !== undefined) return
+    const oldest = this.#waiting.find(({ isOver }) => !isOver)
+    if (oldest === undefined) return
+    const due = (each: Waiting) => Math.max(each.since, this.#decided) + longestWait - systemClock.monotonic()
+    this.#cancelWatch = systemClock.schedule(due(oldest), () => {
+      this.#cancelWatch = undefined
+      for (const each of this.#waiting) if (!each.isOver && due(each) <= 0) this.#giveUp(each)
+      this.#watch()
+    })
+  }
+
+  /** It stays in its place, since a group may have been asked about it already. */
+  #giveUp(waiting: Waiting): void {
+    waiting.isOver = true
+    const message = say`Nothing was decided about the log for ${longestWait} ms. Is the database there, and is a row locked?`
+    waiting.reject(new StorageBusyError(message, { outcome: 'not-written' }))
   }
 
   async #runGroup(): Promise<void> {
     const ended: Ended[] = []
     try {
       const head = this.#database.isEmbedded ? await this.#embedded(ended) : await this.#shared(ended)
+      this.#decided = systemClock.monotonic()
       for (const { settle } of ended) settle()
       if (head !== undefined) this.#onMoved(head)
     } catch (error) {
       // None of it is stored, or that is not known. If nothing was decided, it is the error of the first one.
+      this.#waiting = this.#waiting.filter(({ isOver }) => !isOver)
       const [first] = ended.length === 0 ? this.#waiting.splice(0, 1) : []
       for (const { reject } of [...ended.map(({ waiting }) => waiting), ...(first === undefined ? [] : [first])])
         reject(error)
@@ -195,6 +236,7 @@ export class LogQueue {
       prepared -= 1
       const waiting = this.#waiting.shift()
       if (waiting === undefined) break
+      if (waiting.isOver) continue
       const { work, resolve, reject } = waiting
       // Known to the caller before anything can fail.
       let settle = () => {}

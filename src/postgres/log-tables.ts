@@ -1,7 +1,8 @@
 /** The rows of one log: every statement that reads or adds them. */
 import { sha256 } from '../server/sha-256.js'
-import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
+import type { LastEvent, LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import { chainStart, type FinalVerdict } from '../wire/protocol.js'
+import { lookInside } from './long-commits.js'
 import { pack, unpack } from './packed.js'
 import type { Sql } from './sql-database.js'
 import type { SqlRow } from './sql-client.js'
@@ -34,7 +35,7 @@ export type VerdictKey = `${string}/${string}`
 
 export interface Reply {
   readonly events: ReadonlyMap<string, LoggedEvent>
-  readonly last: ReadonlyMap<string, LoggedEvent>
+  readonly last: ReadonlyMap<string, LastEvent>
   readonly verdicts: ReadonlyMap<VerdictKey, FinalVerdict>
 }
 
@@ -77,11 +78,16 @@ const originOf = (own: string) =>
 export class LogTables {
   readonly #own: string
   readonly #name: string
+  readonly #mostBytes: number
 
-  /** @param name checked: it is part of statements */
-  constructor(schema: string, name: string) {
+  /**
+   * @param name checked: it is part of statements
+   * @param mostBytes of commits that one look reads whole; into others it looks in the database
+   */
+  constructor(schema: string, name: string, mostBytes = 4 << 20) {
     this.#own = quoted(schema)
     this.#name = name
+    this.#mostBytes = mostBytes
   }
 
   /** Locks the log until the transaction ends, and reads its row. It has no values, so that it can be sent with a `begin`. */
@@ -130,7 +136,7 @@ export class LogTables {
   async look(sql: Sql, { id }: LogRow, question: Question): Promise<Reply> {
     const { hits, replies } = this.#lookTexts('$5::int')
     const rows = await sql.query(`with ${hits} ${replies}`, [...valuesOf(question), id])
-    return replyOf(rows, question)
+    return this.#replyOf(sql, id, rows, question)
   }
 
   /** The row of the log and the same, of one moment. Nothing if there is no such log. */
@@ -143,22 +149,61 @@ export class LogTables {
     )
     const found = rows.find(({ kind }) => Number(kind) === 0)?.['text']
     const row = found === undefined ? undefined : logRow([JSON.parse(found as string) as SqlRow])
-    return row === undefined ? undefined : { row, reply: replyOf(rows, question) }
+    return row === undefined ? undefined : { row, reply: await this.#replyOf(sql, row.id, rows, question) }
+  }
+
+  async #replyOf(sql: Sql, log: number, rows: readonly SqlRow[], { ids, streams }: Question): Promise<Reply> {
+    const long: number[] = []
+    const events = new Map<string, LoggedEvent>()
+    const last = new Map<string, LastEvent>()
+    const asked = new Set(ids)
+    const wanted = new Map(streams.map((stream) => [toSqlText(stream), stream]))
+    const lastIn = new Map<number, { stream: string; version: number; at: number }[]>()
+    const verdicts = new Map<VerdictKey, FinalVerdict>()
+    for (const { kind, key, at, text } of rows) {
+      if (Number(kind) === 4) verdicts.set(key as VerdictKey, JSON.parse(text as string) as FinalVerdict)
+      const stream = Number(kind) === 2 ? wanted.get(key as string) : undefined
+      if (stream === undefined) continue
+      const of = lastIn.get(Number(at)) ?? []
+      lastIn.set(Number(at), of)
+      of.push({ stream, version: Number(text), at: Number(at) })
+    }
+    for (const { kind, at, text } of rows) {
+      if (Number(kind) !== 3) continue
+      if (text === null) long.push(Number(at))
+      else {
+        const commit = unpack(text as string, Number(at))
+        for (const event of commit) if (asked.has(event.id)) events.set(event.id, event)
+        for (const { stream } of lastIn.get(Number(at)) ?? []) {
+          const event = commit.findLast((each) => each.stream === stream)
+          if (event !== undefined) last.set(stream, event)
+        }
+      }
+    }
+    if (long.length > 0) {
+      const inside = { ats: long, ids: asked, last: long.flatMap((at) => lastIn.get(at) ?? []) }
+      const found = await lookInside(sql, this.#own, log, inside)
+      for (const [id, event] of found.events) events.set(id, event)
+      for (const [stream, event] of found.last) last.set(stream, event)
+    }
+    return { events, last, verdicts }
   }
 
   #lookTexts(log: string): { readonly hits: string; readonly replies: string } {
     const own = this.#own
     return {
       hits: `hit as (
-         select 1 as kind, null::text as stream, at from ${own}.ids where log = ${log} and id = any($1::uuid[])
+         select 1 as kind, null::text as stream, null::text as version, at from ${own}.ids where log = ${log} and id = any($1::uuid[])
          union all
-         select 2, asked.stream, found.at from unnest($2::text[]) as asked(stream)
-         cross join lateral (select at from ${own}.heads h where h.log = ${log} and h.stream = asked.stream
+         select 2, asked.stream, found.version::text, found.at from unnest($2::text[]) as asked(stream)
+         cross join lateral (select at, version from ${own}.heads h where h.log = ${log} and h.stream = asked.stream
                              order by h.version desc limit 1) as found
        )`,
-      replies: `select kind, stream as key, at, null as text from hit where kind = 2
+      replies: `select kind, stream as key, at, version as text from hit where kind = 2
        union all
-       select 3, null, found.at, found.events from (select distinct at from hit) as hits cross join lateral
+       select 3, null, found.at,
+         case when sum(octet_length(found.events)) over (order by found.at desc) <= ${this.#mostBytes} then found.events end
+       from (select distinct at from hit) as hits cross join lateral
          (select c.at, c.events from ${own}.commits c where c.log = ${log} and c.at = hits.at limit 1) as found
        union all
        select 4, asked.author || '/' || asked.id, null, found.verdict
@@ -291,23 +336,3 @@ const valuesOf = ({ ids, streams, verdicts }: Question): string[][] => [
   unique(verdicts).map((key) => key.slice(0, 36)),
   unique(verdicts).map((key) => key.slice(37)),
 ]
-
-function replyOf(rows: readonly SqlRow[], { ids, streams }: Question): Reply {
-  const commits = new Map<number, readonly LoggedEvent[]>()
-  for (const { kind, at, text } of rows)
-    if (Number(kind) === 3) commits.set(Number(at), unpack(text as string, Number(at)))
-  const events = new Map<string, LoggedEvent>()
-  const asked = new Set(ids)
-  for (const event of [...commits.values()].flat()) if (asked.has(event.id)) events.set(event.id, event)
-  const last = new Map<string, LoggedEvent>()
-  const wanted = new Map(streams.map((stream) => [toSqlText(stream), stream]))
-  const verdicts = new Map<VerdictKey, FinalVerdict>()
-  for (const { kind, key, at, text } of rows) {
-    if (Number(kind) === 4) verdicts.set(key as VerdictKey, JSON.parse(text as string) as FinalVerdict)
-    if (Number(kind) !== 2) continue
-    const stream = wanted.get(key as string)
-    const event = commits.get(Number(at))?.findLast((each) => each.stream === stream)
-    if (stream !== undefined && event !== undefined) last.set(stream, event)
-  }
-  return { events, last, verdicts }
-}

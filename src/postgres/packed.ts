@@ -63,11 +63,7 @@ export function unpack(text: string, at: number): LoggedEvent[] {
   for (const line of text.split('\n')) {
     const position = at + events.length
     if (line.startsWith('{')) {
-      const found = typeAndId.exec(line)
-      if (found === null) throw damaged(position)
-      const [type, id] = [parsed(found[1]) as string, parsed(found[2]) as string]
-      const whole = `{"position":${position},"commit":${at},"stream":${begin},"version":${version},${line.slice(1)}`
-      events.push({ position, id, stream, type, version, line: whole })
+      events.push(shortEvent(line, { position, at, stream, begin, version }))
       version += 1
       continue
     }
@@ -76,12 +72,51 @@ export function unpack(text: string, at: number): LoggedEvent[] {
     if (list.length === 2) {
       ;[stream, version] = list as [string, number]
       begin = JSON.stringify(stream)
-    } else {
-      const [id, itsStream, type, itsVersion, whole] = list as [string, string, string, number, string]
-      events.push({ position, id, stream: itsStream, type, version: itsVersion, line: whole })
-    }
+    } else events.push(longEvent(list, position))
   }
   return events
+}
+
+/**
+ * One event of a packed commit.
+ *
+ * @param head the line that says which stream and version come next
+ * @param before how many events are between that line and this one, of those that are written without a stream
+ * @throws LogInconsistentError
+ */
+export function unpackOne(
+  line: string,
+  head: string | null,
+  before: number,
+  at: number,
+  position: number,
+): LoggedEvent {
+  if (!line.startsWith('{')) return longEvent(JSON.parse(line) as unknown[], position)
+  if (head === null) throw damaged(position)
+  const [stream, version] = JSON.parse(head) as [string, number]
+  return shortEvent(line, { position, at, stream, begin: JSON.stringify(stream), version: version + before })
+}
+
+interface Place {
+  readonly position: number
+  readonly at: number
+  readonly stream: string
+  /** The stream as JSON. */
+  readonly begin: string
+  readonly version: number
+}
+
+function shortEvent(line: string, { position, at, stream, begin, version }: Place): LoggedEvent {
+  const found = typeAndId.exec(line)
+  if (found === null) throw damaged(position)
+  const [type, id] = [parsed(found[1]) as string, parsed(found[2]) as string]
+  const whole = `{"position":${position},"commit":${at},"stream":${begin},"version":${version},${line.slice(1)}`
+  return { position, id, stream, type, version, line: whole }
+}
+
+function longEvent(list: readonly unknown[], position: number): LoggedEvent {
+  const [id, stream, type, version, line] = list as [string, string, string, number, string]
+  return { position, id, stream, type, version, line }
 }
 
 const damaged = (position: number) =>

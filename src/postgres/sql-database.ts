@@ -23,7 +23,25 @@ export interface Sql {
 }
 
 /** How long a statement may take, in ms, until the connection counts as lost. The server gives up earlier. */
-const longestQuery = 45_000
+export const longestQuery = 45_000
+
+/** How a connection is watched that is open for long and mostly idle: in ms. */
+export interface Heartbeat {
+  /** How long after the last reply something is asked. */
+  readonly every: number
+  /** How long the reply may take. */
+  readonly within: number
+}
+
+const usualHeartbeat: Heartbeat = { every: 15_000, within: 15_000 }
+
+/**
+ * The server looks for itself whether this process is there, and so gives the locks of one free that is not: after 30 s,
+ * and not after the two hours that systems take by default. It has no effect where both share a machine by other means
+ * than TCP.
+ */
+const keepalives = `select set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false),
+  set_config('tcp_keepalives_count', '3', false)`
 
 /** How often a statement is sent that others undo. */
 const mostTries = 20
@@ -36,14 +54,16 @@ export class Database implements Sql {
   readonly #pool: SqlPool
   /** Statements that are under way. */
   readonly #running = new Set<Promise<unknown>>()
+  readonly #heartbeat: Heartbeat
 
   /** @throws InvalidArgumentError for anything that is no pool */
-  constructor(pool: SqlPool) {
+  constructor(pool: SqlPool, heartbeat = usualHeartbeat) {
     if (!isObject(pool) || !(isEmbedded(pool) || isPool(pool)))
       throw new InvalidArgumentError('pool', say`must be a Pool of 'pg', or PGlite.`)
     if (isClient(pool))
       throw new InvalidArgumentError('pool', say`is a Client of 'pg', which is one connection. Pass a Pool.`)
     this.#pool = pool
+    this.#heartbeat = heartbeat
   }
 
   /** How many connections there may be at a time, if the pool says so. */
@@ -153,10 +173,23 @@ export class Database implements Sql {
     }
   }
 
-  /** A connection for its own: it listens, or holds locks. The caller ends it. */
-  async session(): Promise<Session> {
+  /**
+   * A connection for its own: it listens, or holds locks. The caller ends it.
+   *
+   * @param beat what is asked at intervals, so that a connection that died silently is noticed
+   */
+  async session(beat = 'select 1'): Promise<Session> {
     const client = await connected(this.#pool)
-    return new Session(client)
+    const session = new Session(client, beat, this.#heartbeat)
+    try {
+      await session.query(keepalives)
+    } catch (error) {
+      if (isConnectionLost(error)) {
+        session.end()
+        throw error
+      }
+    }
+    return session
   }
 
   /** Calls back with what comes over a channel. `onLost` is called once if nothing will come any more. */
@@ -167,11 +200,12 @@ export class Database implements Sql {
   ): Promise<() => Promise<void>> {
     const pool = this.#pool
     if (isEmbedded(pool)) return pool.listen(channel, onMessage)
-    const session = await this.session()
+    const text = `listen "${channel}"`
+    const session = await this.session(text)
     session.onLost(onLost)
     session.onNotification((payload) => onMessage(payload))
     try {
-      await session.query(`listen "${channel}"`)
+      await session.query(text)
     } catch (error) {
       session.end()
       throw error
@@ -202,7 +236,7 @@ export class Transaction implements Sql {
     if (this.#isOver) throw new InvalidArgumentError('sql', say`is used after its transaction has ended.`)
     if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
     try {
-      return await asked(this.#client, text, values, 'not-written', this.isPatient ? (query) => query : within)
+      return await asked(this.#client, text, values, 'not-written', this.isPatient ? (query) => query : undefined)
     } catch (error) {
       if (isConnectionLost(error)) this.#lost = error
       throw error
@@ -249,20 +283,44 @@ export class Transaction implements Sql {
 export class Session implements Sql {
   readonly #client: PgClient
   readonly #lost: (() => void)[] = []
+  readonly #beat: string
+  readonly #heartbeat: Heartbeat
   #last: Promise<unknown> = Promise.resolve()
   #isOver = false
+  #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(client: PgClient) {
+  constructor(client: PgClient, beat: string, heartbeat: Heartbeat) {
     this.#client = client
+    this.#beat = beat
+    this.#heartbeat = heartbeat
     client.on('error', this.lost)
     client.on('end', this.lost)
   }
 
   /** One after the other: `pg` is to have one statement at a time. */
   query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
-    const running = this.#last.then(() => asked(this.#client, text, values))
-    this.#last = running.catch(() => {})
+    return this.#ask(() => asked(this.#client, text, values))
+  }
+
+  #ask<T>(ask: () => Promise<T>): Promise<T> {
+    clearTimeout(this.#timer)
+    const running = this.#last.then(ask)
+    const ended = running.then(
+      () => {},
+      () => {},
+    )
+    this.#last = ended
+    // Behind the last one of those that wait.
+    void ended.then(() => {
+      if (!this.#isOver && this.#last === ended) this.#timer = setTimeout(() => this.#check(), this.#heartbeat.every)
+    })
     return running
+  }
+
+  /** A router may forget a connection, or the machine at its other end be gone: then nothing comes, not even an end. */
+  #check(): void {
+    const { within: ms } = this.#heartbeat
+    this.#ask(() => asked(this.#client, this.#beat, [], 'not-written', (query) => within(query, ms))).catch(this.lost)
   }
 
   onNotification(listener: (payload: string) => void): void {
@@ -278,6 +336,7 @@ export class Session implements Sql {
   end(): void {
     if (this.#isOver) return
     this.#isOver = true
+    clearTimeout(this.#timer)
     this.#client.release(true)
     // `ignored` stays: a connection that is being closed may fail as well.
   }
@@ -286,6 +345,7 @@ export class Session implements Sql {
   giveBack(): void {
     if (this.#isOver) return
     this.#isOver = true
+    clearTimeout(this.#timer)
     this.#client.removeListener('error', this.lost)
     this.#client.removeListener('end', this.lost)
     giveBack(this.#client, undefined)
@@ -303,7 +363,8 @@ async function connected(pool: SqlPool): Promise<PgClient> {
   if (!isPool(pool)) throw new InvalidArgumentError('pool', say`must be a Pool of 'pg' for this.`)
   try {
     const connecting = pool.connect()
-    const client = await within(connecting, () => void connecting.then((late) => late.release(true)).catch(() => {}))
+    const giveUp = () => void connecting.then((late) => late.release(true)).catch(() => {})
+    const client = await within(connecting, longestQuery, giveUp)
     client.on('error', ignored)
     return client
   } catch (error) {
@@ -319,7 +380,7 @@ async function asked(
   text: string,
   values: readonly unknown[],
   outcome: WriteOutcome = 'not-written',
-  limited: <T>(query: Promise<T>) => Promise<T> = within,
+  limited: <T>(query: Promise<T>) => Promise<T> = (query) => within(query),
 ): Promise<readonly SqlRow[]> {
   try {
     return (await limited(client.query(text, [...values]))).rows
@@ -335,12 +396,14 @@ function giveBack(client: PgClient, error: unknown, wasInTransaction = false): v
 }
 
 /** @throws Error if it takes so long that the server must have given up, or cannot be reached; then `onLate` is called */
-function within<T>(promise: Promise<T>, onLate = () => {}): Promise<T> {
+function within<T>(promise: Promise<T>, ms = longestQuery, onLate = () => {}): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new Error(say`The database did not respond within ${longestQuery} ms.`))
+    const late = () => {
+      reject(new Error(say`The database did not respond within ${ms} ms.`))
       onLate()
-    }, longestQuery)
+    }
+    // In two parts: where this process was held up, what has arrived meanwhile is read in between.
+    let timer = setTimeout(() => (timer = setTimeout(late, ms / 2)), ms / 2)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

@@ -9,7 +9,7 @@ export type { Refusal } from './check-push.js'
 export { RequestRefusedError } from './request-refused.js'
 
 // Where a log is kept
-export type { DecisionQuestions, LogDecision, LoggedCommit, LoggedEvent, LogStore } from './log-store.js'
+export type { DecisionQuestions, LastEvent, LogDecision, LoggedCommit, LoggedEvent, LogStore } from './log-store.js'
 export { memoryLogStore, type KeptVerdict, type LogBackup, type MemoryLogStore } from './memory-log-store.js'
 
 // What goes over the wire

@@ -12,6 +12,9 @@ export interface LoggedEvent {
   readonly line: string
 }
 
+/** The last event of a stream, without what it says. */
+export type LastEvent = Pick<LoggedEvent, 'position' | 'id' | 'stream' | 'version'>
+
 /** Events that were stored together. */
 export interface LoggedCommit {
   readonly author: string
@@ -31,7 +34,7 @@ export interface LogDecision {
   /** Events by their ids. What was added in this decision counts. */
   find(ids: readonly string[]): Promise<ReadonlyMap<string, LoggedEvent>>
   /** The last events of streams, by stream. */
-  last(streams: readonly string[]): Promise<ReadonlyMap<string, LoggedEvent>>
+  last(streams: readonly string[]): Promise<ReadonlyMap<string, LastEvent>>
   /** The final verdicts on commits of an author that had one of these ids, by id. */
   verdicts(author: string, ids: readonly string[]): Promise<ReadonlyMap<string, FinalVerdict>>
   /** The events behind a position, in order. */

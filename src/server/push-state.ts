@@ -5,7 +5,7 @@ import { say } from '../messages.js'
 import { chainBehind } from './chain.js'
 import type { CheckedCommit, CheckedPush, Refusal } from './check-push.js'
 import { lineOf } from './line-of.js'
-import type { DecisionQuestions, LogDecision, LoggedEvent } from './log-store.js'
+import type { DecisionQuestions, LastEvent, LogDecision, LoggedEvent } from './log-store.js'
 import { RequestRefusedError } from './request-refused.js'
 import { judge, judgeCancel, type Known, type RecentEvent } from './rules.js'
 
@@ -13,7 +13,7 @@ import { judge, judgeCancel, type Known, type RecentEvent } from './rules.js'
 export interface PushState extends Known {
   head: number
   readonly events: Map<string, LoggedEvent>
-  readonly last: Map<string, LoggedEvent>
+  readonly last: Map<string, LastEvent>
   readonly verdicts: Map<string, FinalVerdict>
   readonly recent: RecentEvent[]
   readonly waiting: Map<string, string>

@@ -3,7 +3,7 @@ import { isSameJson } from '../events/json.js'
 import { say } from '../messages.js'
 import { conditionReach, type FinalVerdict, type Verdict, type WireEvent } from '../wire/protocol.js'
 import type { CheckedCommit, CheckedCondition, CheckedEvent, Refusal } from './check-push.js'
-import type { LoggedEvent } from './log-store.js'
+import type { LastEvent, LoggedEvent } from './log-store.js'
 
 /** What conditions look at. */
 export type RecentEvent = Pick<LoggedEvent, 'position' | 'id' | 'stream' | 'type'>
@@ -15,7 +15,7 @@ export interface Known {
   /** Events in the log, by id. */
   readonly events: ReadonlyMap<string, LoggedEvent>
   /** The last events of streams. */
-  readonly last: ReadonlyMap<string, LoggedEvent>
+  readonly last: ReadonlyMap<string, LastEvent>
   /** The final verdicts on commits of this author, by each of their ids. */
   readonly verdicts: ReadonlyMap<string, FinalVerdict>
   /** The last events of the log, in order, from the earliest that a condition of the push looks at. */
@@ -56,11 +56,14 @@ export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefin
   const blocked = commit.needs.find((id) => known.verdicts.has(id))
   if (blocked !== undefined) return { blocked }
   const missing = commit.needs.find((id) => !known.events.has(id))
-  if (missing !== undefined) return { behind: missing }
   for (const [stream, wanted] of commit.expect) {
-    const last = known.last.get(stream)?.id ?? null
-    if (last !== wanted) return { conflict: { stream, last } }
+    const { id, version } = known.last.get(stream) ?? { id: null, version: 0 }
+    const isSame = id === wanted.id && (wanted.version ?? version) === version
+    // What is missing could not be there any more where it is expected.
+    if (!isSame && (missing === undefined || version >= (wanted.version ?? Infinity)))
+      return { conflict: { stream, last: id } }
   }
+  if (missing !== undefined) return { behind: missing }
   const match = commit.condition && matching(commit, commit.condition, known)
   // Waits alone, until the rules can be asked about it.
   return match ?? (no && { behind: commit.id })

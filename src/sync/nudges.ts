@@ -13,7 +13,7 @@ export type Nudge = Exclude<Woken, 'time'> | 'reachable' | 'conflict'
 /** Which nudges end which wait: the first one that was raised says why, as what the others want is done with it. */
 const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
   idle: ['asked', 'online', 'conflict', 'server', 'own-append'],
-  offline: ['asked', 'online', 'reachable'],
+  offline: ['asked', 'online', 'reachable', 'conflict'],
   busy: ['asked', 'online'],
   paused: ['asked'],
 }

@@ -118,16 +118,28 @@ const isBusy = (status: number): boolean =>
  */
 export function failureOf(response: Response, text: string, now: number): RequestFailure {
   const { status } = response
-  if (isBusy(status)) return { kind: 'busy', message: problemOf(status, text).message, ...retryAfter(response, now) }
   const by = answeredBy(response)
   // A captive portal, or a proxy: it says nothing about what the server would do, and may be gone in a moment.
   const isForeign = by === undefined && response.headers.get(names.version) === null
+  const again = retryAfter(response, now)
+  // (N65) A proxy whose server is gone: as if there were no connection.
+  const isGone = isForeign && status >= 500 && again.after === undefined && !isProblem(text)
+  if (isBusy(status) && !isGone) return { kind: 'busy', message: problemOf(status, text).message, ...again }
   if (status < 400 || status === 511 || (isForeign && !believed.has(status)))
     return { kind: 'offline', message: say`The response was not that of a tidemark server: status ${status}.` }
   // Without its code it says only that the request failed.
   if (codes[status] === undefined && typeOf(response) === 'application/json' && isCutOff(text))
     return { kind: 'offline', message: cutOff() }
   return { kind: 'refused', status, ...problemOf(status, text), ...(by === undefined ? {} : { by }) }
+}
+
+/** Whether a body is that of a problem: an object with a code. */
+function isProblem(text: string): boolean {
+  try {
+    return isName(parsedObject(text)['code'])
+  } catch {
+    return false
+  }
 }
 
 function problemOf(status: number, text: string): Pick<Refused, 'code' | 'message'> {

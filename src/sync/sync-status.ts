@@ -34,7 +34,7 @@ export type SyncReason =
  * - `'following'`: another tab syncs, and has not told yet how it is
  * - `'working'`: sends or fetches
  * - `'idle'`: has what the server has, and the server has what this device did
- * - `'offline'`: no tidemark server responds; see `nextTry`
+ * - `'offline'`: no tidemark server responds, or a proxy responds that does not reach it; see `nextTry`
  * - `'waiting'`: the server or the storage asked to wait, or something has to happen first; see `reason` and `nextTry`
  * - `'healing'`: gives back to a restored server what it lost
  * - `'paused'`: until `resume()`; see `reason`

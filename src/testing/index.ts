@@ -4,7 +4,7 @@
  */
 
 // What every backend must do
-export type { ContractCase } from './contract/assert.js'
+export type { ContractCase } from './contract/contract-case.js'
 export { eventStoreContract, type ContractSubject } from './contract/event-store.js'
 export { checkpointStoreContract, coordinatorContract, type PortSubject } from './contract/ports.js'
 export { logStoreContract, type LogStoreSubject } from './contract/log-store.js'

@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { logStoreContract, serverContract } from 'tidemark/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { limitCases } from '../support/workerd/limit-cases.js'
+import { RawSocket } from '../support/workerd/raw-socket.js'
 import { workerd, Workerd } from '../support/workerd/start.js'
+
+class Socket extends RawSocket {
+  constructor({ href }: URL) {
+    super(href)
+  }
+}
 
 describe.skipIf(workerd === undefined)('N86: a Durable Object keeps the contracts', () => {
   let running: Workerd
@@ -38,6 +45,8 @@ describe.skipIf(workerd === undefined)('N86: a Durable Object keeps the contract
       headers: (author: string) => ({ 'X-User': encodeURIComponent(author) }),
       unknown: {},
       refusedType: 'Refused',
+      origin: 'https://app.example',
+      WebSocket: Socket,
       restart: () => restart(),
       // All logs go back, and the operator says so with another generation.
       async backup() {

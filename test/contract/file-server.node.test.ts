@@ -9,6 +9,7 @@ import { nodeListener, openFileLogStore, type FileLogStore } from 'tidemark/file
 import { serverLog, syncHandler } from 'tidemark/server'
 import { serverContract } from 'tidemark/testing'
 import { describe, test } from 'vitest'
+import { refusalOf } from '../support/refusing.js'
 
 const names = ['one', 'two'] as const
 
@@ -20,6 +21,7 @@ describe('syncHandler over files and node:http keeps the contract of a server', 
     const openLog = async (name: string) => void stores.set(name, await openFileLogStore({ path: pathOf(name) }))
     for (const name of names) await openLog(name)
     const handler = syncHandler({
+      origins: ['https://shop.example'],
       open(request) {
         const user = request.headers.get('X-User')
         if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
@@ -27,8 +29,7 @@ describe('syncHandler over files and node:http keeps the contract of a server', 
         if (store === undefined) return Response.json({ code: 'not-found', message: 'No such log.' }, { status: 404 })
         return { log: serverLog(store), author: decodeURIComponent(user) }
       },
-      accept: ({ events }) =>
-        events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,
+      accept: ({ events }) => refusalOf(events),
     })
     const server = createServer(nodeListener(handler))
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
@@ -44,6 +45,7 @@ describe('syncHandler over files and node:http keeps the contract of a server', 
       headers: (author: string) => ({ 'X-User': encodeURIComponent(author) }),
       unknown: {},
       refusedType: 'Refused',
+      origin: 'https://shop.example',
       restart: () => restart(),
       backup: async () => {
         const copy = `${pathOf('one')}.${randomUUID()}`

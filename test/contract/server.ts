@@ -1,6 +1,7 @@
 /** Servers for the contract: logs in memory, each with a name in the path. */
 import { memoryLogStore, serverLog, syncHandler, type MemoryLogStore } from 'tidemark/server'
 import type { ServerSubject } from 'tidemark/testing'
+import { refusalOf } from '../support/refusing.js'
 
 /** The server of a test, and how it is reached. */
 export function memoryServer() {
@@ -11,6 +12,7 @@ export function memoryServer() {
     return store
   }
   const handler = syncHandler({
+    origins: ['https://shop.example'],
     open(request) {
       const user = request.headers.get('X-User')
       if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
@@ -20,7 +22,7 @@ export function memoryServer() {
     accept: async ({ events }) => {
       // As a server that asks a database.
       await new Promise((resolve) => setTimeout(resolve, 0))
-      return events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined
+      return refusalOf(events)
     },
   })
   const subject = (base: string, fetch: typeof globalThis.fetch): ServerSubject => ({
@@ -29,6 +31,8 @@ export function memoryServer() {
     headers: (author) => ({ 'X-User': encodeURIComponent(author) }),
     unknown: {},
     refusedType: 'Refused',
+    // A page cannot say where it is from.
+    ...('document' in globalThis ? {} : { origin: 'https://shop.example' }),
     fetch,
     restart: () => {
       storeOf('one').renewEpoch()

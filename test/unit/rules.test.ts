@@ -120,5 +120,5 @@ test('a citation is told from what has the form of one', () => {
   expect(cited('bench/a.ts', "'raw, a record per event (L1)', 'in one commit (P4)', 'L5'")).toEqual(['L5'])
   expect(cited('test/mutants/a.mjs', "{ id: 'P31', breaks: 'N19' }")).toEqual(['N19'])
   expect(cited('demo/a.html', "<h2>S3</h2><path d='M6 21c3.3-3.4 6.7H9' />")).toEqual(['S3'])
-  expect(cited('src/a.ts', "'#F60', x86, '%N2', n19, N123, S3x, UTF8")).toEqual([])
+  expect(cited('src/a.ts', "'#F60', x86, '%N2', n19, N1234, S3x, UTF8")).toEqual([])
 })

@@ -1,13 +1,6 @@
 /** The few assertions that the contract suites need, so that they run under any test runner, or none. */
 import { describe } from '../../errors.js'
 
-/** One rule of a contract. Rejects with an `Error` that says what was expected. */
-export interface ContractCase {
-  /** Starts with the number of its rule, which the project's docs/rules.md explains. */
-  readonly name: string
-  run(): Promise<void>
-}
-
 /** Fails unless the condition holds. */
 export function ok(condition: unknown, what: string): asserts condition {
   if (!condition) throw new Error(`Expected ${what}`)

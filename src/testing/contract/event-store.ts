@@ -6,14 +6,15 @@
  * Typed reads and attempts to change an event have no case here.
  */
 import type { EventFilter, EventStore, StreamWrite } from '../../log/event-store.js'
-import { collect, equal, ok, rejects, type ContractCase } from './assert.js'
+import { collect, equal, ok, rejects } from './assert.js'
+import { contractCase, needs, type ContractCase } from './contract-case.js'
 
 /** A store to be tested, empty at first. */
 export interface ContractSubject {
   readonly store: EventStore
-  /** Closes the store and opens the same log again. Without it the cases about that are left out. */
+  /** Closes the store and opens the same log again. Without it the cases about that are skipped. */
   reopen?(): Promise<EventStore>
-  /** A second connection to the same log. Without it the cases about that are left out. */
+  /** A second connection to the same log. Without it the cases about that are skipped. */
   another?(): Promise<EventStore>
   /** Closes everything and removes the log. */
   dispose(): Promise<void>
@@ -28,17 +29,7 @@ const ns = (events: readonly { readonly data: unknown }[]) => events.map(({ data
 export function eventStoreContract(open: () => Promise<ContractSubject>): ContractCase[] {
   const cases: ContractCase[] = []
   const add = (name: string, check: (store: EventStore, subject: ContractSubject) => Promise<void>) => {
-    cases.push({
-      name,
-      async run() {
-        const subject = await open()
-        try {
-          await check(subject.store, subject)
-        } finally {
-          await subject.dispose()
-        }
-      },
-    })
+    cases.push(contractCase(name, open, (subject) => check(subject.store, subject)))
   }
   for (const part of [
     writing,
@@ -706,14 +697,14 @@ function living(add: Add): void {
     equal(heads.at(-1), 2, 'the last head that was reported')
   })
 
-  add('S19: what was written is there after closing and opening', async (store, { reopen }) => {
-    if (reopen === undefined) return
+  add('S19: what was written is there after closing and opening', async (store, subject) => {
+    needs(subject, 'reopen')
     await store.append([
       { stream: 'a', events: many(3) },
       { stream: 'b', events: [{ ...event(4), id: 'id-4' }] },
     ])
     const before = await collect(store.read())
-    const again = await reopen()
+    const again = await subject.reopen()
     equal(await collect(again.read()), before, 'the log')
     equal([await again.head(), await again.streamVersion('a')], [4, 3], 'head and version')
     equal(
@@ -728,9 +719,9 @@ function living(add: Add): void {
     )
   })
 
-  add('S18: another connection sees all of an append or nothing', async (store, { another }) => {
-    if (another === undefined) return
-    const other = await another()
+  add('S18: another connection sees all of an append or nothing', async (store, subject) => {
+    needs(subject, 'another')
+    const other = await subject.another()
     let done = false
     const appends = (async () => {
       for (const n of upTo(30))
@@ -749,9 +740,9 @@ function living(add: Add): void {
     equal((await other.readPage({ limit: 1000 })).events.length, 60, 'the number of events at the end')
   })
 
-  add('two connections append in parallel: positions without holes, each event once', async (store, { another }) => {
-    if (another === undefined) return
-    const stores = [store, await another()] as const
+  add('two connections append in parallel: positions without holes, each event once', async (store, subject) => {
+    needs(subject, 'another')
+    const stores = [store, await subject.another()] as const
     await Promise.all(
       stores.map((one, who) =>
         Promise.all(

@@ -5,12 +5,13 @@
  */
 import type { LogDecision, LoggedCommit, LogStore } from '../../server/log-store.js'
 import { chainStart, type FinalVerdict } from '../../wire/protocol.js'
-import { collect, equal, ok, type ContractCase } from './assert.js'
+import { collect, equal, ok } from './assert.js'
+import { contractCase, needs, type ContractCase } from './contract-case.js'
 
 /** A log store to be tested, empty at first. */
 export interface LogStoreSubject {
   readonly store: LogStore
-  /** Closes the store and opens the same log again. Without it the cases about that are left out. */
+  /** Closes the store and opens the same log again. Without it the cases about that are skipped. */
   reopen?(): Promise<LogStore>
   /** The same log as another process would have it. Without it `store` is used. */
   another?(): Promise<LogStore>
@@ -24,17 +25,7 @@ type Add = (name: string, check: (store: LogStore, subject: LogStoreSubject) => 
 export function logStoreContract(open: () => Promise<LogStoreSubject>): ContractCase[] {
   const cases: ContractCase[] = []
   const add: Add = (name, check) => {
-    cases.push({
-      name,
-      async run() {
-        const subject = await open()
-        try {
-          await check(subject.store, subject)
-        } finally {
-          await subject.dispose()
-        }
-      },
-    })
+    cases.push(contractCase(name, open, (subject) => check(subject.store, subject)))
   }
   for (const part of [empty, adding, atomic, excluding, looking, refusing, readingBack, opening]) part(add)
   return cases
@@ -449,13 +440,13 @@ function readingBack(add: Add): void {
 }
 
 function opening(add: Add): void {
-  add('what was decided is there after the log was opened again', async (store, { reopen }) => {
-    if (reopen === undefined) return
+  add('what was decided is there after the log was opened again', async (store, subject) => {
+    needs(subject, 'reopen')
     await addOne(store, { stream: 's', id: 'x' }, { stream: 't', id: 'y' })
     await store.decide((log) => log.keep('anna', ['z'], refused('no')))
     const before = await everything(store)
     const { log } = await store.identity()
-    const again = await reopen()
+    const again = await subject.reopen()
     equal((await again.identity()).log, log, 'the id of the log')
     equal(await everything(again), before, 'the log')
     const found = await again.decide(async (decision) => [
@@ -468,10 +459,10 @@ function opening(add: Add): void {
     equal(await again.head(), 3, 'the head after another commit')
   })
 
-  add('another process sees what was decided here', async (store, { another }) => {
-    if (another === undefined) return
+  add('another process sees what was decided here', async (store, subject) => {
+    needs(subject, 'another')
     await addOne(store, { stream: 's', id: 'x' })
-    const other = await another()
+    const other = await subject.another()
     equal(await everything(other), await everything(store), 'the log')
     await addOne(other, { stream: 's', id: 'y', version: 2 })
     equal(await everything(store), await everything(other), 'the log')

@@ -1,6 +1,7 @@
 /** What every checkpoint store and every coordinator must do. Used like the contract of the event store. */
 import type { CheckpointStore, Coordinator } from '../../ports.js'
-import { equal, ok, rejects, type ContractCase } from './assert.js'
+import { equal, ok, rejects } from './assert.js'
+import { contractCase, notTested, type ContractCase } from './contract-case.js'
 
 /** Something to be tested, new for each case. */
 export interface PortSubject<T> {
@@ -61,8 +62,7 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
   add(
     'dead letters are kept with the position that saves them, in order, or with none; a save may drop those before it',
     async (store) => {
-      // A store need not keep any.
-      if (store.deadLetters === undefined) return
+      if (store.deadLetters === undefined) notTested('The store keeps no dead letters, which it need not.')
       const letter = (position: number) => ({
         position,
         eventId: `id-${position}`,
@@ -155,17 +155,9 @@ export function coordinatorContract(open: () => Promise<PortSubject<Coordinator>
 function suite<T>(open: () => Promise<PortSubject<T>>) {
   const cases: ContractCase[] = []
   const add = (name: string, check: (port: T, other: T) => Promise<void>) => {
-    cases.push({
-      name,
-      async run() {
-        const subject = await open()
-        try {
-          await check(subject.port, (await subject.another?.()) ?? subject.port)
-        } finally {
-          await subject.dispose()
-        }
-      },
-    })
+    cases.push(
+      contractCase(name, open, async (subject) => check(subject.port, (await subject.another?.()) ?? subject.port)),
+    )
   }
   return { cases, add }
 }

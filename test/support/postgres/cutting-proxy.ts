@@ -10,6 +10,9 @@ export class CuttingProxy {
   readonly #target: number
   #left: { count: number; readonly when: CutWhen } | undefined
   #isStalled = false
+  /** How many connections there were until the router between client and server forgot them all. */
+  #forgotten = 0
+  #accepted = 0
 
   private constructor(target: number) {
     this.#target = target
@@ -42,12 +45,19 @@ export class CuttingProxy {
     this.#isStalled = true
   }
 
+  /** Nothing passes any more over the connections that there are, and neither side learns of it: as when a router forgets them. */
+  forget(): void {
+    this.#forgotten = this.#accepted
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise<void>((resolve) => void this.#server.close(() => resolve()))
   }
 
   #accept(client: Socket): void {
+    const number = (this.#accepted += 1)
+    const isSilent = () => this.#isStalled || number <= this.#forgotten
     const server = createConnection({ port: this.#target, host: '127.0.0.1' })
     const end = () => {
       client.destroy()
@@ -60,11 +70,11 @@ export class CuttingProxy {
       socket.on('error', end)
       socket.on('close', () => {
         this.#sockets.delete(socket)
-        end()
+        if (number > this.#forgotten) end()
       })
     }
     client.on('data', (data) => {
-      if (this.#isStalled) return
+      if (isSilent()) return
       const left = this.#left
       if (left !== undefined && (left.count -= 1) === 0) {
         this.#left = undefined
@@ -74,7 +84,7 @@ export class CuttingProxy {
       server.write(data)
     })
     server.on('data', (data) => {
-      if (this.#isStalled) return
+      if (isSilent()) return
       if (isCutting) return end()
       client.write(data)
     })

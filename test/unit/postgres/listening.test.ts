@@ -38,6 +38,36 @@ function poolThatBreaks(times: number) {
   return { pool, listening: () => listening.size, out: () => out }
 }
 
+test('a database that hangs is asked for heads once, and not every 5 s by one more connection', async () => {
+  let asked = 0
+  const pool = {
+    async connect() {
+      return {
+        query: (text: string) => {
+          if (text.startsWith('select name, head')) {
+            asked += 1
+            return new Promise<never>(() => {})
+          }
+          return Promise.resolve({ rows: [] })
+        },
+        release() {},
+        on() {},
+        removeListener() {},
+      }
+    },
+    query: async () => ({ rows: [] }),
+  }
+  const hub = new Hub(new Database(pool), 'tidemark')
+  const stop = hub.subscribe('log', () => {})
+  await vi.advanceTimersByTimeAsync(40_000)
+  expect(asked).toBe(1)
+  await vi.advanceTimersByTimeAsync(40_000)
+  expect(asked).toBe(2)
+  stop()
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(vi.getTimerCount()).toBe(0)
+})
+
 test.for([0, 1, 3])(
   'one connection listens after %i were lost while they began to, and none is kept',
   async (times) => {

@@ -18,8 +18,7 @@ test('the examples of the protocol are what the server does', async () => {
     const response = await serve(requestOf(blocks[n]!.replaceAll('EPOCH', epoch)))
     const wanted = blocks[n + 1]!.split('\n\n')
     const [status, ...headers] = wanted[0]!.split('\n')
-    const chain = await store.chainAt(await store.head())
-    const text = (value: string) => value.replaceAll('EPOCH', epoch).replaceAll('CHAIN', chain!)
+    const text = (value: string) => value.replaceAll('EPOCH', epoch)
     expect(`HTTP/1.1 ${response.status}`).toBe(status)
     expect(sorted([...response.headers].map(([name, value]) => `${name}: ${value}`))).toEqual(
       sorted(headers.map((header) => text(header).replace(/^[^:]+/, (name) => name.toLowerCase()))),
@@ -27,6 +26,26 @@ test('the examples of the protocol are what the server does', async () => {
     const body = wanted.slice(1).join('\n\n').trim()
     expect((await bodyOf(response)).trim()).toBe(text(body))
   }
+
+  // The chain of the example, computed as the page says.
+  const lines = blocks.flatMap((block) => block.split('\n').filter((line) => line.startsWith('{"position"')))
+  const bytes = new TextEncoder().encode(['0'.repeat(32), ...lines].join('\n'))
+  const digest = Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex')
+  expect(lines.length).toBe(2)
+  expect(await store.chainAt(2)).toBe(digest.slice(0, 32))
+  expect(page.split(digest.slice(0, 32)).length - 1).toBeGreaterThanOrEqual(3)
+
+  // The hint with one event, behind the examples.
+  const [, hint] = /^```\n(data: .*?)\n```$/ms.exec(page)!
+  const wake = requestOf(blocks.find((block) => block.startsWith('GET /logs/shop/wake'))!.replaceAll('EPOCH', epoch))
+  const stream = await serve(new Request(`${wake.url}?events=1`, wake))
+  const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
+  expect((await reader.read()).value).toBe('data: {"head":2}\n\n')
+  const [, event = ''] = /"position":3,"commit":3,(.*?)\},\{"scannedTo"/.exec(hint!)!
+  const pushed = JSON.parse(`{${event.replace('"version":1,', '')}}`) as object
+  await log.push({ commits: [{ events: [pushed] }] }, { author: 'anna' })
+  expect((await reader.read()).value).toBe(`${hint!.replaceAll('EPOCH', epoch)}\n\n`)
+  await reader.cancel()
 })
 
 const sorted = (lines: string[]) => lines.toSorted()

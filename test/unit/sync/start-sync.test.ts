@@ -354,6 +354,31 @@ describe('a server that is not there', () => {
     expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0 })
   })
 
+  test.each(['with another epoch', 'as it was'])(
+    'N65: a dead server behind a proxy, back %s: tried at once',
+    async (how) => {
+      for (const status of [502, 503, 504]) {
+        const it = world()
+        const device = it.device()
+        const sync = it.start(device)
+        await it.pass(1)
+        it.server.fail({ status, body: '<html>No upstream</html>' })
+        // The stream that is open ends.
+        if (how === 'as it was') it.server.partition('down')
+        else it.server.restart()
+        await it.pass(1)
+        it.server.partition()
+        await device.append('a')
+        await it.pass(300_000)
+        expect(shown(sync)).toMatchObject({ status: 'offline', pending: 1 })
+        it.server.fail()
+        const before = served(it, 'wake')
+        while (served(it, 'wake') === before && shown(sync).pending > 0) await it.pass(200)
+        expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0 })
+      }
+    },
+  )
+
   test('that is silent is given up, and what it did is found again', async () => {
     const it = world()
     const device = it.device()

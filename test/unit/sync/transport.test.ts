@@ -261,16 +261,42 @@ describe('what a response means', () => {
     expect(await given('{"code":"n', 403).info(never)).toMatchObject({ kind: 'refused', code: 'forbidden' })
   })
 
-  test('a proxy that says nothing but a status: the message is that', async () => {
-    for (const body of ['<html>Bad gateway', '', '{"code":"x"}', '{"message":""}'])
-      expect(await failed(new Response(body, { status: 502 }))).toEqual({
-        kind: 'busy',
-        message: 'The server responded with status 502.',
-      })
-    const long = JSON.stringify({ message: 'x'.repeat(5000) })
-    expect((await failed(new Response(long, { status: 502 }))) as { message: string }).toMatchObject({
-      message: 'x'.repeat(1000),
+  test('N65: a proxy whose server is gone is offline, also if it says 500 and above; nothing is heard of the server', async () => {
+    const html = { 'Content-Type': 'text/html' }
+    const jsonType = { 'Content-Type': 'application/json' }
+    for (const status of [500, 502, 503, 504, 522, 530])
+      for (const [body, headers] of [
+        ['<html>Bad gateway', html],
+        ['', {}],
+        ['{"code":"x', jsonType],
+        ['{"code":502}', jsonType],
+        ['{"message":"no upstream"}', jsonType],
+        ['"code"', jsonType],
+      ] as const)
+        expect(await failed(new Response(body, { status, headers })), `${status} ${body}`).toEqual({
+          kind: 'offline',
+          message: `The response was not that of a tidemark server: status ${status}.`,
+        })
+  })
+
+  test('a server that is busy, or a proxy that asks to come again, is not offline', async () => {
+    const busy = { kind: 'busy', message: 'The server responded with status 503.' }
+    // By what only a tidemark server sends: its headers (all of them, or the version before the log is known), its body.
+    expect(await failed(new Response('<html>', { status: 503, headers: own }))).toEqual(busy)
+    expect(await failed(new Response('', { status: 503, headers: { 'Tidemark-Sync': '1' } }))).toEqual(busy)
+    expect(await failed(new Response('{"code":"unavailable","message":"no"}', { status: 503 }))).toEqual({
+      kind: 'busy',
+      message: 'no',
     })
+    // And by what says when to come again.
+    expect(await failed(new Response('<html>', { status: 503, headers: { 'Retry-After': '3' } }))).toEqual({
+      ...busy,
+      after: 3000,
+    })
+    for (const status of [408, 425, 429])
+      expect(await failed(new Response('<html>', { status }))).toMatchObject({ kind: 'busy' })
+    const long = JSON.stringify({ code: 'x', message: 'x'.repeat(5000) })
+    expect(await failed(new Response(long, { status: 502 }))).toEqual({ kind: 'busy', message: 'x'.repeat(1000) })
   })
 
   test('Retry-After in seconds and as a date, by the clock of the server', async () => {
@@ -283,7 +309,8 @@ describe('what a response means', () => {
     expect(await after('Thu, 01 Jan 2024 00:01:00 GMT', { Date: 'Thu, 01 Jan 2024 00:00:00 GMT' })).toBe(60_000)
     expect(await after('Thu, 01 Jan 2020 00:01:00 GMT')).toBe(0)
     expect(await after('999999999')).toBe(3_600_000)
-    expect(await after('soon')).toBeUndefined()
+    expect(await after('soon', own)).toBeUndefined()
+    expect(await after('soon')).toMatchObject({ kind: 'offline' })
   })
 
   test('N65: a captive portal is offline, and no contact', async () => {

@@ -4,7 +4,7 @@ import { equal, ok } from '../assert.js'
 import { commit, ContractClient, event, verdictOf, type AddServerCase } from './contract-client.js'
 
 export function badInputCases(add: AddServerCase): void {
-  for (const part of [wrongBodies, wrongTypes, tooLarge, withinLimits, sizes, fidelity]) part(add)
+  for (const part of [wrongBodies, wrongTypes, tooLarge, longPushes, withinLimits, sizes, fidelity]) part(add)
 }
 
 const right = JSON.stringify(event('right'))
@@ -21,6 +21,9 @@ const noPushes: readonly string[] = [
   '{"commits":[],"at":-1}',
   '{"commits":[],"at":1.5}',
   '{"commits":[],"at":"0"}',
+  '{"commits":[],"at":null}',
+  '{"commits":[],"at":9007199254740992}',
+  '{"commits":[],"cancel":null}',
   '{"commits":[],"cancel":{}}',
   '{"commits":[],"cancel":["x"]}',
   '{"commits":[],"cancel":[[]]}',
@@ -42,6 +45,8 @@ const noFilters: readonly string[] = [
   '{"streamPrefix":null}',
   `{"streamPrefix":"${'x'.repeat(256)}"}`,
   '{"types":[1]}',
+  '{"types":null}',
+  '{"streamPattern":null}',
 ]
 
 /** What cannot be a commit. */
@@ -55,9 +60,23 @@ const noCommits: readonly string[] = [
   `{"events":[${right}],"more":1}`,
   `{"events":[${right}],"healed":false}`,
   `{"events":[${right}],"healed":1}`,
+  `{"events":[${right}],"healed":null}`,
+  `{"events":[${right}],"expect":null}`,
+  `{"events":[${right}],"requires":null}`,
+  `{"events":[${right}],"condition":null}`,
+  `{"events":[${right}],"condition":{"failIfEventsMatch":{},"after":null,"except":null}}`,
   `{"events":[${right}],"expect":[]}`,
   `{"events":[${right}],"expect":{"s":1}}`,
   `{"events":[${right}],"expect":{"s":""}}`,
+  `{"events":[${right}],"expect":{"s":[]}}`,
+  `{"events":[${right}],"expect":{"s":["a"]}}`,
+  `{"events":[${right}],"expect":{"s":["",1]}}`,
+  `{"events":[${right}],"expect":{"s":["a",0]}}`,
+  `{"events":[${right}],"expect":{"s":["a",1.5]}}`,
+  `{"events":[${right}],"expect":{"s":["a","1"]}}`,
+  `{"events":[${right}],"expect":{"s":["a",null]}}`,
+  `{"events":[${right}],"expect":{"s":[null,1]}}`,
+  `{"events":[${right}],"expect":{"s":["a",1,1]}}`,
   `{"events":[${right}],"requires":"x"}`,
   `{"events":[${right}],"requires":[null]}`,
   `{"events":[${right}],"condition":{}}`,
@@ -100,6 +119,7 @@ const noEvents: readonly string[] = [
   '"time":-9007199254740992',
   '"schema":9007199254740992',
   '"schema":0',
+  '"schema":null',
   '"schema":1.5',
   '"schema":"1"',
   '"data":1e999',
@@ -204,10 +224,22 @@ function tooLarge(add: AddServerCase): void {
       { status: 413, code: 'too-large' },
       'one cancel too many',
     )
+    const lists = Array.from({ length: 10 }, (_, list) => names(1000).map((name) => `${list}-${name}`))
+    equal(
+      await anna.refusedPush({ commits: [commit('y')], cancel: [...lists, ['more']] }),
+      { status: 413, code: 'too-large' },
+      'one id to cancel too many',
+    )
     equal(await anna.ids(), [], 'the log')
     equal((await anna.pushAll(body.padEnd(limits.pushBytes))).map(verdictOf), ['accepted'], 'the most bytes')
     const answers = await anna.pushAll({ commits: [], cancel: names(1000).map((name) => [name]) })
     equal(answers.length, 1000, 'the verdicts on the most cancels')
+    equal(
+      (await anna.pushAll({ commits: [], cancel: lists })).map(verdictOf),
+      lists.map(() => 'cancelled'),
+      'the most ids',
+    )
+    equal(verdictOf(await anna.pushOne(commit('9-n999'))), 'cancelled', 'the last of these ids')
   })
 
   add('a commit that is too large is refused, and the others of its push are decided', async (subject) => {
@@ -224,6 +256,13 @@ function tooLarge(add: AddServerCase): void {
       commit('7', { expect: Object.fromEntries(many.map((name) => [name, null])) }),
       commit('8', { condition: { failIfEventsMatch: {}, after: null, except: many } }),
       commit('9', { condition: { failIfEventsMatch: { types: many }, after: null } }),
+      // Entries count, also if they are equal.
+      commit('11', { requires: many.map(() => 'n0') }),
+      commit('12', { condition: { failIfEventsMatch: {}, after: null, except: many.map(() => 'n0') } }),
+      commit('13', { condition: { failIfEventsMatch: { types: many.map(() => 'n0') }, after: null } }),
+      // Too large comes before the same id twice.
+      { events: many.map(() => event('14', { data: 0 })) },
+      { events: [event('15'), event('15', { data: nested(101) })] },
       {
         events: Array.from({ length: 8 }, (_, n) => event(`10-${n}`, { data: '€'.repeat(limits.commitBytes / 24) })),
       },
@@ -235,6 +274,60 @@ function tooLarge(add: AddServerCase): void {
       equal(verdictOf(again), 'too-large', `commit ${index + 1} made smaller under its ids`)
     }
     equal((await anna.info()).head, 2 * large.length, 'the head')
+  })
+}
+
+function longPushes(add: AddServerCase): void {
+  add(
+    'of a push that names very much the first commits are decided, and the rest when it is sent again',
+    async (subject) => {
+      const anna = new ContractClient(subject)
+      const ids = names(1000)
+      await anna.push({ events: ids.map((id) => event(id, { data: 0 })) })
+      const requires = (n: number) => ids.map((id) => (id === 'n7' ? `missing-${n}` : id))
+      let rest = Array.from({ length: 50 }, (_, n) =>
+        commit(`c${n}`, { requires: n % 2 === 0 ? ids : requires(n) }, `t${n}`),
+      )
+      const verdicts = []
+      for (let pushes = 0; rest.length > 0; pushes += 1) {
+        ok(pushes < 50, 'each push to decide something')
+        const answers = await anna.pushAll({ commits: rest })
+        equal(
+          answers.map(({ id }) => id),
+          rest.slice(0, answers.length).map(({ events }) => events[0]?.id),
+          'the commits that are decided',
+        )
+        verdicts.push(...answers.map(verdictOf))
+        rest = rest.slice(answers.length)
+      }
+      equal(
+        verdicts,
+        Array.from({ length: 50 }, (_, n) => (n % 2 === 0 ? 'accepted' : 'behind')),
+        'the verdicts',
+      )
+    },
+  )
+
+  add('of a long push at least 1,000 commits are decided, in their order, and its cancels', async (subject) => {
+    const anna = new ContractClient(subject)
+    const ids = Array.from({ length: 1003 }, (_, n) => `x${n}`)
+    const commits = ids.map((id) => commit(id, {}, id))
+    const answers = await anna.pushAll({ commits, cancel: [['c'], ['x0']] })
+    const decided = answers.slice(0, -2)
+    ok(decided.length >= 1000, `at least 1,000 verdicts, not ${decided.length}`)
+    equal(
+      decided,
+      ids.slice(0, decided.length).map((id, n) => ({ id, accepted: n + 1 })),
+      'the verdicts on the commits',
+    )
+    equal(answers.slice(-2).map(verdictOf), ['cancelled', 'accepted'], 'the verdicts on what is cancelled')
+    equal(await anna.ids(), ids.slice(0, decided.length), 'the log')
+    const rest = await anna.pushAll({ commits: commits.slice(decided.length) })
+    equal(
+      rest.map(verdictOf),
+      ids.slice(decided.length).map(() => 'accepted'),
+      'the verdicts on the rest',
+    )
   })
 
   add('a very deep body is refused, and does no harm', async (subject) => {

@@ -12,23 +12,27 @@ import { equal, ok } from '../assert.js'
 export interface ServerSubject {
   /** The base URL of a log that is empty at first. */
   readonly url: string
-  /** The base URL of another empty log of the same server. Without it the cases about that are left out. */
+  /** The base URL of another empty log of the same server. Without it the cases about that are skipped. */
   readonly otherUrl?: string
-  /** The same log by way of another process. @default `url` */
+  /** The same log by way of another process. Without it the case about that is skipped, and the others use `url`. */
   readonly anotherUrl?: string
   /** Headers that make a request one of this author. The cases use several, one of which is not ASCII, and `''`. */
   headers(author: string): Readonly<Record<string, string>>
-  /** Headers that the server does not accept from anyone. Without it the case about that is left out. */
+  /** Headers that the server does not accept from anyone. Without it the case about that is skipped. */
   readonly unknown?: Readonly<Record<string, string>>
-  /** An event type of which the owner refuses each commit. Without it the cases about that are left out. */
+  /** An event type of which the owner refuses each commit. Without it the cases about that are skipped. */
   readonly refusedType?: string
+  /** An origin whose pages may use the server, such as `'https://shop.example'`. Without it the case about that is skipped. */
+  readonly origin?: string
   /** @default that of this context */
   readonly fetch?: typeof globalThis.fetch
-  /** Ends the server's process and starts it again. Without it the cases about that are left out. */
+  /** @default that of this context, if it has one */
+  readonly WebSocket?: new (url: URL) => Pick<WebSocket, 'addEventListener' | 'send' | 'close'>
+  /** Ends the server's process and starts it again. Without it the cases about that are skipped. */
   restart?(): Promise<void>
   /**
-   * Takes a backup; what it resolves with starts the server from that backup. Without it the cases about that are left
-   * out.
+   * Takes a backup; what it resolves with starts the server from that backup. Without it the cases about that are
+   * skipped.
    */
   backup?(): Promise<() => Promise<void>>
   /** Ends everything and removes the log. */
@@ -158,7 +162,7 @@ export class ContractClient {
   async problem(path: string, init: Parameters<ContractClient['send']>[1] = {}): Promise<Problem> {
     const response = await this.send(path, init)
     const text = await response.text()
-    return { status: response.status, code: text === '' ? undefined : (JSON.parse(text) as Problem).code }
+    return { status: response.status, code: text === '' ? undefined : problemIn(text).code }
   }
 
   /** Checks the form of a page, and that its lines follow each other. */
@@ -168,7 +172,7 @@ export class ContractClient {
     equal(response.status, 200, 'the status of /pull')
     equal(typeOf(response), 'application/x-ndjson', 'the type of a page')
     const text = await response.text()
-    ok(text.endsWith('\n'), 'the last line to end with a line feed')
+    ok(text.endsWith('\n') && !text.includes('\r'), 'each line to end with a line feed, and nothing else')
     const [header, ...lines] = text
       .slice(0, -1)
       .split('\n')
@@ -193,6 +197,14 @@ export class ContractClient {
   /** The ids of the log, in order. */
   async ids(): Promise<unknown[]> {
     return (await this.all()).map(({ id }) => id)
+  }
+}
+
+function problemIn(text: string): Problem {
+  try {
+    return JSON.parse(text) as Problem
+  } catch {
+    throw new Error(`Expected a problem as JSON, not ${text.slice(0, 200)}`)
   }
 }
 

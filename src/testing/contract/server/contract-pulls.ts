@@ -2,6 +2,7 @@
 import type { WireCommit } from '../../../wire/protocol.js'
 import { chainStart, headers as names } from '../../../wire/protocol.js'
 import { equal, ok } from '../assert.js'
+import { needs } from '../contract-case.js'
 import { commit, ContractClient, event, type AddServerCase } from './contract-client.js'
 
 export function pullCases(add: AddServerCase): void {
@@ -38,8 +39,13 @@ function pages(add: AddServerCase): void {
     equal(whole.length, 42, 'the events')
     for (const limit of [1, 2, 3, 5, 10, 41, 42, 1000]) {
       equal(await anna.all(limit), whole, `all pages of ${limit}`)
-      const first = await anna.pull(0, undefined, limit)
-      ok(first.events.length >= 1, 'at least one commit')
+      let [after, chain] = [0, undefined as string | undefined]
+      while (after < 42) {
+        const page = await anna.pull(after, chain, limit)
+        const commits = new Set(page.events.map((line) => line['commit'])).size
+        ok(commits === 1 || (commits > 1 && page.events.length <= limit), `one commit, or at most ${limit} events`)
+        ;[after, chain] = [page.scannedTo, page.chain]
+      }
     }
     const [one, four] = [await anna.pull(0, undefined, 1), await anna.pull(0, undefined, 4)]
     equal([one.events.length, four.events.length], [1, 4], 'the events of the first pages')
@@ -90,6 +96,7 @@ function refusedPulls(add: AddServerCase): void {
   add('pull: parameters that make no sense are 400', async (subject) => {
     const anna = new ContractClient(subject)
     await anna.push(commit('x'))
+    const { chain } = await anna.pull()
     for (const query of [
       'after=-1',
       'after=x',
@@ -100,6 +107,11 @@ function refusedPulls(add: AddServerCase): void {
       'limit=-1',
       'limit=x',
       'after=1',
+      // With the right chain.
+      ...['%2B1', '%201', '1%20', '1.0', '1e0', '0x1', '-1'].map((after) => `after=${after}&chain=${chain}`),
+      'limit=1.0',
+      'after=9007199254740992&chain=x',
+      'limit=9007199254740992',
     ])
       equal(await anna.problem(`pull?${query}`), { status: 400, code: 'bad-request' }, query)
   })
@@ -124,6 +136,13 @@ function refusedPulls(add: AddServerCase): void {
     ])
       equal(await anna.problem(`pull?${query}`), { status: 409, code: 'diverged' }, query)
     equal((await anna.pull(1, one)).events.length, 2, 'with the right one')
+  })
+
+  add('pull: other parameters are not looked at', async (subject) => {
+    const anna = new ContractClient(subject)
+    await anna.push(commit('x'))
+    const response = await anna.send('pull?other=1&after=0&limit=9007199254740991&more=')
+    equal([response.status, (await response.text()).split('\n').length], [200, 4], 'status and lines')
   })
 
   add('pull: a device that knows neither log nor epoch may read', async (subject) => {
@@ -168,7 +187,7 @@ function chains(add: AddServerCase): void {
   }
   for (const [what, commits] of Object.entries(others))
     add(`logs that differ in ${what} have different chains there and later`, async (subject) => {
-      if (subject.otherUrl === undefined) return
+      needs(subject, 'otherUrl')
       const [one, other] = [new ContractClient(subject), new ContractClient(subject, 'anna', subject.otherUrl)]
       for (const [client, begin] of [
         [one, own],

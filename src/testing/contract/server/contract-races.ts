@@ -1,10 +1,12 @@
 /** Several pushes together: one at a time for each log. */
 import { equal, ok } from '../assert.js'
+import { needs } from '../contract-case.js'
 import { commit, ContractClient, event, verdictOf, type AddServerCase } from './contract-client.js'
 
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
 export function raceCases(add: AddServerCase): void {
+  processes(add)
   add('pushes at the same time leave no holes, and lose nothing', async (subject) => {
     const devices = upTo(10).map((n) => deviceOf(subject, n))
     await Promise.all(
@@ -83,6 +85,23 @@ export function raceCases(add: AddServerCase): void {
       equal(verdictOf(one), verdictOf(two), 'both verdicts')
       const isStored = (await anna.ids()).filter((each) => each === id).length
       equal(isStored, verdictOf(one) === 'accepted' ? 1 : 0, 'how often it is in the log')
+    }
+  })
+}
+
+function processes(add: AddServerCase): void {
+  add('what one process has stored, another knows at the next request', async (subject) => {
+    needs(subject, 'anotherUrl')
+    const [one, other] = [new ContractClient(subject), new ContractClient(subject, 'anna', subject.anotherUrl)]
+    equal(await one.log(), await other.log(), 'log and epoch')
+    for (let n = 0; n < 10; n += 1) {
+      const [first, second] = n % 2 === 0 ? [one, other] : [other, one]
+      equal(await first.pushOne(commit(`x${n}`)), { id: `x${n}`, accepted: 2 * n + 1 }, 'a commit by way of one')
+      equal(verdictOf(await first.pushOne(commit(`y${n}`, { expect: { s: null } }))), 'conflict', 'a conflict')
+      equal(verdictOf(await second.pushOne(commit(`y${n}`))), 'conflict', 'the same verdict by way of the other')
+      const on = { expect: { s: `x${n}` } }
+      equal(await second.pushOne(commit(`z${n}`, on)), { id: `z${n}`, accepted: 2 * n + 2 }, 'what was decided on it')
+      equal(await first.pull(), await second.pull(), 'both logs')
     }
   })
 }

@@ -1,6 +1,7 @@
 /** Headers, statuses and the order of checks. */
 import { authorHeader, headers as names } from '../../../wire/protocol.js'
 import { equal, ok } from '../assert.js'
+import { needs } from '../contract-case.js'
 import { ContractClient, commit, typeOf, type AddServerCase } from './contract-client.js'
 
 /** A request to each path that would be served. */
@@ -13,8 +14,10 @@ const requests: readonly (readonly [path: string, init: RequestInit])[] = [
 
 const json = { 'Content-Type': 'application/json' }
 
+type Sent = NonNullable<Parameters<ContractClient['send']>[1]>
+
 export function requestCases(add: AddServerCase): void {
-  for (const part of [describing, addressing, comparing, waking, telling, dividing]) part(add)
+  for (const part of [describing, addressing, ordering, comparing, sharing, dividing]) part(add)
 }
 
 function describing(add: AddServerCase): void {
@@ -61,6 +64,17 @@ function describing(add: AddServerCase): void {
       equal(other, { status: 409, code: 'other-author' }, 'a push of another author')
     }
   })
+
+  add('an author that is not percent-encoded as it must be is another author', async (subject) => {
+    const anna = new ContractClient(subject)
+    for (const author of ['%', '%zz', '%ff', 'anna%', 'anna,anna']) {
+      const set = { [names.author]: author }
+      const other = { status: 409, code: 'other-author' }
+      equal(await anna.refusedPush({ commits: [commit('x')] }, set), other, `a push of '${author}'`)
+      equal(await anna.problem('pull', { set }), other, `a pull of '${author}'`)
+    }
+    equal(await anna.ids(), [], 'the log')
+  })
 }
 
 function addressing(add: AddServerCase): void {
@@ -99,17 +113,82 @@ function addressing(add: AddServerCase): void {
   })
 
   add('headers of an unknown session are 401 for every request', async (subject) => {
-    if (subject.unknown === undefined) return
+    needs(subject, 'unknown')
+    const { unknown } = subject
     const anna = new ContractClient(subject)
     const log = await anna.log()
-    const stranger = new ContractClient({ ...subject, headers: () => subject.unknown ?? {} })
-    for (const [path, init] of requests) {
-      const response = await stranger.send(path, { ...init, set: { ...json, [names.log]: log } })
-      equal(response.status, 401, `the status of /${path}`)
+    const stranger = new ContractClient({ ...subject, headers: () => unknown })
+    const status = async (client: ContractClient, path: string, init: Sent) => {
+      const response = await client.send(path, { ...init, set: { ...json, [names.log]: log, ...init.set } })
       await response.body?.cancel()
+      return response.status
     }
+    for (const [path, init] of requests) {
+      equal(await status(stranger, path, init), 401, `the status of /${path}`)
+      equal(await status(stranger, path, { ...init, set: { [names.log]: 'x/y' } }), 401, `/${path} for another log`)
+    }
+    const ticket: Sent = { method: 'POST', body: '{}' }
+    // A server without WebSockets has no such path, for any session.
+    equal(
+      await status(stranger, 'ticket', ticket),
+      (await status(anna, 'ticket', ticket)) === 404 ? 404 : 401,
+      '/ticket',
+    )
   })
 }
+
+function ordering(add: AddServerCase): void {
+  add('of several checks that a request does not pass, the first one is the response', async (subject) => {
+    const anna = new ContractClient(subject)
+    const log = await anna.log()
+    const [id = ''] = log.split('/')
+    const noVersion = { [names.version]: null }
+    equal(await anna.problem('nothing', { set: noVersion }), { status: 404, code: 'not-found' }, 'path, version')
+    equal(
+      await anna.problem('info', { method: 'POST', body: '', set: noVersion }),
+      { status: 405, code: 'wrong-method' },
+      'method, version',
+    )
+    const problems: readonly (readonly [
+      body: string,
+      set: Record<string, string | null>,
+      status: number,
+      code: string,
+    ])[] = [
+      ['{', { ...noVersion, [names.log]: 'x/y' }, 400, 'bad-request'],
+      ['{', { [names.version]: '2', [names.log]: null }, 426, 'newer-protocol'],
+      ['{', { [names.log]: null, [names.author]: 'bert' }, 400, 'bad-request'],
+      ['{', { [names.log]: 'x/y', 'Content-Type': 'text/plain' }, 409, 'other-log'],
+      ['{', { [names.author]: 'bert', 'Content-Type': 'text/plain' }, 409, 'other-author'],
+      ['{', { [names.log]: `${id}/x`, 'Content-Type': 'text/plain' }, 409, 'other-epoch'],
+      ['{', { 'Content-Type': 'text/plain' }, 415, 'wrong-type'],
+      // No push, for one more reason than its size or its place.
+      [`{"commits":[],"more":1,"cancel":${manyCancels}}`, {}, 422, 'invalid-push'],
+      [`{"commits":[],"cancel":${manyCancels.replace(/\]$/, ',[]]')}}`, {}, 422, 'invalid-push'],
+      [`{"commits":[${JSON.stringify(commit('x'))},1],"at":7}`, {}, 422, 'invalid-push'],
+      [`{"commits":[${JSON.stringify(commit('x'))}],"at":7,"cancel":${manyCancels}}`, {}, 413, 'too-large'],
+    ]
+    for (const [body, set, status, code] of problems)
+      equal(
+        await anna.refusedPush(body, set),
+        { status, code },
+        `a push of ${body.slice(0, 40)} with ${JSON.stringify(set)}`,
+      )
+    const { pushBytes } = (await anna.info()).limits
+    equal(await anna.refusedPush('{'.padEnd(pushBytes + 1)), { status: 413, code: 'too-large' }, 'size, JSON')
+    equal(await anna.ids(), [], 'the log')
+  })
+
+  add('the version is checked before the session', async (subject) => {
+    needs(subject, 'unknown')
+    const { unknown } = subject
+    const stranger = new ContractClient({ ...subject, headers: () => unknown })
+    equal((await stranger.problem('info', { set: { [names.version]: null } })).status, 400, 'no version')
+    equal((await stranger.problem('info', { set: { [names.version]: '2' } })).status, 426, 'another version')
+  })
+}
+
+const manyCancels = JSON.stringify(Array.from({ length: 1001 }, (_, n) => [`c${n}`]))
 
 function comparing(add: AddServerCase): void {
   add('another log, author and epoch than those that the device knows are refused, in this order', async (subject) => {
@@ -128,11 +207,11 @@ function comparing(add: AddServerCase): void {
         { status: 409, code: 'other-author' },
         `/${path} for another author`,
       )
-      for (const other of ['x', `${epoch}x`, epoch.slice(1)])
+      for (const other of ['/x', `/${epoch}x`, `/${epoch.slice(1)}`, `/${epoch}/x`, '/', ''])
         equal(
-          await code({ [names.log]: `${log}/${other}`, [names.author]: 'anna' }),
+          await code({ [names.log]: `${log}${other}`, [names.author]: 'anna' }),
           { status: 409, code: 'other-epoch' },
-          `/${path} for another epoch`,
+          `/${path} for the epoch '${other}'`,
         )
     }
     equal(await anna.ids(), [], 'the log')
@@ -150,7 +229,28 @@ function comparing(add: AddServerCase): void {
     ]) {
       const seen = [names.version, names.log, names.author].map((name) => response.headers.get(name))
       equal(seen, ['1', log, 'anna'], `the headers of a response with the status ${response.status}`)
+      equal(typeOf(response), 'application/json', `the type of a response with the status ${response.status}`)
+      ok(/no-store/.test(response.headers.get('Cache-Control') ?? ''), 'a response that is not stored')
     }
+  })
+
+  add('every response has the type, the headers and the parts that it must have', async (subject) => {
+    const anna = new ContractClient(subject)
+    const log = await anna.log()
+    const types = ['application/json', 'application/json', 'application/x-ndjson', 'text/event-stream']
+    for (const [index, [path, init]] of requests.entries()) {
+      const controller = new AbortController()
+      const set = { ...json, [names.log]: log }
+      const response = await anna.send(path, { ...init, set, signal: controller.signal })
+      const seen = [names.version, names.log, names.author].map((name) => response.headers.get(name))
+      equal([response.status, typeOf(response), ...seen], [200, types[index], '1', log, 'anna'], `that of /${path}`)
+      ok(/no-store/.test(response.headers.get('Cache-Control') ?? ''), `a response of /${path} that is not stored`)
+      controller.abort()
+    }
+    const { json: empty } = await anna.pushing({ commits: [] })
+    equal(empty, { head: 0, answers: [] }, 'the response to an empty push')
+    const problem = (await anna.pushing('{')).json
+    equal([typeof problem['code'], typeof problem['message']], ['string', 'string'], 'the parts of a problem')
   })
 
   add('a push has to name the log that it is for', async (subject) => {
@@ -164,101 +264,52 @@ function comparing(add: AddServerCase): void {
   })
 }
 
-function waking(add: AddServerCase): void {
-  add('ticket: a secret for a session, another one each time; 404 where there are no WebSockets', async (subject) => {
+function sharing(add: AddServerCase): void {
+  add('pages of an origin that the server allows may send and read the headers', async (subject) => {
+    needs(subject, 'origin')
+    const { origin } = subject
     const anna = new ContractClient(subject)
-    const ask = (set: Record<string, string | null> = {}) =>
-      anna.send('ticket', { method: 'POST', body: '{}', set: { ...json, ...set } })
-    const response = await ask({ [names.log]: await anna.log() })
-    const first = (await response.json()) as Record<string, unknown>
-    if (response.status === 404) return
-    equal([response.status, typeOf(response)], [200, 'application/json'], 'status and type')
-    ok(/no-store/.test(response.headers.get('Cache-Control') ?? ''), 'a response that is not stored')
-    const { ticket, seconds } = first
-    ok(typeof ticket === 'string' && /^.{1,255}$/s.test(ticket), 'a ticket')
-    ok(typeof seconds === 'number' && seconds > 0 && seconds <= 300, 'seconds')
-    ok(((await (await ask()).json()) as { ticket: unknown }).ticket !== ticket, 'another ticket')
-    const other = await ask({ [names.author]: 'bert' })
-    equal(
-      [other.status, await other.text().then((text) => text.includes('ticket":'))],
-      [409, false],
-      'of another author',
-    )
-    const unversioned = await ask({ [names.version]: null })
-    equal(unversioned.status, 400, 'the status without a version')
-    await unversioned.text()
-    if (subject.unknown === undefined) return
-    const stranger = new ContractClient({ ...subject, headers: () => subject.unknown ?? {} })
-    equal(
-      (await stranger.problem('ticket', { method: 'POST', body: '{}', set: json })).status,
-      401,
-      'of an unknown session',
-    )
-  })
-
-  add('wake: the head at the beginning and when it has moved, at most 20 times a second', async (subject) => {
-    const anna = new ContractClient(subject)
-    await anna.push(commit('x'))
-    const controller = new AbortController()
-    const begun = Date.now()
-    const response = await anna.send('wake', { set: { [names.log]: await anna.log() }, signal: controller.signal })
-    equal([response.status, typeOf(response)], [200, 'text/event-stream'], 'status and type')
-    const heads = headsOf(response)
-    equal((await heads.next()).value, 1, 'the head at the beginning')
-    let count = 1
-    for (let n = 0; n < 20; n += 1) await anna.push(commit(`y${n}`))
-    for (;;) {
-      const { value } = await heads.next()
-      count += 1
-      ok(value !== undefined, 'a stream that does not end')
-      if (value === 21) break
+    const wanted = [names.version, names.log, names.author]
+    const listed = (response: Response, name: string) =>
+      (response.headers.get(name) ?? '').split(',').map((each) => each.trim().toLowerCase())
+    const asked = [...wanted, 'Content-Type'].map((name) => name.toLowerCase())
+    for (const method of ['GET', 'POST']) {
+      const path = method === 'GET' ? 'info' : 'push'
+      const response = await anna.send(path, {
+        method: 'OPTIONS',
+        set: {
+          [names.version]: null,
+          Origin: origin,
+          'Access-Control-Request-Method': method,
+          'Access-Control-Request-Headers': asked.join(','),
+        },
+      })
+      ok(response.ok, `a status that allows it for OPTIONS /${path}, not ${response.status}`)
+      ok([origin, '*'].includes(response.headers.get('Access-Control-Allow-Origin') ?? ''), 'the origin to be allowed')
+      const allowed = listed(response, 'Access-Control-Allow-Headers')
+      ok(allowed.includes('*') || asked.every((name) => allowed.includes(name)), 'the headers to be allowed')
+      await response.body?.cancel()
     }
-    ok(count <= (Date.now() - begun) / 50 + 2, 'at most 20 events a second')
-    controller.abort()
-    await heads.return(undefined).catch(() => {})
+    for (const [path, status] of [
+      ['info', 200],
+      ['pull?after=7&chain=x', 409],
+    ] as const) {
+      const response = await anna.send(path, { set: { Origin: origin } })
+      equal(response.status, status, `the status of /${path}`)
+      ok([origin, '*'].includes(response.headers.get('Access-Control-Allow-Origin') ?? ''), 'the origin to be allowed')
+      const exposed = listed(response, 'Access-Control-Expose-Headers')
+      ok(
+        wanted.every((name) => exposed.includes(name.toLowerCase())),
+        'the headers to be readable',
+      )
+      await response.body?.cancel()
+    }
   })
-}
-
-function telling(add: AddServerCase): void {
-  add(
-    'wake: what comes with a hint, if it is asked for and the server has that, is as it is pulled',
-    async (subject) => {
-      const anna = new ContractClient(subject)
-      await anna.push(commit('x'))
-      const set = { [names.log]: await anna.log() }
-      const controller = new AbortController()
-      const response = await anna.send('wake?events=1', { set, signal: controller.signal })
-      equal([response.status, typeOf(response)], [200, 'text/event-stream'], 'status and type')
-      const hints = hintsOf(response)
-      equal((await hints.next()).value?.head, 1, 'the head at the beginning')
-      await anna.push(commit(['y', 'z']), commit('é'))
-      for (let head = 1; head < 4;) {
-        const { value } = await hints.next()
-        ok(value !== undefined, 'a stream that does not end')
-        const { lines, chain } = value
-        head = value.head
-        if (lines === undefined) continue
-        const { after } = lines[0] as { after: number }
-        const pulled = await anna.send(`pull?after=${after}&chain=${String(chain)}`, { set })
-        equal(pulled.status, 200, 'the status of a pull from where the lines begin')
-        const all = (await pulled.text()).trimEnd().split('\n')
-        // More may have come since.
-        if (head === 4)
-          equal(
-            lines,
-            all.map((line) => JSON.parse(line) as unknown),
-            'the lines of a hint, and those that are pulled',
-          )
-      }
-      controller.abort()
-      await hints.return(undefined).catch(() => {})
-    },
-  )
 }
 
 function dividing(add: AddServerCase): void {
   add('logs of one server know nothing of each other', async (subject) => {
-    if (subject.otherUrl === undefined) return
+    needs(subject, 'otherUrl')
     const [one, other] = [new ContractClient(subject), new ContractClient(subject, 'anna', subject.otherUrl)]
     ok((await one.info()).log !== (await other.info()).log, 'two names')
     await one.push(commit('x'), commit('y', { expect: { s: null } }))
@@ -271,37 +322,4 @@ function dividing(add: AddServerCase): void {
     )
     equal([await one.ids(), await other.ids()], [['x'], ['y', 'x']], 'both logs')
   })
-}
-
-interface Hint {
-  readonly head: number
-  readonly chain?: unknown
-  readonly lines?: readonly unknown[]
-}
-
-async function* headsOf(response: Response): AsyncGenerator<number, void, undefined> {
-  for await (const { head } of hintsOf(response)) yield head
-}
-
-/** What a stream of events says. */
-async function* hintsOf(response: Response): AsyncGenerator<Hint, void, undefined> {
-  const reader = response.body?.getReader()
-  const decoder = new TextDecoder()
-  let text = ''
-  try {
-    for (;;) {
-      const end = text.indexOf('\n\n')
-      if (end >= 0) {
-        const [, data] = /^data: ?(.*)$/m.exec(text.slice(0, end)) ?? []
-        text = text.slice(end + 2)
-        if (data !== undefined) yield JSON.parse(data) as Hint
-        continue
-      }
-      const { done, value } = (await reader?.read()) ?? { done: true }
-      if (done) return
-      text += decoder.decode(value, { stream: true })
-    }
-  } finally {
-    await reader?.cancel().catch(() => {})
-  }
 }

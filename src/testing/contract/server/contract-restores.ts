@@ -1,11 +1,12 @@
 /** A server that starts again, and one that was restored from a backup. */
 import { headers as names } from '../../../wire/protocol.js'
 import { equal, ok } from '../assert.js'
+import { needs } from '../contract-case.js'
 import { commit, ContractClient, event, verdictOf, type AddServerCase } from './contract-client.js'
 
 export function restoreCases(add: AddServerCase): void {
   add('a server that was started again has everything, refusals too', async (subject) => {
-    if (subject.restart === undefined) return
+    needs(subject, 'restart')
     const anna = new ContractClient(subject)
     await anna.push(commit(['x', 'y']), commit('z', { expect: { s: null } }))
     await anna.cancel('w')
@@ -26,7 +27,7 @@ export function restoreCases(add: AddServerCase): void {
   add(
     'a server that was restored from a backup begins another epoch, and looks at no request of the one before',
     async (subject) => {
-      if (subject.backup === undefined) return
+      needs(subject, 'backup')
       const anna = new ContractClient(subject)
       await anna.push(commit('a'))
       const restore = await subject.backup()
@@ -51,7 +52,7 @@ export function restoreCases(add: AddServerCase): void {
   )
 
   add('a log that continued otherwise after a restore has other chains, even with the same ids', async (subject) => {
-    if (subject.backup === undefined) return
+    needs(subject, 'backup')
     const anna = new ContractClient(subject)
     await anna.push(commit('a'))
     const common = await anna.pull()

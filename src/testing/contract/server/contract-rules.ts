@@ -1,6 +1,7 @@
 /** What becomes of a commit. */
 import type { WireCommit } from '../../../wire/protocol.js'
 import { equal, ok } from '../assert.js'
+import { needs } from '../contract-case.js'
 import { commit, ContractClient, event, verdictOf, type AddServerCase } from './contract-client.js'
 
 export function ruleCases(add: AddServerCase): void {
@@ -10,9 +11,11 @@ export function ruleCases(add: AddServerCase): void {
     remembering,
     cancelling,
     owning,
+    refusalTexts,
     needing,
     waitingStreams,
     expecting,
+    expectingVersions,
     conditions,
     patterns,
     reaching,
@@ -106,6 +109,8 @@ function knownIds(add: AddServerCase): void {
       event('x', { data: { id: 'z' } }),
       event('x', { data: [{ id: 'x' }] }),
       event('x', { data: null }),
+      event('x', { data: { id: 'x', more: 1 } }),
+      event('x', { data: {} }),
     ]
     for (const other of others) {
       const bert = new ContractClient(subject, `bert ${JSON.stringify(other)}`)
@@ -117,6 +122,31 @@ function knownIds(add: AddServerCase): void {
       )
     }
     equal(await anna.ids(), ['x', 'y'], 'the log')
+  })
+
+  add('rule 1: values of different types are different data, and numbers are doubles', async (subject) => {
+    const anna = new ContractClient(subject)
+    const values = [1, 0, true, false, null, '', '1', [], {}, [0], 'true', '\u00e9', 'e\u0301']
+    await anna.push({ events: values.map((data, n) => event(`v${n}`, { data: [data] })) })
+    for (const [n, stored] of values.entries())
+      for (const data of values) {
+        // A session of its own each time, or the first verdict would be there again.
+        const bert = new ContractClient(subject, `bert ${n} ${JSON.stringify(data)}`)
+        const verdict = verdictOf(await bert.pushOne({ events: [event(`v${n}`, { data: [data] })] }))
+        equal(
+          verdict,
+          data === stored ? 'accepted' : 'id-taken',
+          `${JSON.stringify(data)} for ${JSON.stringify(stored)}`,
+        )
+      }
+    const push = (data: string) =>
+      anna.pushAll(`{"commits":[{"events":[{"stream":"t","type":"A","id":"x","time":1,"data":${data}}]}]}`)
+    const first = await push('[9007199254740992,0.1,1e21]')
+    equal(
+      await push('[9007199254740993,0.1000000000000000055,1000000000000000000000]'),
+      first,
+      'other digits of the same doubles',
+    )
   })
 
   add('rule 1: a commit of which a part is in the log is incomplete', async (subject) => {
@@ -149,6 +179,16 @@ function remembering(add: AddServerCase): void {
     equal(await anna.pushOne(commit(['new', 'z'])), { id: 'new', ...conflict }, 'another commit with the third')
     equal(await anna.pushOne(commit('new')), { id: 'new', ...conflict }, 'an id that came with it')
     equal(await anna.ids(), ['w'], 'the log')
+  })
+
+  add('rule 2: of several verdicts, that of the first id counts', async (subject) => {
+    const anna = new ContractClient(subject)
+    await anna.push(commit('w'))
+    await anna.push(commit('x', { expect: { s: null } }))
+    await anna.cancel('y')
+    equal(verdictOf(await anna.pushOne(commit(['new', 'y', 'x']))), 'cancelled', 'a commit with both ids')
+    equal(await anna.pushOne(commit(['x', 'y'])), { id: 'x', ...conflict }, 'in the other order')
+    equal(verdictOf(await anna.cancel('newer', 'x', 'y')), 'conflict', 'a cancel with both ids')
   })
 
   add('rule 2: a verdict is of its author alone', async (subject) => {
@@ -184,6 +224,16 @@ function cancelling(add: AddServerCase): void {
     equal(await anna.ids(), ['w', 'x', 'y'], 'the log')
   })
 
+  add('a cancel of which the log has any id says its position, also after an earlier verdict', async (subject) => {
+    const [anna, bert] = [new ContractClient(subject), new ContractClient(subject, 'bert')]
+    await anna.push(commit('w'), commit(['x', 'y']))
+    equal(await anna.cancel('new', 'y', 'x'), { id: 'new', accepted: 3 }, 'the first one that is in the log')
+    equal(await anna.pushOne(commit('new')), { id: 'new', accepted: 4 }, 'the id that was not')
+    equal(verdictOf(await anna.cancel('z')), 'cancelled', 'a cancel')
+    await bert.push(commit('z'))
+    equal(await anna.cancel('z'), { id: 'z', accepted: 5 }, 'the same cancel, when another author has stored the id')
+  })
+
   add('cancels are decided behind the commits of their push, and keep earlier verdicts', async (subject) => {
     const anna = new ContractClient(subject)
     const answers = await anna.pushAll({
@@ -208,8 +258,8 @@ function cancelling(add: AddServerCase): void {
 
 function owning(add: AddServerCase): void {
   add('rule 3: what the owner refuses is refused for good, and the rest of the push is decided', async (subject) => {
+    needs(subject, 'refusedType')
     const { refusedType } = subject
-    if (refusedType === undefined) return
     const anna = new ContractClient(subject)
     const refused: WireCommit = { events: [event('x'), event('y', { type: refusedType })] }
     const [first, second] = await anna.push(refused, commit('z'))
@@ -218,6 +268,25 @@ function owning(add: AddServerCase): void {
     equal(await anna.pushOne(commit('x')), first, 'the same id without what was refused')
     equal(verdictOf(await anna.pushOne(commit('w', { requires: ['y'] }))), 'blocked', 'what was decided on it')
     equal(await anna.ids(), ['z'], 'the log')
+  })
+}
+
+function refusalTexts(add: AddServerCase): void {
+  add('rule 3: the text of a refusal is bounded, and the same in each response', async (subject) => {
+    const { refusedType } = subject
+    if (refusedType === undefined) return
+    const anna = new ContractClient(subject)
+    // An owner who tells the device what it sent.
+    const data = `${'x'.repeat(999)}\u{1f600}${'y'.repeat(100_000)}`
+    const refused: WireCommit = { events: [event('x', { type: refusedType, data }), event('y')] }
+    const answer = await anna.pushOne(refused)
+    ok('refused' in answer, 'a refusal')
+    const { code, message } = answer.refused
+    ok(code.length > 0 && code.length <= 255, `a code of 1 to 255 characters, not ${code.length}`)
+    ok(message.length <= 1000, `a message of at most 1000 characters, not ${message.length}`)
+    ok(!/[\ud800-\udbff]$/.test(message), 'a message that ends with a whole character')
+    equal(await anna.pushOne(refused), answer, 'the same again')
+    equal(await anna.cancel('y'), { ...answer, id: 'y' }, 'by another id')
   })
 }
 
@@ -308,6 +377,63 @@ function needing(add: AddServerCase): void {
     await bert.push({ events: [event('x', { data: 'of bert' })] })
     equal(await anna.pushOne(commit('y', { requires: ['x'] })), { id: 'y', blocked: 'x' }, 'what anna gets')
     equal(verdictOf(await bert.pushOne(commit('z', { requires: ['x'] }))), 'accepted', 'what bert gets')
+  })
+}
+
+function expectingVersions(add: AddServerCase): void {
+  add('rule 7: the last event of a stream has the expected version', async (subject) => {
+    const anna = new ContractClient(subject)
+    const on = (id: string, last: string, version: number, more: object = {}) =>
+      anna.pushOne(commit(id, { expect: { s: [last, version] }, ...more }))
+    const conflict = { conflict: { stream: 's', last: 'b' } }
+    await anna.push(commit(['a', 'b']))
+    equal(await on('c', 'b', 1), { id: 'c', ...conflict }, 'an earlier version')
+    equal(await on('d', 'b', 3), { id: 'd', ...conflict }, 'a later version')
+    equal(await on('e', 'a', 1), { id: 'e', ...conflict }, 'an earlier event at its version')
+    equal(await on('f', 'b', 2), { id: 'f', accepted: 3 }, 'the last event at its version')
+    equal(
+      (await anna.push(commit('g', { expect: { s: ['f', 3] } }), commit('h', { expect: { s: ['g', 4] } }))).map(
+        verdictOf,
+      ),
+      ['accepted', 'accepted'],
+      'two of one push, each on the one before it',
+    )
+  })
+
+  add(
+    'rule 7: what was decided on a commit that comes to another place is in conflict, also in one push',
+    async (subject) => {
+      const [anna, bert] = [new ContractClient(subject), new ContractClient(subject, 'bert')]
+      await bert.push(commit('a'))
+      equal(
+        await anna.push(commit('x'), commit('y', { expect: { s: ['x', 1] } })),
+        [
+          { id: 'x', accepted: 2 },
+          { id: 'y', conflict: { stream: 's', last: 'x' } },
+        ],
+        'what the server said',
+      )
+    },
+  )
+
+  add('rule 6: what is missing, and can never be where it is expected, is a conflict', async (subject) => {
+    const anna = new ContractClient(subject)
+    await anna.push(commit(['a', 'b']))
+    const on = (id: string, version: number) => anna.pushOne(commit(id, { expect: { s: ['v', version] } }))
+    equal(await on('x', 3), { id: 'x', behind: 'v' }, 'the next one')
+    const conflict = { conflict: { stream: 's', last: 'b' } }
+    equal(await on('y', 2), { id: 'y', ...conflict }, 'the one that is there')
+    equal(await on('z', 1), { id: 'z', ...conflict }, 'one before it')
+    equal(
+      await anna.pushOne(commit('w', { expect: { t: ['v', 1], s: ['b', 1] }, requires: ['u'] })),
+      { id: 'w', ...conflict },
+      'the first that cannot hold, whatever else is missing',
+    )
+    equal(
+      await anna.pushOne(commit('c', { expect: { s: ['b', 2] }, requires: ['u'] })),
+      { id: 'c', behind: 'u' },
+      'one that holds still',
+    )
   })
 }
 

@@ -4,7 +4,7 @@
  *
  * `for (const { name, run } of serverContract(open)) test(name, run)`
  */
-import type { ContractCase } from '../assert.js'
+import { contractCase, type ContractCase } from '../contract-case.js'
 import { badInputCases } from './contract-bad-input.js'
 import type { AddServerCase, ServerSubject } from './contract-client.js'
 import { pullCases } from './contract-pulls.js'
@@ -12,6 +12,7 @@ import { raceCases } from './contract-races.js'
 import { requestCases } from './contract-requests.js'
 import { restoreCases } from './contract-restores.js'
 import { ruleCases } from './contract-rules.js'
+import { wakeCases } from './contract-wakes.js'
 
 /**
  * The cases. Each opens a server, or a log, of its own.
@@ -26,18 +27,8 @@ import { ruleCases } from './contract-rules.js'
 export function serverContract(open: () => Promise<ServerSubject>): ContractCase[] {
   const cases: ContractCase[] = []
   const add: AddServerCase = (name, check) => {
-    cases.push({
-      name,
-      async run() {
-        const subject = await open()
-        try {
-          await check(subject)
-        } finally {
-          await subject.dispose()
-        }
-      },
-    })
+    cases.push(contractCase(name, open, check))
   }
-  for (const part of [requestCases, ruleCases, badInputCases, raceCases, pullCases, restoreCases]) part(add)
+  for (const part of [requestCases, ruleCases, badInputCases, raceCases, pullCases, wakeCases, restoreCases]) part(add)
   return cases
 }
