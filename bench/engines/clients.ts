@@ -3,20 +3,11 @@ import { openSyncedStore } from 'tidemark/memory'
 import { startSync } from 'tidemark/sync'
 import { defineEvents } from 'tidemark'
 import { HttpLog, sharedAgent } from './http-log.js'
-import { done, job, ready } from './program.js'
-import { bodiesOf, itemOf } from './workload.js'
+import { done, job, ready, warmedUp } from './program.js'
+import { bodiesOf, itemOf, sendAll, type PushWork } from './workload.js'
 
 export type Job =
-  | {
-      readonly kind: 'push' | 'raw'
-      readonly url: string
-      readonly log: string
-      readonly events: number
-      readonly size: number
-      readonly perPush: number
-      readonly atATime: number
-      readonly warmUp: number
-    }
+  | (PushWork & { readonly url: string })
   | {
       readonly kind: 'device'
       readonly url: string
@@ -39,37 +30,27 @@ else if (asked.kind === 'pull') await pulls(asked)
 else await pushes(asked)
 
 /** Pushes all of it, some at a time. */
-async function pushes({ kind, url, log, events, size, perPush, atATime, warmUp }: Extract<Job, { perPush: number }>) {
+async function pushes(asked: Extract<Job, { perPush: number }>) {
+  const { kind, url, size, perPush, atATime } = asked
   const agent = sharedAgent(atATime)
-  const push = async (name: string, count: number) => {
+  const run = await warmedUp(asked, async (name, count) => {
     const target = new HttpLog(`${url}/${kind === 'raw' ? 'raw' : 'logs'}/${name}`, agent)
     if (kind === 'push') await target.identify()
     const bodies = bodiesOf(count, size, perPush)
-    return async () => {
-      let next = 0
-      await Promise.all(
-        Array.from({ length: atATime }, async () => {
-          for (let body = bodies[next++]; body !== undefined; body = bodies[next++])
-            if (kind === 'raw') await target.ask('POST', 'push', JSON.stringify(body))
-            else await target.push(body.commits)
-        }),
+    return () =>
+      sendAll(bodies, atATime, (body) =>
+        kind === 'raw' ? target.ask('POST', 'push', JSON.stringify(body)) : target.push(body.commits),
       )
-      return bodies.length
-    }
-  }
-  await (
-    await push(`${log}-warm`, warmUp)
-  )()
-  const run = await push(log, events)
-  await ready()
+  })
   const start = performance.now()
   const requests = await run()
   done({ ms: performance.now() - start, requests })
 }
 
 /** A device that was offline, its store in memory, until everything is sent, confirmed and pulled. */
-async function device({ url, log, events, size, warmUp }: Extract<Job, { kind: 'device' }>) {
-  const open = async (name: string, count: number) => {
+async function device(asked: Extract<Job, { kind: 'device' }>) {
+  const { url, size } = asked
+  const run = await warmedUp(asked, async (name, count) => {
     const store = await openSyncedStore({
       name,
       url: `${url}/logs/${name}`,
@@ -98,12 +79,7 @@ async function device({ url, log, events, size, warmUp }: Extract<Job, { kind: '
       await sync.stop()
       await store.close()
     }
-  }
-  await (
-    await open(`${log}-warm`, warmUp)
-  )()
-  const run = await open(log, events)
-  await ready()
+  })
   const start = performance.now()
   await run()
   done({ ms: performance.now() - start })

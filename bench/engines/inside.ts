@@ -3,21 +3,15 @@ import { join } from 'node:path'
 import { serverLog } from 'tidemark/server'
 import { Backend, type Place } from './backend.js'
 import { fileByHand, postgresByHand } from './by-hand.js'
-import { done, job, ready } from './program.js'
-import { assertAccepted, bodiesOf } from './workload.js'
+import { done, job, warmedUp } from './program.js'
+import { assertAccepted, bodiesOf, sendAll, type PushWork } from './workload.js'
 
-export interface InsideJob {
+export interface InsideJob extends PushWork {
   readonly place: Place
-  readonly kind: 'push' | 'raw'
-  readonly log: string
-  readonly events: number
-  readonly size: number
-  readonly perPush: number
-  readonly atATime: number
-  readonly warmUp: number
 }
 
-const { place, kind, log, events, size, perPush, atATime, warmUp } = job<InsideJob>()
+const asked = job<InsideJob>()
+const { place, kind, size, perPush, atATime } = asked
 const backend = new Backend(place)
 
 async function push(name: string, count: number): Promise<() => Promise<number>> {
@@ -31,24 +25,16 @@ async function push(name: string, count: number): Promise<() => Promise<number>>
   const server = raw ?? serverLog(await backend.store(name))
   if ('info' in server) await server.info()
   return async () => {
-    let next = 0
-    await Promise.all(
-      Array.from({ length: atATime }, async () => {
-        for (let body = bodies[next++]; body !== undefined; body = bodies[next++])
-          if ('info' in server) assertAccepted(await server.push(body, { author: 'anna' }), body.commits.length)
-          else await server.push(body.commits)
-      }),
-    )
+    const requests = await sendAll(bodies, atATime, async (body) => {
+      if ('info' in server) assertAccepted(await server.push(body, { author: 'anna' }), body.commits.length)
+      else await server.push(body.commits)
+    })
     await raw?.close()
-    return bodies.length
+    return requests
   }
 }
 
-await (
-  await push(`${log}-warm`, warmUp)
-)()
-const run = await push(log, events)
-await ready()
+const run = await warmedUp(asked, push)
 const [cpu, before] = [process.cpuUsage(), { ...backend.counts }]
 const start = performance.now()
 const requests = await run()

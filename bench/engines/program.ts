@@ -12,6 +12,22 @@ export async function ready(): Promise<void> {
   await lines.next()
 }
 
+/**
+ * Does the work once with another log, and returns it for the one that is measured when the clock may start.
+ *
+ * @param prepare whatever comes before the work with a log
+ */
+export async function warmedUp<T>(
+  { log, events, warmUp }: { readonly log: string; readonly events: number; readonly warmUp: number },
+  prepare: (log: string, events: number) => Promise<() => Promise<T>>,
+): Promise<() => Promise<T>> {
+  const warm = await prepare(`${log}-warm`, warmUp)
+  await warm()
+  const run = await prepare(log, events)
+  await ready()
+  return run
+}
+
 export function done(result: object): never {
   console.log(JSON.stringify(result))
   process.exit()

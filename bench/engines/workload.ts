@@ -46,6 +46,34 @@ export function bodiesOf(events: number, size: number, perPush: number): { reado
   }))
 }
 
+/** What a program pushes. `'raw'`: to what was written by hand, without the rules of a server. */
+export interface PushWork {
+  readonly kind: 'push' | 'raw'
+  readonly log: string
+  readonly events: number
+  /** Of a commit. */
+  readonly size: number
+  readonly perPush: number
+  readonly atATime: number
+  /** How many events warm it up, in another log. */
+  readonly warmUp: number
+}
+
+/** Sends all of them, at most `atATime` together. Returns how many there were. */
+export async function sendAll<T>(
+  bodies: readonly T[],
+  atATime: number,
+  send: (body: T) => Promise<unknown>,
+): Promise<number> {
+  let next = 0
+  await Promise.all(
+    Array.from({ length: atATime }, async () => {
+      for (let body = bodies[next++]; body !== undefined; body = bodies[next++]) await send(body)
+    }),
+  )
+  return bodies.length
+}
+
 /** @throws Error if not every commit was accepted */
 export function assertAccepted({ answers }: { readonly answers?: readonly object[] }, count: number): void {
   const other = answers?.find((answer) => !('accepted' in answer))

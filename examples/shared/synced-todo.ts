@@ -34,10 +34,12 @@ export function refusalOf({ events: [first], refusal }: OwnCommit): string {
 }
 
 /** How the list is synced, in words. */
-export function syncText({ status, pending }: ReturnType<typeof app.sync.status.getSnapshot>): string {
+export function syncText({ status, pending, refused }: ReturnType<typeof app.sync.status.getSnapshot>): string {
   const left = pending === 0 ? '' : `, ${pending} to send`
   if (status === 'offline') return `Offline${left}`
-  if (status === 'idle') return 'All is sent'
+  if (status === 'idle' && pending === 0)
+    return refused === 0 ? 'All is sent' : `${refused} not taken, all else is sent`
+  if (status === 'idle' || status === 'waiting') return `Waiting${left}`
   if (status === 'paused' || status === 'stopped') return `Not syncing${left}`
   return `Syncing${left}`
 }

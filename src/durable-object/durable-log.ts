@@ -3,6 +3,7 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
+import { BodySpace } from '../server/body-space.js'
 import { problemResponse, syncHandlerWith, type AcceptSession } from '../server/sync-handler.js'
 import { RequestRefusedError } from '../server/request-refused.js'
 import { isAllowedOrigin, type Origins } from '../server/cors.js'
@@ -12,6 +13,9 @@ import type { WireCommit } from '../wire/protocol.js'
 import type { DurableContext, DurableSocket } from './durable-types.js'
 import { openObjectLog, type DurableLogStore } from './object-log-store.js'
 import { WakeSockets } from './wake-sockets.js'
+
+/** Bytes of pushes that are in memory: there are 128 MB, and a push of 4 MB takes about 25. */
+const mostBodies = 8_388_608
 
 /** Who a request is from. */
 export interface DurableSession<C> {
@@ -138,6 +142,8 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
       },
     },
     () => sockets.issue(),
+    // Of this object, and gone with it: one that is aborted leaves nothing behind.
+    new BodySpace(mostBodies),
   )
   return {
     log,

@@ -92,7 +92,10 @@ export type StoreInternals = CommonInternals &
       }
     | {
         readonly medium: 'memory'
-        readonly log: Pick<MemoryLog, 'records' | 'recorded' | 'adopter' | 'attic' | 'isClosed' | 'closeAt'>
+        readonly log: Pick<
+          MemoryLog,
+          'records' | 'recorded' | 'adopter' | 'attic' | 'isClosed' | 'closeAt' | 'closeAtRest'
+        >
         readonly checkpoints: ReadonlyMap<string, number>
         /** Made and used by `running/`: the log knows nothing of them. */
         readonly readModels: object

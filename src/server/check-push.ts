@@ -3,15 +3,23 @@ import { eventType, isEventId, streamName } from '../events/names.js'
 import { compileFilter, type CompiledFilter } from '../log/filter.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import { leastLimits, maxDepth, maxEntries, type WireCommit, type WireFilter } from '../wire/protocol.js'
+import {
+  leastLimits,
+  maxCancelIds,
+  maxDepth,
+  maxEntries,
+  maxNamed,
+  type WireCommit,
+  type WireFilter,
+} from '../wire/protocol.js'
 import { RequestRefusedError } from './request-refused.js'
 import { entries, invalid, isWholeFrom, list, made, object, optional, orNull, valid, type Shape } from './shapes.js'
 
 /** Why one commit is refused. */
 export interface Refusal {
-  /** For programs. */
+  /** For programs: 1 to 255 characters. */
   readonly code: string
-  /** For people. */
+  /** For people. What is behind 1,000 characters is cut off. */
   readonly message: string
 }
 
@@ -28,16 +36,22 @@ export interface CheckedEvent {
   readonly flaw: Refusal | undefined
 }
 
+interface ExpectedLast {
+  readonly id: string | null
+  readonly version: number | undefined
+}
+
 export interface CheckedCommit {
   /** Of the first event, which names the commit. */
   readonly id: string
   readonly ids: readonly string[]
   readonly events: readonly CheckedEvent[]
-  readonly expect: readonly (readonly [stream: string, id: string | null])[]
+  /** By stream: the last event, and its version if that was said. */
+  readonly expect: readonly (readonly [stream: string, last: ExpectedLast])[]
   readonly condition: CheckedCondition | undefined
   /** The ids that must be in the log, whatever for. */
   readonly needs: readonly string[]
-  /** Found without looking at the log. */
+  /** Found without looking at the log, of which such a commit needs nothing but whether it has the ids. */
   readonly flaw: Refusal | undefined
   /** As it came. */
   readonly given: WireCommit
@@ -115,9 +129,14 @@ const condition: Shape<CheckedCondition> = (value, path) => {
   return { ...filtered, after, except: new Set(except), named: Math.max(types, except.length) }
 }
 
+const expectedLast: Shape<ExpectedLast> = (value, path) => {
+  if (!Array.isArray(value) || value.length !== 2) return { id: orNull(eventId)(value, path), version: undefined }
+  return { id: eventId(value[0], path), version: wholeFrom(1)(value[1], path) }
+}
+
 const commitParts = object({
   events: list(event),
-  expect: optional(entries(orNull(eventId)), []),
+  expect: optional(entries(expectedLast), []),
   condition: optional(condition, undefined),
   requires: optional(list(eventId), []),
   healed: valid((value) => value === undefined || value === true, say`must be true.`),
@@ -130,17 +149,13 @@ const commit: Shape<CheckedCommit> = (value, path) => {
   if (id === undefined) throw invalid(`${path}.events`, say`must not be empty.`)
   const { after = null, except = [], named = 0 } = condition ?? {}
   const given = value as WireCommit
-  return {
-    id,
-    ids,
-    events,
-    expect,
-    condition,
-    needs: [...requires, ...expect.map(([, last]) => last), after, ...except].filter((needed) => needed !== null),
-    flaw:
-      events.find(({ flaw }) => flaw)?.flaw ?? flawOf(given, events, Math.max(requires.length, expect.length, named)),
-    given,
-  }
+  const flaw =
+    events.find(({ flaw }) => flaw)?.flaw ?? flawOf(given, events, Math.max(requires.length, expect.length, named))
+  if (flaw !== undefined) return { id, ids, events, expect: [], condition: undefined, needs: [], flaw, given }
+  const needs = [...requires, ...expect.map(([, { id: last }]) => last), after, ...except].filter(
+    (needed) => needed !== null,
+  )
+  return { id, ids, events, expect, condition, needs, flaw, given }
 }
 
 /** @param named how many events or types the commit names, of the kind that it names most of */
@@ -167,10 +182,24 @@ export function checkPush(body: unknown): CheckedPush {
   const { commits, at, cancel } = push(body, 'push')
   if (cancel.some(({ length }) => length === 0 || length > maxEntries))
     throw invalid('push.cancel', say`must have lists of 1 to ${maxEntries} ids.`)
-  if (cancel.length > maxEntries)
-    throw new RequestRefusedError(413, 'too-large', say`A push has more than ${maxEntries} commits to cancel.`)
+  if (cancel.length > maxEntries || cancel.reduce((sum, { length }) => sum + length, 0) > maxCancelIds)
+    throw new RequestRefusedError(
+      413,
+      'too-large',
+      say`A push may cancel ${maxEntries} commits with ${maxCancelIds} ids together.`,
+    )
   // What is left is sent again.
-  return { commits: commits.slice(0, maxEntries), at, cancel }
+  return { commits: commits.slice(0, lookedAt(commits)), at, cancel }
+}
+
+/** How many commits of a push are looked at: the first one, and those with which it does not name too much. */
+function lookedAt(commits: readonly CheckedCommit[]): number {
+  let named = 0
+  const end = commits.findIndex(({ expect, needs }, index) => {
+    named += expect.length + needs.length
+    return index === maxEntries || (index > 0 && named > maxNamed)
+  })
+  return end < 0 ? commits.length : end
 }
 
 const tooLarge = (message: string): Refusal => ({ code: 'too-large', message })

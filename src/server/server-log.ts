@@ -2,7 +2,14 @@
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import { leastLimits, protocolVersion, type LogInfo, type PushAnswer, type WireCommit } from '../wire/protocol.js'
+import {
+  leastLimits,
+  maxRefusal,
+  protocolVersion,
+  type LogInfo,
+  type PushAnswer,
+  type WireCommit,
+} from '../wire/protocol.js'
 import { checkPush, type CheckedCommit, type Refusal } from './check-push.js'
 import type { LogDecision, LogStore } from './log-store.js'
 import { loadState, questionsOf, settle, type PushState } from './push-state.js'
@@ -20,7 +27,8 @@ export interface PushSession {
   /**
    * Called once for each commit on which there is no verdict yet, before anything is locked. What it returns is why the
    * commit is refused, for good. A commit for which it throws is not decided, and holds up no other one. If it throws for
-   * all that it is asked about, the push rejects with that, and nothing of it is stored.
+   * all that it is asked about, the push rejects with that, and nothing of it is stored. A code may have 255 characters; a
+   * message is cut behind 1,000.
    *
    * @default every commit is accepted
    */
@@ -152,10 +160,17 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
 function refusalOf(reply: unknown): Refusal | undefined {
   if (reply === undefined) return undefined
   const { code, message } = Object(reply) as Partial<Refusal>
-  if (!code || typeof code !== 'string' || typeof message !== 'string')
-    throw new InvalidArgumentError('accept', say`must return nothing or { code, message }.`)
-  return { code, message }
+  if (!code || typeof code !== 'string' || typeof message !== 'string' || code.length > maxRefusal.code)
+    throw new InvalidArgumentError(
+      'accept',
+      say`must return nothing or { code, message }, the code of at most ${maxRefusal.code} characters.`,
+    )
+  return { code, message: cut(message, maxRefusal.message) }
 }
+
+/** Not within a character. */
+const cut = (text: string, most: number): string =>
+  text.length <= most ? text : text.slice(0, most).replace(/[\ud800-\udbff]$/, '')
 
 async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<string>> {
   const { after, chain, limit = longestPage } = page

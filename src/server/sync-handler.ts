@@ -5,6 +5,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemTimers, type Clock } from '../platform/clock.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
+import { BodySpace } from './body-space.js'
 import type { Refusal } from './check-push.js'
 import { corsHeaders, preflight, type Origins } from './cors.js'
 import { readJson } from './request-body.js'
@@ -94,10 +95,17 @@ export interface TicketReply {
   readonly seconds: number
 }
 
-/** @param issue makes tickets; without it there are none */
+/** The space for bodies of a server that is a process, in bytes. */
+const largeSpace = 134_217_728
+
+/**
+ * @param issue makes tickets; without it there are none
+ * @param space for the bodies of pushes
+ */
 export function syncHandlerWith<C>(
   options: SyncHandlerOptions<C>,
   issue?: () => TicketReply,
+  space = new BodySpace(largeSpace),
 ): (request: Request) => Promise<Response> {
   onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'clock'])
   if (typeof options?.open !== 'function') throw new InvalidArgumentError('open', say`must be a function.`)
@@ -106,7 +114,7 @@ export function syncHandlerWith<C>(
     if (request.method === 'OPTIONS') return preflight(request, origins)
     const seen: Record<string, string> = { [headers.version]: `${protocolVersion}`, ...corsHeaders(request, origins) }
     try {
-      return await respond(request, { ...options, onError }, seen, issue)
+      return await respond(request, { ...options, onError }, seen, { issue, space })
     } catch (error) {
       const refused = refusedFor(error)
       if (refused !== undefined) return problem(refused, seen)
@@ -139,7 +147,7 @@ async function respond<C>(
   request: Request,
   options: SyncHandlerOptions<C> & { readonly onError: (error: unknown) => void },
   seen: Record<string, string>,
-  issue: (() => TicketReply) | undefined,
+  { issue, space }: { readonly issue: (() => TicketReply) | undefined; readonly space: BodySpace },
 ): Promise<Response> {
   const url = new URL(request.url)
   const name = url.pathname.split('/').at(-1) ?? ''
@@ -160,17 +168,19 @@ async function respond<C>(
   if (name === 'info') return json({ ...info, author }, seen)
   checkIdentity(request, name, seen)
   if (name === 'push') {
-    const body = await readJson(request, leastLimits.pushBytes)
     const { accept } = options
-    return json(
-      await log.push(body, {
-        author,
-        epoch: info.epoch,
-        ...(accept && { accept: (commit: WireCommit) => accept(commit, { author, claims: claims as C }) }),
-        onError: options.onError,
-      }),
-      seen,
-    )
+    const session = {
+      author,
+      epoch: info.epoch,
+      ...(accept && { accept: (commit: WireCommit) => accept(commit, { author, claims: claims as C }) }),
+      onError: options.onError,
+    }
+    const place = space.enter()
+    try {
+      return json(await log.push(await readJson(request, leastLimits.pushBytes, place), session), seen)
+    } finally {
+      place.leave()
+    }
   }
   if (name === 'ticket') return json(issue?.(), seen)
   if (name === 'pull') return await pull(request, url, log, info.epoch, options.compress !== false, seen)

@@ -13,12 +13,12 @@ export function adoptedLog(name: string, parts: StoreInternals): AdoptedLog {
   return {
     mark: async () => ({ adopter: log.adopter, isClosed: log.isClosed }),
     claim: async (adopter) => (log.adopter ??= adopter),
-    async closeAt(head, _, check) {
-      if (check !== undefined) {
-        const { events, starts } = log.recorded(head, Infinity)
-        check(events, starts)
-      }
-      return log.closeAt(head, check !== undefined)
-    },
+    closeAt: async (head, _, check) =>
+      check === undefined
+        ? log.closeAt(head)
+        : log.closeAtRest(() => {
+            const { events, starts } = log.recorded(head, Infinity)
+            check(events, starts)
+          }),
   }
 }

@@ -2,7 +2,7 @@
 import { isEventId } from '../events/names.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import type { CommitAnswer } from '../wire/protocol.js'
+import { maxRefusal, type CommitAnswer } from '../wire/protocol.js'
 import { commitText, list, strings } from './commit-text.js'
 import { Inconsistent, isChain, isCount, isName, parsedBody } from './responses.js'
 import type { PushReply } from './sync-effects.js'
@@ -50,7 +50,10 @@ function answerOf(value: unknown, asked: ReadonlySet<unknown>): CommitAnswer {
     isCount(accepted) && accepted > 0 && { id, accepted },
     isName(stream) && (last === null || isEventId(last)) && { id, conflict: { stream, last } },
     isCount(position) && { id, conflict: { position } },
-    isName(code) && { id, refused: { code, message: typeof message === 'string' ? message : '' } },
+    isName(code) && {
+      id,
+      refused: { code, message: typeof message === 'string' ? message.slice(0, maxRefusal.message) : '' },
+    },
     isEventId(blocked) && { id, blocked },
     isEventId(behind) && { id, behind },
   ]

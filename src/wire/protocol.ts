@@ -43,6 +43,18 @@ export const maxDepth = 100
 /** The most entries of each of `expect`, `requires`, `condition.except`, `condition.failIfEventsMatch.types` and `cancel`. */
 export const maxEntries = 1000
 
+/** The most ids that the entries of `cancel` of one push have together: each is kept. */
+export const maxCancelIds = 10_000
+
+/**
+ * The most ids and streams that the commits of one push name together, in `expect`, `requires` and `condition.except`: what
+ * is behind that is not looked at, and sent again.
+ */
+export const maxNamed = 20_000
+
+/** The most characters of the code and of the message of a refusal. A longer message is cut. */
+export const maxRefusal = { code: 255, message: 1000 } as const
+
 /** How far behind the head `condition.after` may be; one that is further back is `behind`. */
 export const conditionReach = 10_000
 
@@ -93,8 +105,11 @@ export interface WireFilter {
 /** A commit as it is pushed, named by the id of its first event. */
 export interface WireCommit {
   readonly events: readonly WireEvent[]
-  /** By stream: the id of its last event when this was decided; `null`: there was no such stream. */
-  readonly expect?: { readonly [stream: string]: string | null }
+  /**
+   * By stream: the id and the version of its last event when this was decided, or the id alone, for whatever version;
+   * `null`: there was no such stream.
+   */
+  readonly expect?: { readonly [stream: string]: readonly [id: string, version: number] | string | null }
   /** Refused if an event matches that comes after `after` (an id; `null`: anywhere), except those. */
   readonly condition?: {
     readonly failIfEventsMatch: WireFilter

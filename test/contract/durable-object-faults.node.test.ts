@@ -393,6 +393,28 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     },
   )
 
+  test('N87: large pushes at the same moment are turned away when memory could run out; small ones never', async () => {
+    const device = new Device()
+    const identity = await device.identity()
+    const large = async (stream: string) => {
+      const events = Array.from({ length: 15 }, (_, n) => `${stream}-${n}`).map((id) => [
+        { stream, type: 'A', id, time: 1, data: 'x'.repeat(250_000) },
+      ])
+      const body = JSON.stringify({ commits: events.map((each) => ({ events: each })) })
+      return (await device.ask('push', { method: 'POST', body }, { 'Tidemark-Log': identity })).status
+    }
+    await device.control('hold&stream=held')
+    // Two of them fit, until they are decided.
+    const held = [large('held'), large('held')]
+    await expect.poll(async () => (await device.control<{ held: number }>('stats')).held).toBe(2)
+    expect(await large('other')).toBe(503)
+    expect(await device.push([['small']])).toMatchObject([{ id: 'small' }])
+    await device.control('hold')
+    expect(await Promise.all(held)).toEqual([200, 200])
+    expect(await large('other')).toBe(200)
+    expect((await device.control<{ head: number }>('stats')).head).toBe(2 * 15 + 1)
+  })
+
   // Ten seconds of rest are what it takes.
   test.runIf(rounds > 10)(
     'N89: evicted while sockets are open: they stay, and get the next hint',

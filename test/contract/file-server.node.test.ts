@@ -9,6 +9,7 @@ import { nodeListener, openFileLogStore, type FileLogStore } from 'tidemark/file
 import { serverLog, syncHandler } from 'tidemark/server'
 import { serverContract } from 'tidemark/testing'
 import { describe, test } from 'vitest'
+import { refusalOf } from '../support/refusing.js'
 
 const names = ['one', 'two'] as const
 
@@ -28,8 +29,7 @@ describe('syncHandler over files and node:http keeps the contract of a server', 
         if (store === undefined) return Response.json({ code: 'not-found', message: 'No such log.' }, { status: 404 })
         return { log: serverLog(store), author: decodeURIComponent(user) }
       },
-      accept: ({ events }) =>
-        events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,
+      accept: ({ events }) => refusalOf(events),
     })
     const server = createServer(nodeListener(handler))
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))

@@ -9,6 +9,7 @@ import { serverLog, syncHandler } from 'tidemark/server'
 import { serverContract, type ServerSubject } from 'tidemark/testing'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { postgresUrl, TestSchema } from '../support/postgres/server.js'
+import { refusalOf } from '../support/refusing.js'
 
 const url = await postgresUrl()
 
@@ -26,8 +27,7 @@ async function openOver(pools: readonly SqlPool[], schema: string): Promise<Serv
       const store = storeIn(pools[(requests += 1) % pools.length] as SqlPool, name)
       return { log: serverLog(store), author: decodeURIComponent(user) }
     },
-    accept: ({ events }) =>
-      events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,
+    accept: ({ events }) => refusalOf(events),
   })
   const server = createServer(nodeListener(handler))
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))

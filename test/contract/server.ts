@@ -1,6 +1,7 @@
 /** Servers for the contract: logs in memory, each with a name in the path. */
 import { memoryLogStore, serverLog, syncHandler, type MemoryLogStore } from 'tidemark/server'
 import type { ServerSubject } from 'tidemark/testing'
+import { refusalOf } from '../support/refusing.js'
 
 /** The server of a test, and how it is reached. */
 export function memoryServer() {
@@ -21,7 +22,7 @@ export function memoryServer() {
     accept: async ({ events }) => {
       // As a server that asks a database.
       await new Promise((resolve) => setTimeout(resolve, 0))
-      return events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined
+      return refusalOf(events)
     },
   })
   const subject = (base: string, fetch: typeof globalThis.fetch): ServerSubject => ({

@@ -91,6 +91,7 @@ for (const framework of frameworks) {
         await expect(refused(one)).toHaveCount(2)
         await expect(rows(one)).toHaveCount(0)
         await expect(refused(one).first()).toHaveText(/“MILK” was not taken: This list takes no shouting\./)
+        await expect(state(one)).toHaveText('2 not taken, all else is sent')
         await one.reload()
         await expect(refused(one)).toHaveCount(2)
         await refused(one).filter({ hasText: 'SALT' }).getByRole('button', { name: 'Discard' }).click()
@@ -100,6 +101,7 @@ for (const framework of frameworks) {
         await expect(refused(one)).toHaveCount(0)
         await expect(row(one, 'MILK')).toBeVisible()
         await expect(row(other, 'MILK')).toBeVisible()
+        await expect(state(one)).toHaveText('All is sent')
       })
     },
   )

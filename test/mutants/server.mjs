@@ -5,7 +5,56 @@ const streams = 'test/unit/server/streams.test.ts'
 const contract = 'test/contract/server.node.test.ts'
 const store = 'test/contract/log-store.node.test.ts'
 const work = 'test/unit/server/work.test.ts'
+const space = 'test/unit/server/body-space.test.ts'
 export default [
+  {
+    id: 'server-space',
+    file: 'src/server/body-space.ts',
+    find: '        if (!fits(size)) throw full()\n',
+    replace: '',
+    tests: [space],
+    breaks: 'any number of large pushes is in memory at a time',
+  },
+  {
+    id: 'server-space-left',
+    file: 'src/server/sync-handler.ts',
+    find: '      place.leave()\n',
+    replace: '',
+    tests: [space],
+    breaks: 'large pushes are turned away for ever',
+  },
+  {
+    id: 'server-space-free',
+    file: 'src/server/body-space.ts',
+    find: 'const free = 65_536',
+    replace: 'const free = 0',
+    tests: [space],
+    breaks: 'a small push is turned away while large ones are decided',
+  },
+  {
+    id: 'server-cancel-ids',
+    file: 'src/server/check-push.ts',
+    find: 'cancel.reduce((sum, { length }) => sum + length, 0) > maxCancelIds',
+    replace: 'maxCancelIds < 0',
+    tests: [contract],
+    breaks: 'one request keeps a million verdicts',
+  },
+  {
+    id: 'server-named',
+    file: 'src/server/check-push.ts',
+    find: '(index > 0 && named > maxNamed)',
+    replace: 'named < 0',
+    tests: [work],
+    breaks: 'one push asks a log about a million ids while all others wait',
+  },
+  {
+    id: 'server-refusal-cut',
+    file: 'src/server/server-log.ts',
+    find: 'message: cut(message, maxRefusal.message)',
+    replace: 'message',
+    tests: [handler],
+    breaks: 'the text of a refusal is stored and sent, however long it is',
+  },
   {
     id: 'server-recent-lines',
     file: 'src/server/push-state.ts',
@@ -266,8 +315,8 @@ export default [
   {
     id: 'server-counted',
     file: 'src/server/request-body.ts',
-    find: '    if (size > most) {\n',
-    replace: '    if (size > Infinity) {\n',
+    find: '      if (size > most) throw tooLarge\n',
+    replace: '',
     tests: [contract],
     breaks: 'a body of any size is read',
   },
@@ -318,6 +367,22 @@ export default [
     replace: 'if (waiting === undefined ||',
     tests: [streams],
     breaks: 'there are more than 20 hints a second',
+  },
+  {
+    id: 'server-version',
+    file: 'src/server/rules.ts',
+    find: ' && (wanted.version ?? version) === version',
+    replace: '',
+    tests: ['test/unit/server/rules-model.test.ts'],
+    breaks: 'a commit is stored behind its expected event, whatever came before that',
+  },
+  {
+    id: 'server-version-late',
+    file: 'src/server/rules.ts',
+    find: 'version >= (wanted.version ?? Infinity)',
+    replace: 'version > (wanted.version ?? Infinity)',
+    tests: ['test/unit/server/rules-model.test.ts'],
+    breaks: 'a commit waits for an event that can never come',
   },
   {
     id: 'server-entries-repeated',

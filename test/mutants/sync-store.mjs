@@ -1,7 +1,32 @@
 // Mutants of a synced store on its device: numbers, turns, expectations, known ids, limits, and what is taken back.
 const contract = 'test/contract/synced-store.node.test.ts'
 const storage = 'test/contract/sync-storage.node.test.ts'
+const close = 'test/unit/sync/adopt-close.test.ts'
 export default [
+  {
+    id: 'adopt-at-rest',
+    file: 'src/log/memory/memory-log.ts',
+    find: '    if (this.#appending > 0)\n',
+    replace: '    if (this.#appending > 1)\n',
+    tests: [close],
+    breaks: 'a local store is closed whose last append cannot be taken over',
+  },
+  {
+    id: 'adopt-rest-problem',
+    file: 'src/sync/indexeddb/adopted-database.ts',
+    find: '    if (decoded.problem !== undefined) throw new EventUnreadableError(next, decoded.problem)\n',
+    replace: '',
+    tests: [close],
+    breaks: 'why an event cannot be taken over is not said',
+  },
+  {
+    id: 'adopt-rest-hole',
+    file: 'src/sync/indexeddb/adopted-database.ts',
+    find: '    assertContiguous(record, next)\n',
+    replace: '',
+    tests: [close],
+    breaks: 'a local store with a hole is closed, and can never be taken over',
+  },
   {
     id: 'sync-store-1',
     file: 'src/sync/indexeddb/indexeddb-sync-storage.ts',
@@ -67,20 +92,44 @@ export default [
     breaks: 'events before the position are lost with a record that is taken back',
   },
   {
-    id: 'sync-loose-sent-together',
-    file: 'src/sync/rules/batches.ts',
-    find: 'looseStreams(row, loose).length > 0 ||',
-    replace: '',
+    id: 'sync-version-own',
+    file: 'src/sync/decide-own.ts',
+    find: '[stream, lastId(stream), versionOf(stream)]',
+    replace: '[stream, lastId(stream), 0] as never',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
-    breaks: 'a command is sent with the pending commit that it was decided on, before which foreign events may come',
+    breaks: 'a commit expects another version than it was decided on',
   },
   {
-    id: 'sync-loose-unaware',
-    file: 'src/sync/rules/pulled.ts',
-    find: 'if (!places.has(id) || (row !== undefined && !isShown(row))) unaware.of(stream, id)',
-    replace: '',
+    id: 'sync-version-sent',
+    file: 'src/sync/commit-text.ts',
+    find: 'id === null || version === undefined ? last : `[${last},${version}]`',
+    replace: 'last',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
-    breaks: 'a command is stored as it was decided, though foreign events came before what it was decided on',
+    breaks: 'the server is not told the version: a command is stored on what it did not see',
+  },
+  {
+    id: 'sync-version-again',
+    file: 'src/sync/decide-again.ts',
+    find: 'expected.get(stream) as number] as const',
+    replace: '(expected.get(stream) as number) + 1] as const',
+    tests: ['test/unit/sync/decided-on-pending.test.ts'],
+    breaks: 'a commit that is decided again expects another version than it was decided on',
+  },
+  {
+    id: 'sync-version-between',
+    file: 'src/sync/outbox-index.ts',
+    find: 'pending.isLoose && end !== undefined',
+    replace: 'pending.isLoose && end === ``',
+    tests: ['test/unit/sync/lost-events.test.ts'],
+    breaks: 'a commit on a pending one without expectations is decided without the lost events before that',
+  },
+  {
+    id: 'sync-held-streams',
+    file: 'src/sync/rules/batches.ts',
+    find: 'row.events.some(({ stream }) => heldStreams.has(stream)) || needs',
+    replace: 'needs',
+    tests: ['test/unit/sync/decided-on-pending.test.ts'],
+    breaks: 'a later commit of a stream is sent before one that waits for a cancel',
   },
   {
     id: 'sync-store-9',
@@ -117,7 +166,7 @@ export default [
   {
     id: 'sync-store-13',
     file: 'src/sync/rules/verdicts.ts',
-    find: 'return { stream, ...(last !== null && { id: last }) }',
+    find: 'return { stream, ...(last !== null && !isExpected && { id: last }) }',
     replace: 'return { stream }',
     tests: ['test/unit/sync/rules.test.ts'],
     breaks: 'a refusal does not say which event was in the way',

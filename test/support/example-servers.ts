@@ -5,10 +5,10 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { BrowserContext } from '@playwright/test'
 import pg from 'pg'
 import { build, type InlineConfig } from 'vite'
 import { readAs } from '../../scripts/builds.mjs'
+import { logsAt, type ServerOfLogs } from './logs-at.js'
 import { postgresUrl } from './postgres/server.js'
 import { workerd } from './workerd/start.js'
 
@@ -16,16 +16,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 export type ExampleServerName = 'server-postgres' | 'server-durable-object'
 
-export interface ExampleServer {
-  /** Lets a context find it under the address that the example asks for. */
-  serve(context: BrowserContext): Promise<void>
-  close(): Promise<void>
-}
-
 /** Whether this machine can start it. */
 export const isThere = (name: ExampleServerName): boolean => name === 'server-postgres' || workerd !== undefined
 
-export function exampleServer(name: ExampleServerName): Promise<ExampleServer> {
+export function exampleServer(name: ExampleServerName): Promise<ServerOfLogs> {
   return name === 'server-postgres' ? overPostgres() : inDurableObjects()
 }
 
@@ -40,7 +34,7 @@ export interface PostgresExample {
 }
 
 /** In the database of a server of the tests; without one by PGlite, as the example does. */
-async function overPostgres(): Promise<ExampleServer> {
+async function overPostgres(): Promise<ServerOfLogs> {
   const { program, folder, env, dispose } = await postgresExample()
   return started(process.execPath, [program], { cwd: folder, env }, /:(\d+)\/logs/, dispose)
 }
@@ -76,7 +70,7 @@ export async function postgresExample(): Promise<PostgresExample> {
   }
 }
 
-async function inDurableObjects(): Promise<ExampleServer> {
+async function inDurableObjects(): Promise<ServerOfLogs> {
   const example = join(root, 'examples/server-durable-object')
   const folder = mkdtempSync(join(tmpdir(), 'tidemark-example-'))
   await bundle({
@@ -117,7 +111,7 @@ async function started(
   options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
   port: RegExp,
   ended: () => Promise<void>,
-): Promise<ExampleServer> {
+): Promise<ServerOfLogs> {
   const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   const end = new Promise((resolve) => child.once('exit', resolve))
   let printed = ''
@@ -131,15 +125,7 @@ async function started(
     child.once('exit', () => reject(new Error(`${program} ended: ${printed}`)))
   })
   return {
-    async serve(context) {
-      await context.route(
-        ({ pathname }) => pathname.startsWith('/logs/'),
-        (route) => {
-          const url = new URL(route.request().url())
-          return route.continue({ url: `http://127.0.0.1:${at}${url.pathname}${url.search}` })
-        },
-      )
-    },
+    serve: logsAt(Number(at)),
     async close() {
       child.kill('SIGKILL')
       await end

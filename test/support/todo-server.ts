@@ -1,14 +1,11 @@
 /** A sync server over HTTP for the examples that sync, on a free port of this machine. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { BrowserContext } from '@playwright/test'
+import { logsAt, type ServerOfLogs } from './logs-at.js'
 
-export interface TodoServer {
-  /** Lets a context find it under the address that the example asks for. */
-  serve(context: BrowserContext): Promise<void>
+export interface TodoServer extends ServerOfLogs {
   /** Takes titles in capitals from now on. */
   allowShouting(): void
-  close(): Promise<void>
 }
 
 export async function todoServer(): Promise<TodoServer> {
@@ -32,15 +29,7 @@ export async function todoServer(): Promise<TodoServer> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
-    async serve(context) {
-      await context.route(
-        ({ pathname }) => pathname.startsWith('/logs/'),
-        (route) => {
-          const url = new URL(route.request().url())
-          return route.continue({ url: `http://127.0.0.1:${port}${url.pathname}${url.search}` })
-        },
-      )
-    },
+    serve: logsAt(port),
     allowShouting() {
       mayShout = true
     },

@@ -2,7 +2,8 @@
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { BackupWay, KillAt, LedgerBackup, LedgerServer, ServerOptions } from './ledger-server.js'
+import type { BackupWay, LedgerBackup, LedgerServer, ServerOptions } from './ledger-server.js'
+import { NodeServer } from './node-server.js'
 import { ServerProcess } from './server-process.js'
 
 export async function startFileServer({ sabotage }: ServerOptions = {}): Promise<LedgerServer> {
@@ -16,39 +17,14 @@ export async function startFileServer({ sabotage }: ServerOptions = {}): Promise
   return new FileServer(folder, logs, process)
 }
 
-class FileServer implements LedgerServer {
+class FileServer extends NodeServer {
   readonly #folder: string
   readonly #logs: string
-  readonly #process: ServerProcess
 
   constructor(folder: string, logs: string, process: ServerProcess) {
+    super(process)
     this.#folder = folder
     this.#logs = logs
-    this.#process = process
-  }
-
-  get url(): string {
-    return this.#process.url
-  }
-
-  get pid(): number | undefined {
-    return this.#process.pid
-  }
-
-  start(): Promise<void> {
-    return this.#process.start()
-  }
-
-  arm(killAt: KillAt | undefined): Promise<void> {
-    return this.#process.arm(killAt)
-  }
-
-  kill(): Promise<void> {
-    return this.#process.kill()
-  }
-
-  ended(): Promise<boolean> {
-    return this.#process.ended()
   }
 
   /** Copies the files, also while they are written, as an operator does. */
@@ -73,8 +49,8 @@ class FileServer implements LedgerServer {
     await this.start()
   }
 
-  async dispose(): Promise<void> {
-    await this.#process.dispose()
+  override async dispose(): Promise<void> {
+    await super.dispose()
     await rm(this.#folder, { recursive: true, force: true })
   }
 }

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { Cluster, findBinaries } from '../support/postgres/cluster.js'
 import { CuttingProxy, type CutWhen } from '../support/postgres/cutting-proxy.js'
 import type { BackupWay, KillAt, LedgerBackup, LedgerDatabase, LedgerServer, ServerOptions } from './ledger-server.js'
+import { NodeServer } from './node-server.js'
 import { ServerProcess } from './server-process.js'
 
 const run = promisify(execFile)
@@ -24,18 +25,17 @@ export async function startPostgresServer({ sabotage }: ServerOptions = {}): Pro
   return new PostgresServer(await mkdtemp(join(tmpdir(), 'tidemark-ledger-')), cluster, proxy, process)
 }
 
-class PostgresServer implements LedgerServer {
+class PostgresServer extends NodeServer {
   readonly database: LedgerDatabase
   readonly #folder: string
   readonly #cluster: Cluster
   readonly #proxy: CuttingProxy
-  readonly #process: ServerProcess
 
   constructor(folder: string, cluster: Cluster, proxy: CuttingProxy, process: ServerProcess) {
+    super(process)
     this.#folder = folder
     this.#cluster = cluster
     this.#proxy = proxy
-    this.#process = process
     this.database = {
       async crash(away) {
         await cluster.stop('immediate')
@@ -46,30 +46,10 @@ class PostgresServer implements LedgerServer {
     }
   }
 
-  get url(): string {
-    return this.#process.url
-  }
-
-  get pid(): number | undefined {
-    return this.#process.pid
-  }
-
-  start(): Promise<void> {
-    return this.#process.start()
-  }
-
-  arm(killAt: KillAt | undefined): Promise<void> {
+  override arm(killAt: KillAt | undefined): Promise<void> {
     // What a round had no time to cut is not cut in the next one.
     this.#proxy.disarm()
-    return this.#process.arm(killAt)
-  }
-
-  kill(): Promise<void> {
-    return this.#process.kill()
-  }
-
-  ended(): Promise<boolean> {
-    return this.#process.ended()
+    return super.arm(killAt)
   }
 
   /** A dump, while it runs; or a copy of its files, as a snapshot of the volume would be after a crash. */
@@ -98,8 +78,8 @@ class PostgresServer implements LedgerServer {
     await this.start()
   }
 
-  async dispose(): Promise<void> {
-    await this.#process.dispose()
+  override async dispose(): Promise<void> {
+    await super.dispose()
     await this.#proxy.close()
     await this.#cluster.dispose()
     await rm(this.#folder, { recursive: true, force: true })

@@ -1,12 +1,12 @@
 /** How a second device gets onto the board: a link, and a second window that plays one. */
 import { button } from '../button.js'
-import { byId, h, say } from '../dom.js'
+import { byId, h } from '../dom.js'
 import { notify } from '../notice.js'
 import { findServer } from './operator.js'
 import { deviceHere, linkTo } from './place.js'
 
 export function mountInvite(boardId: string): void {
-  const link = h('a', { class: 'address', href: linkTo(boardId, location.origin) }, linkTo(boardId, location.origin))
+  const link = h('a', { class: 'address' })
   const words = h('p', { class: 'hint' })
   const copy = button({
     label: 'Copy the link',
@@ -38,7 +38,9 @@ export function mountInvite(boardId: string): void {
   function tell(addresses: readonly string[]): void {
     const [base = location.origin] = addresses
     link.href = linkTo(boardId, base)
-    say(link, link.href)
+    // Where it is broken first, if it is longer than its line.
+    const [place = '', board = ''] = link.href.split(/(?=#)/)
+    if (link.textContent !== link.href) link.replaceChildren(place, h('wbr', {}), board)
     const isLoopback = /^(?:localhost|127\.|\[::1\])/.test(new URL(base).host)
     words.replaceChildren(
       ...(isLoopback

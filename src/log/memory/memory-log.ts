@@ -39,6 +39,8 @@ export class MemoryLog {
   readonly attic = new Map<string, ReturnType<MemoryLog['recorded']>>()
   #isClosed = false
   #appending = 0
+  /** What is done as soon as no append is under way. */
+  readonly #atRest: (() => void)[] = []
 
   constructor(context: { catalogue: CatalogueCore; codec: Codec | undefined }) {
     this.#context = context
@@ -55,6 +57,8 @@ export class MemoryLog {
       return await this.#append(wanted)
     } finally {
       this.#appending -= 1
+      // Synchronously: the next append has not begun.
+      for (const act of this.#atRest.splice(0)) act()
     }
   }
 
@@ -100,14 +104,28 @@ export class MemoryLog {
   }
 
   /**
-   * From here on no append begins, if it ends there; or wherever it ends, if `always`. Returns where it ends: nothing if
-   * that is elsewhere, or not known yet, as an append is under way.
+   * From here on no append begins, if it ends there and none is under way. Returns where it ends if it is closed.
    */
-  closeAt(head: number, always: boolean): number | undefined {
+  closeAt(head: number): number | undefined {
     const { length } = this.#events
-    const isStill = this.#appending === 0
-    this.#isClosed ||= always || (isStill && head === length)
-    return this.#isClosed && isStill ? length : undefined
+    this.#isClosed ||= this.#appending === 0 && head === length
+    return this.#isClosed ? length : undefined
+  }
+
+  /**
+   * From here on no append begins, wherever it ends: the one that is under way is waited for, and others are not let in
+   * before it is closed.
+   *
+   * @param check looks at the log before it is closed; nothing is closed if it throws
+   */
+  async closeAtRest(check: () => void): Promise<number> {
+    if (this.#appending > 0)
+      return new Promise((resolve, reject) =>
+        this.#atRest.push(() => void this.closeAtRest(check).then(resolve, reject)),
+      )
+    if (!this.#isClosed) check()
+    this.#isClosed = true
+    return this.#events.length
   }
 
   /** Adds events of another log as they are recorded there, synchronously and unchecked. */

@@ -1,8 +1,10 @@
 /** Marking a local log in IndexedDB: who adopts it, and that nothing is appended any more. */
+import { EventUnreadableError } from '../../errors.js'
 import { assertSupported, type LogMeta } from '../../log/indexeddb/format.js'
 import { beginOf, headOf } from '../../log/indexeddb/queries.js'
 import { assertAnswering } from '../../log/indexeddb/sentinel.js'
-import { decodeRecord, type CommitRecord } from '../../log/record/record.js'
+import type { StoredEvent } from '../../log/record/record-text.js'
+import { assertContiguous, decodeRecord, type CommitRecord } from '../../log/record/record.js'
 import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
@@ -61,11 +63,18 @@ export function adoptedDatabase(connection: Connection, name: string): AdoptedLo
   }
 }
 
+/** @throws EventUnreadableError, LogInconsistentError for what could not be taken over once the log is closed */
 async function checkRest(commits: IDBObjectStore, head: number, check: CheckRest): Promise<void> {
   const begin = (await beginOf(commits, head + 1)) ?? head + 1
   const records = (await requestedAll(commits.getAll(IDBKeyRange.lowerBound(begin)))) as CommitRecord[]
-  check(
-    records.flatMap((record) => decodeRecord(record).events).filter(({ position }) => position > head),
-    new Set(records.flatMap((record) => record.commits)),
-  )
+  const events: StoredEvent[] = []
+  let next = head + 1
+  for (const record of records) {
+    assertContiguous(record, next)
+    const decoded = decodeRecord(record)
+    if (decoded.problem !== undefined) throw new EventUnreadableError(next, decoded.problem)
+    for (const event of decoded.events) if (event.position >= next) events.push(event)
+    next = record.at + record.n
+  }
+  check(events, new Set(records.flatMap((record) => record.commits)))
 }

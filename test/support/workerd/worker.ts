@@ -4,6 +4,7 @@
  */
 import { durableLog, durableLogStore, isTicketed, type DurableContext } from 'tidemark/durable-object'
 import { logStoreContract } from 'tidemark/testing'
+import { refusalOf } from '../refusing.js'
 import { limitCases } from './limit-cases.js'
 
 /** Of this process. */
@@ -35,6 +36,9 @@ export class Log {
   /** When this object was made. */
   readonly #since = Date.now()
   #skipped = 0
+  /** The owner's rules wait for commits in this stream. */
+  #heldStream: string | null = null
+  readonly #held: (() => void)[] = []
   #alarms = 0
   #hasNoAlarms = false
   #rows = 0
@@ -50,8 +54,10 @@ export class Log {
         // As a Worker would that forgot to say who it is.
         return { author: user === 'forgotten' ? null : decodeURIComponent(user) }
       },
-      accept: ({ events }) =>
-        events.some(({ type }) => type === 'Refused') ? { code: 'by-rule', message: 'It is refused.' } : undefined,
+      accept: async ({ events }) => {
+        if (events[0]?.stream === this.#heldStream) await new Promise<void>((resolve) => void this.#held.push(resolve))
+        return refusalOf(events)
+      },
       origins: ORIGINS === '*' ? '*' : [ORIGINS],
       clock: {
         now: () => Date.now() + this.#skipped,
@@ -146,6 +152,10 @@ export class Log {
       case 'skip':
         this.#skipped = Number(asked.get('ms'))
         return {}
+      case 'hold':
+        this.#heldStream = asked.get('stream')
+        if (this.#heldStream === null) for (const proceed of this.#held) proceed()
+        return {}
       case 'alarm':
         return { at: await storage.getAlarm() }
       case 'alarm-at':
@@ -171,6 +181,7 @@ export class Log {
           since: this.#since,
           alarms: this.#alarms,
           rows: this.#rows,
+          held: this.#held.length,
           refusals: storage.sql.exec('select count(*) as n from tidemark_refusals').toArray()[0]?.['n'],
         }
       default:

@@ -144,6 +144,20 @@ describe('accept', () => {
     expect(await server.store.decide((log) => log.verdicts('anna', ['x']))).toEqual(new Map())
   })
 
+  test('a refusal has a code of at most 255 characters, and its message is cut behind 1,000', async () => {
+    let reply = { code: 'c'.repeat(255), message: 'm'.repeat(1000) }
+    const onError = vi.fn()
+    const server = served({ accept: () => reply, onError })
+    expect((await server.push(commit('a'))).body.answers).toEqual([{ id: 'a', refused: reply }])
+    reply = { code: 'c', message: `${'m'.repeat(999)}\u{1f600}m` }
+    expect((await server.push(commit('b'))).body.answers).toEqual([
+      { id: 'b', refused: { code: 'c', message: 'm'.repeat(999) } },
+    ])
+    reply = { code: 'c'.repeat(256), message: '' }
+    expect((await server.push(commit('c'))).status).toBe(503)
+    expect(onError.mock.calls).toMatchObject([[{ code: 'invalid-argument' }]])
+  })
+
   test('only code and message of a refusal are kept', async () => {
     const server = served({ accept: () => ({ code: 'no', message: 'Not now.', secret: 1 }) })
     expect((await server.push(commit('x'))).body.answers).toEqual([

@@ -17,6 +17,39 @@ test('of a push 1,000 commits are decided; the rest is sent again', async () => 
   expect(await push(log, commits.slice(1000))).toHaveLength(5)
 })
 
+test('of commits that name 20,000 ids and streams those are decided that come before; the first one always', async () => {
+  const log = serverLog(memoryLogStore())
+  const asked: number[] = []
+  const store = memoryLogStore()
+  const counting: LogStore = {
+    ...store,
+    decide: (work, asks) => {
+      asked.push((asks?.ids.length ?? 0) + (asks?.streams.length ?? 0))
+      return store.decide(work, asks)
+    },
+    identity: () => store.identity(),
+    head: () => store.head(),
+  }
+  const ids = (from: number, count: number) => Array.from({ length: count }, (_, n) => `id-${from + n}`)
+  const commits = Array.from({ length: 100 }, (_, n) =>
+    commit(`x${n}`, {
+      requires: ids(n * 2000, 1000),
+      // An entry is a stream and an id.
+      expect: Object.fromEntries(ids(n * 2000 + 1000, 500).map((id) => [`s-${id}`, id])),
+    }),
+  )
+  expect((await push(serverLog(counting), commits)).map(({ id }) => id)).toEqual(
+    Array.from({ length: 10 }, (_, n) => `x${n}`),
+  )
+  expect(asked).toEqual([10 * (1 + 1 + 1000 + 500 + 500) - 9])
+  // Those that are refused anyway are asked about by their own ids alone.
+  asked.length = 0
+  const flawed = Array.from({ length: 30 }, (_, n) => commit(`y${n}`, { requires: ids(n * 2000, 1001) }))
+  expect(await push(serverLog(counting), flawed)).toHaveLength(30)
+  expect(asked).toEqual([30 + 1])
+  expect(await push(log, [commit('z', { requires: ids(0, 1000), expect: {} })])).toHaveLength(1)
+})
+
 test('conditions that look at many events end a push early, and never before its first commit', async () => {
   const log = serverLog(memoryLogStore())
   for (let n = 0; n < 9; n += 1)

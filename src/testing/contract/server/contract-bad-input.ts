@@ -4,7 +4,7 @@ import { equal, ok } from '../assert.js'
 import { commit, ContractClient, event, verdictOf, type AddServerCase } from './contract-client.js'
 
 export function badInputCases(add: AddServerCase): void {
-  for (const part of [wrongBodies, wrongTypes, tooLarge, withinLimits, sizes, fidelity]) part(add)
+  for (const part of [wrongBodies, wrongTypes, tooLarge, longPushes, withinLimits, sizes, fidelity]) part(add)
 }
 
 const right = JSON.stringify(event('right'))
@@ -68,6 +68,15 @@ const noCommits: readonly string[] = [
   `{"events":[${right}],"expect":[]}`,
   `{"events":[${right}],"expect":{"s":1}}`,
   `{"events":[${right}],"expect":{"s":""}}`,
+  `{"events":[${right}],"expect":{"s":[]}}`,
+  `{"events":[${right}],"expect":{"s":["a"]}}`,
+  `{"events":[${right}],"expect":{"s":["",1]}}`,
+  `{"events":[${right}],"expect":{"s":["a",0]}}`,
+  `{"events":[${right}],"expect":{"s":["a",1.5]}}`,
+  `{"events":[${right}],"expect":{"s":["a","1"]}}`,
+  `{"events":[${right}],"expect":{"s":["a",null]}}`,
+  `{"events":[${right}],"expect":{"s":[null,1]}}`,
+  `{"events":[${right}],"expect":{"s":["a",1,1]}}`,
   `{"events":[${right}],"requires":"x"}`,
   `{"events":[${right}],"requires":[null]}`,
   `{"events":[${right}],"condition":{}}`,
@@ -215,10 +224,22 @@ function tooLarge(add: AddServerCase): void {
       { status: 413, code: 'too-large' },
       'one cancel too many',
     )
+    const lists = Array.from({ length: 10 }, (_, list) => names(1000).map((name) => `${list}-${name}`))
+    equal(
+      await anna.refusedPush({ commits: [commit('y')], cancel: [...lists, ['more']] }),
+      { status: 413, code: 'too-large' },
+      'one id to cancel too many',
+    )
     equal(await anna.ids(), [], 'the log')
     equal((await anna.pushAll(body.padEnd(limits.pushBytes))).map(verdictOf), ['accepted'], 'the most bytes')
     const answers = await anna.pushAll({ commits: [], cancel: names(1000).map((name) => [name]) })
     equal(answers.length, 1000, 'the verdicts on the most cancels')
+    equal(
+      (await anna.pushAll({ commits: [], cancel: lists })).map(verdictOf),
+      lists.map(() => 'cancelled'),
+      'the most ids',
+    )
+    equal(verdictOf(await anna.pushOne(commit('9-n999'))), 'cancelled', 'the last of these ids')
   })
 
   add('a commit that is too large is refused, and the others of its push are decided', async (subject) => {
@@ -254,6 +275,38 @@ function tooLarge(add: AddServerCase): void {
     }
     equal((await anna.info()).head, 2 * large.length, 'the head')
   })
+}
+
+function longPushes(add: AddServerCase): void {
+  add(
+    'of a push that names very much the first commits are decided, and the rest when it is sent again',
+    async (subject) => {
+      const anna = new ContractClient(subject)
+      const ids = names(1000)
+      await anna.push({ events: ids.map((id) => event(id, { data: 0 })) })
+      const requires = (n: number) => ids.map((id) => (id === 'n7' ? `missing-${n}` : id))
+      let rest = Array.from({ length: 50 }, (_, n) =>
+        commit(`c${n}`, { requires: n % 2 === 0 ? ids : requires(n) }, `t${n}`),
+      )
+      const verdicts = []
+      for (let pushes = 0; rest.length > 0; pushes += 1) {
+        ok(pushes < 50, 'each push to decide something')
+        const answers = await anna.pushAll({ commits: rest })
+        equal(
+          answers.map(({ id }) => id),
+          rest.slice(0, answers.length).map(({ events }) => events[0]?.id),
+          'the commits that are decided',
+        )
+        verdicts.push(...answers.map(verdictOf))
+        rest = rest.slice(answers.length)
+      }
+      equal(
+        verdicts,
+        Array.from({ length: 50 }, (_, n) => (n % 2 === 0 ? 'accepted' : 'behind')),
+        'the verdicts',
+      )
+    },
+  )
 
   add('of a long push at least 1,000 commits are decided, in their order, and its cancels', async (subject) => {
     const anna = new ContractClient(subject)

@@ -11,9 +11,11 @@ export function ruleCases(add: AddServerCase): void {
     remembering,
     cancelling,
     owning,
+    refusalTexts,
     needing,
     waitingStreams,
     expecting,
+    expectingVersions,
     conditions,
     patterns,
     reaching,
@@ -269,6 +271,25 @@ function owning(add: AddServerCase): void {
   })
 }
 
+function refusalTexts(add: AddServerCase): void {
+  add('rule 3: the text of a refusal is bounded, and the same in each response', async (subject) => {
+    const { refusedType } = subject
+    if (refusedType === undefined) return
+    const anna = new ContractClient(subject)
+    // An owner who tells the device what it sent.
+    const data = `${'x'.repeat(999)}\u{1f600}${'y'.repeat(100_000)}`
+    const refused: WireCommit = { events: [event('x', { type: refusedType, data }), event('y')] }
+    const answer = await anna.pushOne(refused)
+    ok('refused' in answer, 'a refusal')
+    const { code, message } = answer.refused
+    ok(code.length > 0 && code.length <= 255, `a code of 1 to 255 characters, not ${code.length}`)
+    ok(message.length <= 1000, `a message of at most 1000 characters, not ${message.length}`)
+    ok(!/[\ud800-\udbff]$/.test(message), 'a message that ends with a whole character')
+    equal(await anna.pushOne(refused), answer, 'the same again')
+    equal(await anna.cancel('y'), { ...answer, id: 'y' }, 'by another id')
+  })
+}
+
 function needing(add: AddServerCase): void {
   add(
     'rules 5 and 6: what a commit requires is in the log, or the commit is behind, which is not final',
@@ -356,6 +377,63 @@ function needing(add: AddServerCase): void {
     await bert.push({ events: [event('x', { data: 'of bert' })] })
     equal(await anna.pushOne(commit('y', { requires: ['x'] })), { id: 'y', blocked: 'x' }, 'what anna gets')
     equal(verdictOf(await bert.pushOne(commit('z', { requires: ['x'] }))), 'accepted', 'what bert gets')
+  })
+}
+
+function expectingVersions(add: AddServerCase): void {
+  add('rule 7: the last event of a stream has the expected version', async (subject) => {
+    const anna = new ContractClient(subject)
+    const on = (id: string, last: string, version: number, more: object = {}) =>
+      anna.pushOne(commit(id, { expect: { s: [last, version] }, ...more }))
+    const conflict = { conflict: { stream: 's', last: 'b' } }
+    await anna.push(commit(['a', 'b']))
+    equal(await on('c', 'b', 1), { id: 'c', ...conflict }, 'an earlier version')
+    equal(await on('d', 'b', 3), { id: 'd', ...conflict }, 'a later version')
+    equal(await on('e', 'a', 1), { id: 'e', ...conflict }, 'an earlier event at its version')
+    equal(await on('f', 'b', 2), { id: 'f', accepted: 3 }, 'the last event at its version')
+    equal(
+      (await anna.push(commit('g', { expect: { s: ['f', 3] } }), commit('h', { expect: { s: ['g', 4] } }))).map(
+        verdictOf,
+      ),
+      ['accepted', 'accepted'],
+      'two of one push, each on the one before it',
+    )
+  })
+
+  add(
+    'rule 7: what was decided on a commit that comes to another place is in conflict, also in one push',
+    async (subject) => {
+      const [anna, bert] = [new ContractClient(subject), new ContractClient(subject, 'bert')]
+      await bert.push(commit('a'))
+      equal(
+        await anna.push(commit('x'), commit('y', { expect: { s: ['x', 1] } })),
+        [
+          { id: 'x', accepted: 2 },
+          { id: 'y', conflict: { stream: 's', last: 'x' } },
+        ],
+        'what the server said',
+      )
+    },
+  )
+
+  add('rule 6: what is missing, and can never be where it is expected, is a conflict', async (subject) => {
+    const anna = new ContractClient(subject)
+    await anna.push(commit(['a', 'b']))
+    const on = (id: string, version: number) => anna.pushOne(commit(id, { expect: { s: ['v', version] } }))
+    equal(await on('x', 3), { id: 'x', behind: 'v' }, 'the next one')
+    const conflict = { conflict: { stream: 's', last: 'b' } }
+    equal(await on('y', 2), { id: 'y', ...conflict }, 'the one that is there')
+    equal(await on('z', 1), { id: 'z', ...conflict }, 'one before it')
+    equal(
+      await anna.pushOne(commit('w', { expect: { t: ['v', 1], s: ['b', 1] }, requires: ['u'] })),
+      { id: 'w', ...conflict },
+      'the first that cannot hold, whatever else is missing',
+    )
+    equal(
+      await anna.pushOne(commit('c', { expect: { s: ['b', 2] }, requires: ['u'] })),
+      { id: 'c', behind: 'u' },
+      'one that holds still',
+    )
   })
 }
 
