@@ -36,12 +36,18 @@ export interface CheckedEvent {
   readonly flaw: Refusal | undefined
 }
 
+interface ExpectedLast {
+  readonly id: string | null
+  readonly version: number | undefined
+}
+
 export interface CheckedCommit {
   /** Of the first event, which names the commit. */
   readonly id: string
   readonly ids: readonly string[]
   readonly events: readonly CheckedEvent[]
-  readonly expect: readonly (readonly [stream: string, id: string | null])[]
+  /** By stream: the last event, and its version if that was said. */
+  readonly expect: readonly (readonly [stream: string, last: ExpectedLast])[]
   readonly condition: CheckedCondition | undefined
   /** The ids that must be in the log, whatever for. */
   readonly needs: readonly string[]
@@ -123,9 +129,14 @@ const condition: Shape<CheckedCondition> = (value, path) => {
   return { ...filtered, after, except: new Set(except), named: Math.max(types, except.length) }
 }
 
+const expectedLast: Shape<ExpectedLast> = (value, path) => {
+  if (!Array.isArray(value) || value.length !== 2) return { id: orNull(eventId)(value, path), version: undefined }
+  return { id: eventId(value[0], path), version: wholeFrom(1)(value[1], path) }
+}
+
 const commitParts = object({
   events: list(event),
-  expect: optional(entries(orNull(eventId)), []),
+  expect: optional(entries(expectedLast), []),
   condition: optional(condition, undefined),
   requires: optional(list(eventId), []),
   healed: valid((value) => value === undefined || value === true, say`must be true.`),
@@ -141,7 +152,9 @@ const commit: Shape<CheckedCommit> = (value, path) => {
   const flaw =
     events.find(({ flaw }) => flaw)?.flaw ?? flawOf(given, events, Math.max(requires.length, expect.length, named))
   if (flaw !== undefined) return { id, ids, events, expect: [], condition: undefined, needs: [], flaw, given }
-  const needs = [...requires, ...expect.map(([, last]) => last), after, ...except].filter((needed) => needed !== null)
+  const needs = [...requires, ...expect.map(([, { id: last }]) => last), after, ...except].filter(
+    (needed) => needed !== null,
+  )
   return { id, ids, events, expect, condition, needs, flaw, given }
 }
 

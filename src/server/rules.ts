@@ -56,11 +56,14 @@ export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefin
   const blocked = commit.needs.find((id) => known.verdicts.has(id))
   if (blocked !== undefined) return { blocked }
   const missing = commit.needs.find((id) => !known.events.has(id))
-  if (missing !== undefined) return { behind: missing }
   for (const [stream, wanted] of commit.expect) {
-    const last = known.last.get(stream)?.id ?? null
-    if (last !== wanted) return { conflict: { stream, last } }
+    const { id, version } = known.last.get(stream) ?? { id: null, version: 0 }
+    const isSame = id === wanted.id && (wanted.version ?? version) === version
+    // What is missing could not be there any more where it is expected.
+    if (!isSame && (missing === undefined || version >= (wanted.version ?? Infinity)))
+      return { conflict: { stream, last: id } }
   }
+  if (missing !== undefined) return { behind: missing }
   const match = commit.condition && matching(commit, commit.condition, known)
   // Waits alone, until the rules can be asked about it.
   return match ?? (no && { behind: commit.id })

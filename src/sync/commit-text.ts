@@ -26,13 +26,15 @@ function filterText({
   return `{${parts.join(',')}}`
 }
 
+function expectedText([stream, id, version]: OutboxRow['expect'][number]): string {
+  const last = id === null ? 'null' : quoted(id)
+  return `${quoted(stream)}:${id === null || version === undefined ? last : `[${last},${version}]`}`
+}
+
 /** A commit as it is pushed. */
 export function commitText({ events, expect, condition, requires, healed }: OutboxRow): string {
   const parts = [`"events":${list(events.map(eventText))}`]
-  if (expect.length > 0)
-    parts.push(
-      `"expect":{${expect.map(([stream, id]) => `${quoted(stream)}:${id === null ? 'null' : quoted(id)}`).join(',')}}`,
-    )
+  if (expect.length > 0) parts.push(`"expect":{${expect.map(expectedText).join(',')}}`)
   if (condition !== undefined) {
     const { failIfEventsMatch, after, except } = condition
     const but = except.length === 0 ? '' : `,"except":${strings(except)}`

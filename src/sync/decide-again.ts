@@ -6,12 +6,13 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { createId } from '../events/identifier.js'
 import type { StreamWrite } from '../log/event-store.js'
 import { prepareAppend, type PrepareContext } from '../log/prepare.js'
+import type { PreparedAppend } from '../log/prepared-append.js'
 import { readWrites } from '../log/read-writes.js'
-import type { EventText } from '../log/record/record-text.js'
 import { wallTime } from '../platform/clock.js'
 import { commandRetry } from '../platform/backoff.js'
 import { maxEntries } from '../wire/protocol.js'
 import { newest } from './decide-own.js'
+import { underPending, type PendingStream } from './outbox-index.js'
 import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
 import { assertFits, assertRowFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
@@ -22,8 +23,8 @@ export interface Deciding {
   readonly context: PrepareContext
   /** A stream as it was when the row was decided. */
   stream(name: string): AsyncIterable<readonly RecordedEvent[]>
-  /** The pending commits before it that expect nothing of a stream: see `PendingStream`. */
-  loose(stream: string): readonly string[]
+  /** The pending events of a stream before it. */
+  pending(stream: string): PendingStream | undefined
 }
 
 /** @throws what reading a stream fails with; all that the command does wrong is a refusal */
@@ -34,13 +35,17 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
   try {
     const command = await commandAgain(row.command, deciding.commands, context.codec)
     if (command === undefined) return { kind: 'unknown' }
-    const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, reading)
+    const ends = new Map<string, string>()
+    const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, ends, reading)
     if ('reason' in decision) return { kind: 'refused', code: 'command-refused', message: textOf(decision.reason) }
-    const events = await eventsOf(decision.writes, guarded(context))
+    const { expected, events } = await eventsOf(decision.writes, guarded(context))
     if (events.length === 0) return { kind: 'nothing' }
-    const expect = [...decision.last].map(([stream, id = null]) => [stream, id] as const)
+    // What a command has read, it expects at that version.
+    const expect = [...decision.last].map(
+      ([stream, id = null]) => [stream, id, expected.get(stream) as number] as const,
+    )
     const loose = newest(
-      expect.flatMap(([stream]) => deciding.loose(stream)),
+      expect.flatMap(([stream]) => underPending(deciding.pending(stream), ends.get(stream))),
       maxEntries,
     )
     const { requires: _before, ...rest } = row
@@ -58,6 +63,7 @@ type Decided = { readonly reason: unknown } | Pick<CommandEffect<EventShape> & {
 async function decided(
   command: Command<EventShape, unknown>,
   { stream }: Deciding,
+  ends: Map<string, string>,
   reading: { error?: unknown },
 ): Promise<Decided> {
   const pipeline = commandPipeline(command, { retry: commandRetry, random: () => 0 })
@@ -73,7 +79,10 @@ async function decided(
           throw error
         })
         if (page.done === true) break
-        for (const event of page.value) step = pipeline.next({ kind: 'event', event })
+        for (const event of page.value) {
+          if (event.pending !== true) ends.set(effect.stream, event.id)
+          step = pipeline.next({ kind: 'event', event })
+        }
       }
     }
     try {
@@ -87,7 +96,10 @@ async function decided(
 }
 
 /** Its events, under new ids: those of the version that was refused stay refused. */
-async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext): Promise<EventText[]> {
+async function eventsOf(
+  writes: readonly StreamWrite[],
+  context: PrepareContext,
+): Promise<Pick<PreparedAppend, 'events' | 'expected'>> {
   const time = wallTime(context.clock)
   const { given, expected } = readWrites(writes)
   // Before they are encoded: a codec may bind what it encrypts to the id.
@@ -96,7 +108,7 @@ async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext)
   const prepared = 'late' in preparing ? await preparing.late(() => false) : preparing
   const events = prepared.events.map((event) => ({ ...event, idGiven: false }))
   if (events.length > 0) assertFits({ ...prepared, events })
-  return events
+  return { events, expected }
 }
 
 /** The same, with a codec whose failures differ from those of the command. */

@@ -12,7 +12,7 @@ import { largestNOf } from './change-rules.js'
 import type { ConfirmedFacts } from './device-storage.js'
 import { assertRowFits } from './limits.js'
 import { SyncRefusedError } from './sync-refused.js'
-import type { OutboxIndex } from './outbox-index.js'
+import { underPending, type OutboxIndex } from './outbox-index.js'
 import { isShown } from './overlay/in-rows.js'
 import type { OutboxCondition, OutboxRow, SyncSnapshot } from './sync-state.js'
 
@@ -68,7 +68,7 @@ export function decideOwn(append: PreparedAppend, own: OwnAppend): OwnVerdict {
         expected: append.expected.get(stream) ?? 'any',
         actual: versionOf(stream),
       })
-  const row = rowOf(append, own, lastId, pendingMatch.allowed)
+  const row = rowOf(append, own, (stream) => [stream, lastId(stream), versionOf(stream)], pendingMatch.allowed)
   const versions = versionsAfter(append, versionOf)
   return { kind: 'row', row, result: { position: facts.head, firstPosition: facts.head, versions, duplicate: false } }
 }
@@ -159,20 +159,21 @@ function firstPending(
 function rowOf(
   append: PreparedAppend,
   { snapshot, index, facts, command, filter, time }: OwnAppend,
-  lastId: (stream: string) => string | null,
+  last: (stream: string) => readonly [stream: string, id: string | null, version: number],
   except: readonly string[],
 ): OutboxRow {
   const { events, expected } = append
-  const expect: [string, string | null][] = []
+  const expect: OutboxRow['expect'][number][] = []
   const requires: string[] = []
   const loose: string[] = []
   for (const [stream, wanted] of expected) {
     if (wanted === 'any') continue
-    const id = lastId(stream)
+    const each = last(stream)
+    const [, id] = each
     if (wanted !== 'stream-exists') {
-      expect.push([stream, id])
+      expect.push(each)
       // If one of them is taken back, what was decided on it follows.
-      loose.push(...(index.streams.get(stream)?.loose ?? []))
+      loose.push(...underPending(index.streams.get(stream), facts.ends.get(stream)?.id))
     } else if (id !== null) requires.push(id)
   }
   const condition = filter && conditionOf(filter, facts, except)

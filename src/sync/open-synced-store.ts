@@ -209,7 +209,7 @@ function open(
           commands,
           context: { ...about, clock },
           stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: before }),
-          loose: (stream) => streams.get(stream)?.loose ?? [],
+          pending: (stream) => streams.get(stream),
         })
       },
       onAppend: (listener) => keeper.onAppend(listener),

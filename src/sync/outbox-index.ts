@@ -1,6 +1,5 @@
 /** What an append and a reader of streams ask of the outbox, without looking through it each time. */
 import { isShown } from './overlay/in-rows.js'
-import { expects } from './rules/loose.js'
 import type { OutboxRow } from './sync-state.js'
 
 /** The pending events of a stream. */
@@ -12,7 +11,13 @@ export interface PendingStream {
    * that expect nothing. Foreign events may come to stand before those, also if what they were on top of is taken back.
    */
   loose: string[]
+  /** Whether each of them expects nothing of the stream: then not even its confirmed events are known to be before them. */
+  isLoose: boolean
 }
+
+/** What is required of a stream by what is decided on its pending events. `end`: its last confirmed event. */
+export const underPending = (pending: PendingStream | undefined, end: string | undefined): readonly string[] =>
+  pending === undefined ? [] : pending.isLoose && end !== undefined ? [end, ...pending.loose] : pending.loose
 
 export class OutboxIndex {
   /** By every id that an event of it has or had. */
@@ -35,12 +40,14 @@ export class OutboxIndex {
     if (!isShown(row)) return
     const seen = new Set<string>()
     for (const { stream, id } of row.events) {
-      const pending = this.streams.get(stream) ?? { count: 0, lastId: id, loose: [] }
+      const pending = this.streams.get(stream) ?? { count: 0, lastId: id, loose: [], isLoose: true }
       this.streams.set(stream, pending)
       pending.count += 1
       pending.lastId = id
-      if (expects(row, stream)) pending.loose = [id]
-      else if (!seen.has(stream)) pending.loose.push(id)
+      if (row.expect.some(([each]) => each === stream)) {
+        pending.loose = [id]
+        pending.isLoose = false
+      } else if (!seen.has(stream)) pending.loose.push(id)
       seen.add(stream)
       this.events += 1
     }

@@ -68,7 +68,11 @@ export const isSoundRow = (row: Partial<OutboxRow>): row is OutboxRow =>
   row.events?.length !== 0 &&
   listOf(
     row.expect,
-    (each) => Array.isArray(each) && each.length === 2 && isText(each[0]) && (each[1] === null || isText(each[1])),
+    (each) =>
+      Array.isArray(each) &&
+      isText(each[0]) &&
+      (each[1] === null || isText(each[1])) &&
+      may(each[2], (version) => isWhole(version)),
   ) &&
   [row.requires, row.had, row.renew, row.renewData].every((each) => may(each, (ids) => listOf(ids, isText))) &&
   may(row.condition, isCondition) &&

@@ -90,8 +90,11 @@ export interface OutboxRow {
   readonly name: string
   readonly time: number
   readonly events: readonly EventText[]
-  /** By stream: the id of its last event as decided on, own pending ones included; `null`: no such stream. */
-  readonly expect: readonly (readonly [stream: string, id: string | null])[]
+  /**
+   * By stream: the id of its last event as decided on, own pending ones included, and its version; `null`: no such stream.
+   * The version tells what the id does not: whether others came to stand before it since.
+   */
+  readonly expect: readonly (readonly [stream: string, id: string | null, version?: number])[]
   readonly condition?: OutboxCondition
   readonly requires?: readonly string[]
   /** What made it, so that it can be decided again. `args` is JSON, as the codec wrote it. */

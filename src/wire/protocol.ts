@@ -105,8 +105,11 @@ export interface WireFilter {
 /** A commit as it is pushed, named by the id of its first event. */
 export interface WireCommit {
   readonly events: readonly WireEvent[]
-  /** By stream: the id of its last event when this was decided; `null`: there was no such stream. */
-  readonly expect?: { readonly [stream: string]: string | null }
+  /**
+   * By stream: the id and the version of its last event when this was decided, or the id alone, for whatever version;
+   * `null`: there was no such stream.
+   */
+  readonly expect?: { readonly [stream: string]: readonly [id: string, version: number] | string | null }
   /** Refused if an event matches that comes after `after` (an id; `null`: anywhere), except those. */
   readonly condition?: {
     readonly failIfEventsMatch: WireFilter

@@ -170,12 +170,12 @@ const sealing: Codec = {
 }
 
 function expecting(on: On): void {
-  on('an expected version becomes the id of the last event, confirmed or pending', async (store) => {
+  on('an expected version becomes the id of the last event, confirmed or pending, and its version', async (store) => {
     await arrive(store, ['a', 1])
     const [foreign] = await all(store.read())
     await store.append('a', added(), { expectedVersion: 1 })
     const first = (await rowsOf(store))[0]
-    expect(first?.expect).toEqual([['a', foreign?.id]])
+    expect(first?.expect).toEqual([['a', foreign?.id, 1]])
     await store.append([
       { stream: 'a', events: [added()], expectedVersion: 2 },
       { stream: 'b', events: [added()], expectedVersion: 'no-stream' },
@@ -183,9 +183,9 @@ function expecting(on: On): void {
       { stream: 'd', events: [added()] },
     ])
     expect((await rowsOf(store))[1]?.expect).toEqual([
-      ['a', first?.events[0]?.id],
-      ['b', null],
-      ['c', null],
+      ['a', first?.events[0]?.id, 2],
+      ['b', null, 0],
+      ['c', null, 0],
     ])
   })
 
@@ -215,7 +215,7 @@ function expecting(on: On): void {
     await refuseRow(store, 'one')
     expect(await store.streamVersion('a')).toBe(1)
     await store.append('a', added(3), { expectedVersion: 1 })
-    expect((await rowsOf(store))[2]?.expect).toEqual([['a', 'two']])
+    expect((await rowsOf(store))[2]?.expect).toEqual([['a', 'two', 1]])
   })
 
   on('a condition knows what this device has looked at, and its own events that the caller has seen', async (store) => {
@@ -586,7 +586,7 @@ function commands(on: On): void {
       })
       const [, row] = await rowsOf(store)
       expect(row).toMatchObject({
-        expect: [['account', 'deposit']],
+        expect: [['account', 'deposit', 1]],
         command: { name: 'withdraw', args: '["account",30]' },
       })
     },
@@ -615,7 +615,7 @@ function commands(on: On): void {
     } as SyncedStore
     const result = await execute(meanwhile, named.withdraw('account', 40))
     expect(result).toMatchObject({ type: 'accepted', attempts: 2 })
-    expect((await rowsOf(store)).at(-1)?.expect).toEqual([['account', expect.stringContaining('foreign')]])
+    expect((await rowsOf(store)).at(-1)?.expect).toEqual([['account', expect.stringContaining('foreign'), 1]])
     expect(await execute(store, named.withdraw('account', 40))).toMatchObject({ type: 'refused' })
   })
 
@@ -632,7 +632,7 @@ function commands(on: On): void {
       const [foreign] = await all(store.read())
       expect(decision).toMatchObject({
         kind: 'decided',
-        row: { n: 2, name: before.name, expect: [['account', foreign?.id]] },
+        row: { n: 2, name: before.name, expect: [['account', foreign?.id, 1]] },
       })
       const { row } = decision as { row: OutboxRow }
       expect(row.events.map(({ type, stream, data }) => [type, stream, JSON.parse(data)])).toEqual([

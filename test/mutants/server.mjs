@@ -369,6 +369,22 @@ export default [
     breaks: 'there are more than 20 hints a second',
   },
   {
+    id: 'server-version',
+    file: 'src/server/rules.ts',
+    find: ' && (wanted.version ?? version) === version',
+    replace: '',
+    tests: ['test/unit/server/rules-model.test.ts'],
+    breaks: 'a commit is stored behind its expected event, whatever came before that',
+  },
+  {
+    id: 'server-version-late',
+    file: 'src/server/rules.ts',
+    find: 'version >= (wanted.version ?? Infinity)',
+    replace: 'version > (wanted.version ?? Infinity)',
+    tests: ['test/unit/server/rules-model.test.ts'],
+    breaks: 'a commit waits for an event that can never come',
+  },
+  {
     id: 'server-entries-repeated',
     file: 'src/server/check-push.ts',
     find: 'named: Math.max(types, except.length)',

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { expect, test } from 'vitest'
 import { defineEvents } from 'tidemark'
-import { memoryLogStore, serverLog, type LogStore } from 'tidemark/server'
+import { openFileLogStore } from 'tidemark/file'
+import { memoryLogStore, serverLog } from 'tidemark/server'
 import { tidemark } from 'tidemark/sync'
 import { readAs } from '../../scripts/builds.mjs'
 import { alias } from '../../vite.config.js'
@@ -29,7 +30,10 @@ const object = blockWith('webSocketMessage(socket, message)')
 const front = blockWith('export default')
 const operated = blockWith('restore(time)')
 const ofDevice = blockWith('sync: {')
+const moved = blockWith('async begin(log)')
+const operate = blockWith('async function operate')
 const copying = blockWith('commits.at(-1)')
+const [out, into] = [blockWith('await file.close()'), blockWith('to.begin(')]
 
 /** What the page leaves to the app: who asks, and a way for operators. */
 const app = `
@@ -38,6 +42,7 @@ const userOf = async (request) =>
 export default {
   async fetch(request, env) {
     const { pathname } = new URL(request.url)
+    if (request.headers.get('authorization') === 'Bearer of-operators') return operate(request, env)
     const log = env.LOG.get(env.LOG.idFromName('home'))
     if (pathname === '/operators/renew') return Response.json({ renewed: (await log.renewEpoch()) === undefined })
     if (pathname === '/operators/restore')
@@ -48,7 +53,7 @@ export default {
 `
 
 test('every block of code is run here', () => {
-  expect(new Set([object, front, operated, ofDevice, copying]).size).toBe(js.length)
+  expect(new Set([object, front, operated, ofDevice, moved, operate, copying, out, into]).size).toBe(js.length)
 })
 
 test('wrangler is told of the class of the page', () => {
@@ -63,34 +68,19 @@ test('wrangler is told of the class of the page', () => {
   expect(config.migrations[0]?.new_sqlite_classes).toEqual([binding?.class_name])
 })
 
-test('the loop that copies a log copies it, with its chain', async () => {
-  const from = memoryLogStore()
-  const { head } = await filled(from)
-  const to = memoryLogStore()
-  const AsyncFunction = (async () => {}).constructor as new (
-    ...parts: string[]
-  ) => (from: LogStore, to: LogStore) => Promise<string>
-  expect(await new AsyncFunction('from', 'to', `${copying}; return log`)(from, to)).toBe((await from.identity()).log)
-  expect([await to.head(), await to.chainAt(head)]).toEqual([head, await from.chainAt(head)])
-})
-
-async function filled(store: LogStore) {
-  const log = serverLog(store)
-  for (const id of ['a', 'b', 'c'])
-    await log.push({ commits: [{ events: [{ stream: id, type: 'A', id, time: 1, data: null }] }] }, { author: '' })
-  return log.info()
-}
-
 /** Bundles the page as its example does, and starts it with its configuration, on a free port. */
 async function started() {
   const folder = mkdtempSync(join(tmpdir(), 'durable-objects-guide-'))
   // In the repository, so that its packages are found.
   const cache = fileURLToPath(new URL('../../.cache/durable-objects-guide', import.meta.url))
   mkdirSync(cache, { recursive: true })
-  const methods = operated.slice(operated.indexOf('// …') + '// …'.length, operated.lastIndexOf('}'))
+  const methodsOf = (block: string) => block.slice(block.indexOf('\n', block.indexOf('// …')), block.lastIndexOf('}'))
+  const option = /one more option: (.*)/.exec(moved)?.[1]
+  const whole = object.replace('generation:', `${option},\n    generation:`)
+  const methods = `${methodsOf(operated)}${methodsOf(moved)}`
   writeFileSync(
     join(cache, 'worker.js'),
-    `${object.slice(0, object.lastIndexOf('}'))}${methods}}\n${front.replace('export default', 'const front =')}${app}`,
+    `${whole.slice(0, whole.lastIndexOf('}'))}${methods}}\n${operate}\n${front.replace('export default', 'const front =')}${app}`,
   )
   await build({
     configFile: false,
@@ -169,6 +159,16 @@ test.skipIf(workerd === undefined)('it runs in workerd, and a device syncs with 
     expect(await (await ask('/operators/renew')).json()).toEqual({ renewed: true })
     expect(await log()).not.toBe(before)
     expect((await ask('/operators/restore')).status).toBe(500)
+    // As the page says, and without the header of the protocol.
+    const [curl = ''] = blocksOf(page, 'sh').filter((block) => block.startsWith('curl'))
+    const given = [...curl.matchAll(/-H '([\w-]+): ([^']*)'/g)].map(([, name, value]) => [name, value])
+    const looked = new URL(/http\S+/.exec(curl)?.[0] ?? '').pathname
+    expect(await (await fetch(`${url}${looked}`, { headers: given as [string, string][] })).json()).toMatchObject({
+      author: 'anna ',
+      head: 1,
+    })
+    const refused = await fetch(`${url}${looked}`, { headers: anna })
+    expect([refused.status, await refused.json()]).toEqual([400, { code: 'bad-request', message: 'Tidemark-Sync' }])
     const allowed = await ask('/logs/home/pull', { origin: 'https://app.example' }, 'OPTIONS')
     expect(allowed.headers.get('Access-Control-Allow-Origin')).toBe('https://app.example')
     await device.close()
@@ -176,3 +176,63 @@ test.skipIf(workerd === undefined)('it runs in workerd, and a device syncs with 
     await end()
   }
 })
+
+test.skipIf(workerd === undefined)(
+  'a log moves out of an object, and into another one',
+  { timeout: 120_000 },
+  async () => {
+    const { url, end } = await started()
+    const folder = mkdtempSync(join(tmpdir(), 'durable-objects-guide-'))
+    try {
+      const run = async (block: string, ending = '') => {
+        const text = `${copying}\n${block}\n${ending}`
+          .replaceAll('https://logs.example', url)
+          .replaceAll('home.log', join(folder, 'home.log'))
+        const AsyncFunction = (async () => {}).constructor as new (
+          ...parts: string[]
+        ) => (...given: unknown[]) => unknown
+        return await new AsyncFunction('openFileLogStore', 'secret', text)(openFileLogStore, 'of-operators')
+      }
+      const begun = (await run(`const log = inObject('${url}/operators/home')`, 'return log.identity()')) as {
+        log: string
+      }
+      const commits = Array.from({ length: 1200 }, (_, n) => ({
+        events: [
+          { stream: `s-${n % 7}`, type: 'A', id: `${n}\ud800`, time: n, data: { text: '\u2028'.repeat(n % 50) } },
+        ],
+      }))
+      const source = memoryLogStore({ log: begun.log })
+      const log = serverLog(source)
+      for (const part of [commits.slice(0, 900), commits.slice(900)])
+        await log.push({ commits: part }, { author: 'anna ' })
+      await run(
+        `const to = inObject('${url}/operators/home')`,
+        `const all = ${JSON.stringify(await source.read(0, 5000))}
+      await to.add(all)`,
+      )
+      await run(out)
+      const file = await openFileLogStore({ path: join(folder, 'home.log') })
+      expect([(await file.identity()).log, await file.head(), await file.chainAt(1200)]).toEqual([
+        begun.log,
+        1200,
+        await source.chainAt(1200),
+      ])
+      await file.close()
+      await run(into, 'await file.close()')
+      const inMoved = (await run(
+        `const log = inObject('${url}/operators/moved')`,
+        'return { ...(await log.identity()), commits: await log.read(1195) }',
+      )) as { log: string; commits: unknown }
+      expect(inMoved.log).toBe(begun.log)
+      expect(inMoved.commits).toEqual(await source.read(1195, 500))
+      // What has begun is not begun once more.
+      await expect(run(`const to = inObject('${url}/operators/home')`, `await to.begin('other')`)).rejects.toThrow(
+        '500',
+      )
+      expect(await run(`const log = inObject('${url}/operators/home')`, 'return log.identity()')).toEqual(begun)
+    } finally {
+      await end()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
+)

@@ -2,7 +2,6 @@
 import { maxCancelIds, maxEntries } from '../../wire/protocol.js'
 import { aroundPush, strings, utf8, wireSize } from '../commit-text.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
-import { looseIds, looseStreams } from './loose.js'
 import { needsOf } from './outbox-draft.js'
 
 /**
@@ -37,11 +36,8 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   /** Of waiting commits, those that are not sent before something else is known, and those that are decided again first. */
   const ids = { waiting: new Set<string>(), held: new Set<string>(), undecided: new Set<string>() }
   const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
-  const loose = looseIds(outbox)
   /** Streams of commits that are not sent yet: what comes later in them stays behind these. */
   const heldStreams = new Set<string>()
-  /** What waits for a waiting commit, which may be for ever: ids and streams. */
-  const stuck = { ids: new Set<string>(), streams: new Set<string>() }
   for (const row of outbox) {
     const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
     // Whether it is this commit that the server has, or another under its ids, is known once it is pulled: a cancel has
@@ -53,21 +49,8 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
       cancel.push(row)
       add(row, ids.held)
     } else if (row.undecided !== undefined || needs.some((id) => ids.undecided.has(id))) add(row, ids.undecided)
-    else if (
-      looseStreams(row, loose).length > 0 ||
-      row.events.some(({ stream }) => heldStreams.has(stream)) ||
-      needs.some((id) => ids.held.has(id))
-    ) {
-      const isStuck =
-        needs.some((id) => ids.waiting.has(id) || stuck.ids.has(id)) ||
-        row.events.some(({ stream }) => stuck.streams.has(stream))
-      // A later commit in a stream of which it expects something would be in its way: it waits, if that is not for long.
-      if (!isStuck) for (const [stream] of row.expect) heldStreams.add(stream)
-      for (const { stream, id } of row.events) {
-        heldStreams.add(stream)
-        if (isStuck) stuck.streams.add(stream)
-        if (isStuck) stuck.ids.add(id)
-      }
+    else if (row.events.some(({ stream }) => heldStreams.has(stream)) || needs.some((id) => ids.held.has(id))) {
+      for (const { stream } of row.events) heldStreams.add(stream)
       add(row, ids.held)
     } else if (
       row.behind !== undefined ||

@@ -1,12 +1,10 @@
 /** A page of the server's log arrived. */
 import type { EventText } from '../../log/record/record-text.js'
-import { isShown } from '../overlay/in-rows.js'
 import type { PulledPage } from '../sync-effects.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { isBy } from './contact.js'
 import { marked } from './marks.js'
-import { looseIds } from './loose.js'
-import { isPending, needsOf, OutboxDraft, without } from './outbox-draft.js'
+import { needsOf, OutboxDraft, without } from './outbox-draft.js'
 import { idTaken } from './refusal-texts.js'
 import { isSameText } from './same-event.js'
 
@@ -45,17 +43,14 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
   const places = new Map(rows.flatMap((row) => row.events.map(({ id }) => [id, row.n] as const)))
   const behind = new Map<string, number[]>()
   for (const { n, behind: id } of rows) if (id !== undefined) behind.set(id, [...(behind.get(id) ?? []), n])
-  const unaware = new Unaware(draft, places)
   const own: OwnRow[] = []
-  for (const [index, { id, stream }] of events.entries()) {
+  for (const [index, { id }] of events.entries()) {
     // What it waited for is there now: it is sent with the others again.
     for (const n of behind.get(id) ?? []) {
       const waiting = draft.get(n)
       if (waiting?.behind === id) draft.put(without(waiting, 'behind'))
     }
     const row = draft.get(places.get(id) ?? NaN)
-    // What was discarded or refused here was not seen either, unless before that.
-    if (!places.has(id) || (row !== undefined && !isShown(row))) unaware.of(stream, id)
     if (row === undefined) continue
     if (isIn(row, events, index)) {
       draft.remove(row, { status: 'confirmed', position: at + index })
@@ -63,48 +58,6 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
     } else if (row.refused === undefined && row.events.some((each) => each.id === id)) taken(draft, row, id)
   }
   return own
-}
-
-/** Commits that were decided on loose commits of the outbox: a foreign event of the stream comes before, and they did not see it. */
-class Unaware {
-  readonly #draft: OutboxDraft
-  readonly #places: ReadonlyMap<string, number>
-  /** By stream: their places, and the places of what they expect. */
-  readonly #rows = new Map<string, { readonly n: number; readonly on: string }[]>()
-
-  constructor(draft: OutboxDraft, places: ReadonlyMap<string, number>) {
-    this.#draft = draft
-    this.#places = places
-    const loose = looseIds(draft.rows)
-    for (const { n, expect } of draft.rows)
-      for (const [stream, on] of expect)
-        if (on !== null && loose.has(on)) this.#rows.set(stream, [...(this.#rows.get(stream) ?? []), { n, on }])
-  }
-
-  of(stream: string, foreign: string): void {
-    for (const { n, on } of this.#rows.get(stream) ?? []) {
-      const row = this.#draft.get(n)
-      const isOpen = row !== undefined && isPending(row) && row.cancel !== true && row.renew === undefined
-      // It is not what was planned any more, or what it expects was there first.
-      if (!isOpen || row.accepted !== undefined || !row.expect.some(([each, id]) => each === stream && id === on))
-        continue
-      if (this.#draft.get(this.#places.get(on) ?? NaN) !== undefined && !this.#follows(row, foreign))
-        this.#draft.decideAgain(row, 'conflict', { stream, id: foreign })
-    }
-  }
-
-  /** Whether a commit was decided on an event of the outbox, or on commits that were. */
-  #follows(row: OutboxRow, id: string): boolean {
-    if (!this.#places.has(id)) return false
-    const ids = new Set(needsOf(row))
-    // Grows on the way.
-    for (const need of ids) {
-      if (need === id) return true
-      const other = this.#draft.get(this.#places.get(need) ?? NaN)
-      for (const earlier of other === undefined ? [] : needsOf(other)) ids.add(earlier)
-    }
-    return false
-  }
 }
 
 /** Another commit has one of its ids. */

@@ -48,14 +48,19 @@ function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer): void {
     draft.remove(row, { status: 'discarded' })
     draft.follow(row)
   } else if ('refused' in verdict) draft.refuse(row, verdict.refused.code, verdict.refused.message)
-  else if ('conflict' in verdict) draft.decideAgain(row, 'conflict', inTheWay(verdict.conflict))
+  else if ('conflict' in verdict) draft.decideAgain(row, 'conflict', inTheWay(verdict.conflict, row))
   else draft.decideAgain(row, 'blocked', { id: verdict.blocked })
 }
 
-const inTheWay = (conflict: Extract<FinalVerdict, { conflict: object }>['conflict']): RefusalFacts => {
+const inTheWay = (
+  conflict: Extract<FinalVerdict, { conflict: object }>['conflict'],
+  { expect }: OutboxRow,
+): RefusalFacts => {
   if ('position' in conflict) return { position: conflict.position }
   const { stream, last } = conflict
-  return { stream, ...(last !== null && { id: last }) }
+  // What it expects to be the last is that, at another version: others came before it.
+  const isExpected = expect.some(([, id]) => id === last)
+  return { stream, ...(last !== null && !isExpected && { id: last }) }
 }
 
 /** It is cancelled, so its next version can be sent. */

@@ -22,7 +22,13 @@ export interface Version {
   readonly row: OutboxRow
   /** What was in the events that it was decided on, as far as the device had them. */
   readonly seen: ReadonlyMap<string, unknown>
+  /** By stream of which it expects something: the ids of the events there, in order. */
+  readonly streams: ReadonlyMap<string, string>
 }
+
+/** What a decision was made on. */
+export type Sight = Pick<Version, 'seen' | 'streams'>
+const nothing: Sight = { seen: new Map(), streams: new Map() }
 
 export class Book {
   readonly made = new Map<string, Made>()
@@ -38,7 +44,7 @@ export class Book {
   readonly healed = new Set<string>()
   readonly counts: Record<string, number> = {}
   readonly #locals = new Map<Device, readonly { readonly upTo: number; readonly events: readonly EventText[] }[]>()
-  readonly #seen = new Map<string, ReadonlyMap<string, unknown>>()
+  readonly #seen = new Map<string, Sight>()
   readonly #fail: (what: string) => never
 
   constructor(fail: (what: string) => never) {
@@ -49,9 +55,9 @@ export class Book {
     this.counts[what] = (this.counts[what] ?? 0) + by
   }
 
-  appended(device: Device, row: OutboxRow, seen: ReadonlyMap<string, unknown>, isLocal = false): void {
+  appended(device: Device, row: OutboxRow, sight: Sight, isLocal = false): void {
     this.made.set(row.name, { device, isLocal, isEnded: false, wasUnwanted: false, isFree: false })
-    this.versions.set(first(row), { name: row.name, row, seen })
+    this.versions.set(first(row), { name: row.name, row, ...sight })
     this.count('commits')
   }
 
@@ -69,7 +75,7 @@ export class Book {
     for (const { upTo: end, events } of this.#locals.get(device) ?? []) {
       const { id } = events[0] as EventText
       if (end > upTo || before.has(id)) continue
-      this.appended(device, { n: 0, name: id, time: 1, events, expect: [] }, new Map(), true)
+      this.appended(device, { n: 0, name: id, time: 1, events, expect: [] }, nothing, true)
       this.count(changed.change.put === undefined ? 'adopted as they are' : 'adopted')
     }
   }
@@ -81,8 +87,8 @@ export class Book {
   }
 
   /** What a command saw that made a version, which may not be stored. */
-  sees(row: OutboxRow, seen: ReadonlyMap<string, unknown>): void {
-    this.#seen.set(first(row), seen)
+  sees(row: OutboxRow, sight: Sight): void {
+    this.#seen.set(first(row), sight)
   }
 
   /** The server began an epoch with these events; or, unnoticed, it went back to them, in the middle of one. */
@@ -145,7 +151,7 @@ export class Book {
     if (row.cancel === true || row.renew !== undefined) this.#made(row.name).wasUnwanted = true
     if (row.healed === true) this.healed.add(id)
     if (!this.versions.has(id)) {
-      this.versions.set(id, { name: row.name, row, seen: this.#seen.get(id) ?? new Map() })
+      this.versions.set(id, { name: row.name, row, ...(this.#seen.get(id) ?? nothing) })
       this.count('decided again')
     }
     if (old !== undefined && first(old) !== id) this.no.set(first(old), epoch)

@@ -5,7 +5,7 @@ import { inRows } from '../../../src/sync/overlay/in-rows.js'
 import { needsOf } from '../../../src/sync/rules/outbox-draft.js'
 import type { OutboxRow } from '../../../src/sync/sync-state.js'
 import { first, type Version } from './book.js'
-import type { Device, Seen } from './device.js'
+import { idsIn, type Device, type Seen } from './device.js'
 import type { Running } from './run.js'
 import type { Logged } from './service.js'
 
@@ -170,7 +170,7 @@ const isAsWritten = (log: readonly Logged[], places: ReadonlyMap<string, number>
 
 function checkVersion(
   { book, fail, service }: Running,
-  { row, seen }: Version,
+  { row, seen, streams }: Version,
   places: ReadonlyMap<string, number>,
 ): void {
   const id = first(row)
@@ -190,6 +190,9 @@ function checkVersion(
   for (const [stream, wanted] of row.expect) {
     const last = log.slice(0, at - 1).findLast((event) => event.stream === stream)?.id ?? null
     if (last !== wanted) fail(`preconditions: ${id} expects ${wanted} in ${stream}, where ${last} is`)
+    const before = idsIn(log.slice(0, at - 1), stream)
+    if (before !== streams.get(stream))
+      fail(`decided on: ${id} has seen ${streams.get(stream)} in ${stream}, where ${before} is`)
   }
   const { condition } = row
   const after = condition === undefined ? undefined : condition.after === null ? 0 : places.get(condition.after)

@@ -8,7 +8,7 @@ import type { PreparedAppend } from '../../../src/log/prepared-append.js'
 import { decideOwn } from '../../../src/sync/decide-own.js'
 import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
 import type { OutboxCopy } from '../../../src/sync/outbox-copy.js'
-import { OutboxIndex } from '../../../src/sync/outbox-index.js'
+import { OutboxIndex, underPending } from '../../../src/sync/outbox-index.js'
 import { isShown, ownEvents, sameUpTo, type RowsAt } from '../../../src/sync/overlay/in-rows.js'
 import { refetched } from '../../../src/sync/rules/control.js'
 import { needsOf } from '../../../src/sync/rules/outbox-draft.js'
@@ -18,7 +18,7 @@ import type { OutboxRow, OwnRow, SyncRule, SyncSnapshot } from '../../../src/syn
 import type { SyncReport } from '../../../src/sync/sync-status.js'
 import type { Changed } from '../../../src/sync/sync-storage.js'
 import type { MachineOptions } from '../../../src/sync/machine/sync-machine.js'
-import type { Book } from './book.js'
+import type { Book, Sight } from './book.js'
 import { openEventStore } from '../../../src/memory/index.js'
 import type { TidemarkStore } from '../../../src/log/open.js'
 import { Adopter } from './adopter.js'
@@ -223,7 +223,7 @@ export class Device {
       if (verdict.kind !== 'row') throw new Error(verdict.kind)
       const row = { ...verdict.row, ...(leaves && { leaves }) }
       if ((await this.storage.append(row, from.state)) === 'stored')
-        return book.appended(this, row, this.#seenBy(row, from, log))
+        return book.appended(this, row, this.#seenBy(row, from.outbox, log))
       book.count('appends decided again')
       from = await this.storage.load()
     }
@@ -235,16 +235,17 @@ export class Device {
   }
 
   /** What was in the events that a commit was decided on. */
-  #seenBy(row: OutboxRow, { outbox }: SyncSnapshot, log: readonly StoredEvent[]): ReadonlyMap<string, unknown> {
+  #seenBy(row: OutboxRow, before: readonly OutboxRow[], log: readonly StoredEvent[]): Sight {
     const needs = new Set(needsOf(row))
-    return new Map([
-      ...log.filter(({ id }) => needs.has(id)).map(({ id, data }) => [id, data] as const),
-      ...outbox
-        .filter(isShown)
-        .flatMap(({ events }) =>
-          events.filter(({ id }) => needs.has(id)).map(({ id, data }) => [id, JSON.parse(data)] as const),
-        ),
-    ])
+    const pending = before.filter(isShown).flatMap(({ events }) => events)
+    const all = [...log, ...pending]
+    return {
+      seen: new Map([
+        ...log.filter(({ id }) => needs.has(id)).map(({ id, data }) => [id, data] as const),
+        ...pending.filter(({ id }) => needs.has(id)).map(({ id, data }) => [id, JSON.parse(data)] as const),
+      ]),
+      streams: new Map(row.expect.map(([stream]) => [stream, idsIn(all, stream)])),
+    }
   }
 
   /** What the app's command makes of a commit. */
@@ -258,11 +259,14 @@ export class Device {
     const { streams } = new OutboxIndex(before)
     const pending = before.flatMap(({ events }) => events)
     const expect = row.expect.map(([stream]) => {
-      const last = streams.get(stream)?.lastId ?? log.findLast((event) => event.stream === stream)?.id ?? null
-      return [stream, last] as const
+      const confirmed = log.findLast((event) => event.stream === stream)
+      const { lastId, count = 0 } = streams.get(stream) ?? {}
+      return [stream, lastId ?? confirmed?.id ?? null, (confirmed?.version ?? 0) + count] as const
     })
     const { requires: _, condition, ...rest } = row
-    const requires = expect.flatMap(([stream]) => streams.get(stream)?.loose ?? [])
+    const requires = expect.flatMap(([stream]) =>
+      underPending(streams.get(stream), log.findLast((event) => event.stream === stream)?.id),
+    )
     const matches = compileFilter(condition?.failIfEventsMatch ?? {})
     const next = {
       ...rest,
@@ -278,7 +282,7 @@ export class Device {
         },
       }),
     }
-    book.sees(next, this.#seenBy(next, from, log))
+    book.sees(next, this.#seenBy(next, before, log))
     return { kind: 'decided', row: next }
   }
 
@@ -410,5 +414,9 @@ const text = (id: string, stream: string, type: string): EventText => ({
   data: JSON.stringify(`${id}!`),
   meta: undefined,
 })
+
+/** The ids of the events of a stream, in order. */
+export const idsIn = (events: readonly { readonly id: string; readonly stream: string }[], stream: string): string =>
+  events.flatMap((event) => (event.stream === stream ? [event.id] : [])).join()
 
 const seen = ({ id, data, stream }: EventText): Seen => ({ id, data: JSON.parse(data), stream })

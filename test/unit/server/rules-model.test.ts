@@ -93,17 +93,27 @@ class Model {
     const waits = commit.events.flatMap(({ stream }) => behind.filter(({ streams }) => streams.includes(stream)))
     if (waits.length > 0) return { behind: waits[0]!.id }
     const { expect: expected = {}, requires = [], condition } = commit
-    const needs = [...requires, ...Object.values(expected).filter((id) => id !== null)]
+    const wants = Object.entries(expected).map(([stream, wanted]) => {
+      const [id, version] = typeof wanted === 'string' || wanted === null ? [wanted] : wanted
+      return { stream, id, version }
+    })
+    const needs = [...requires, ...wants.map(({ id }) => id).filter((id) => id !== null)]
     if (condition?.after != null) needs.push(condition.after)
     needs.push(...(condition?.except ?? []))
     const blocked = needs.find((id) => this.#verdictOn(author, [id]) !== undefined)
     if (blocked !== undefined) return { blocked }
     const missing = needs.find((id) => this.#find(id) === undefined)
+    const streams = wants.map(({ stream, id, version }) => {
+      const there = this.log.filter(({ event }) => event.stream === stream).map(({ event }) => event.id)
+      const last = there.at(-1) ?? null
+      const isSame = last === id && (version === undefined || there.length === version)
+      // The version that is expected exists, and is another event.
+      const isLate = version !== undefined && there.length >= version && !isSame
+      return { stream, last, isSame, isLate }
+    })
+    const conflict = streams.find(({ isSame, isLate }) => (missing === undefined ? !isSame : isLate))
+    if (conflict !== undefined) return { conflict: { stream: conflict.stream, last: conflict.last } }
     if (missing !== undefined) return { behind: missing }
-    for (const [stream, wanted] of Object.entries(expected)) {
-      const last = this.log.findLast(({ event }) => event.stream === stream)?.event.id ?? null
-      if (last !== wanted) return { conflict: { stream, last } }
-    }
     if (condition !== undefined) {
       const from = condition.after === null ? 0 : this.#find(condition.after)!.position
       const match = this.log.find(
@@ -134,12 +144,13 @@ function pushes(random: () => number) {
     time: 1,
     data: chance(0.9) ? 0 : 1,
   })
+  const expectedLast = () => (chance(0.3) ? null : chance(0.5) ? ([anyId(), 1 + pick(6)] as const) : anyId())
   const fresh = (): WireCommit => {
     const events = Array.from({ length: 1 + pick(3) }, () => event(chance(0.95) ? `e${made++}` : anyId()))
     const distinct = events.filter(({ id }, index) => events.findIndex((other) => other.id === id) === index)
     return {
       events: distinct,
-      ...(chance(0.5) && { expect: { [`s${pick(3)}`]: chance(0.3) ? null : anyId() } }),
+      ...(chance(0.5) && { expect: { [`s${pick(3)}`]: expectedLast() } }),
       ...(chance(0.3) && { requires: Array.from({ length: 1 + pick(2) }, anyId) }),
       ...(chance(0.3) && {
         condition: {

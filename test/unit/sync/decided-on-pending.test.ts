@@ -132,40 +132,41 @@ const sentOf = (...outbox: OutboxRow[]) => {
   return { commits: commits.map(({ n }) => n), waiting: waiting.map(({ n }) => n) }
 }
 
-test('what was decided on a loose commit is sent when that is in the log, and later ones of its streams stay behind it', () => {
+test('what was decided on a loose commit goes with it, and waits with it', () => {
   const outbox = [row(1, 's'), row(2, 's', 'e1'), row(3, 's'), row(4, 't', null), row(5, 't', 'e4')]
-  expect(sentOf(...outbox).commits).toEqual([1, 4, 5])
-  // The server has it, and it was not fetched yet.
-  expect(sentOf(row(1, 's', undefined, { accepted: 9 }), ...outbox.slice(1)).commits).toEqual([4, 5])
-  expect(sentOf(...outbox.slice(1)).commits).toEqual([2, 3, 4, 5])
-  // Also if the server lacks what the loose one waits for: foreign events may come before it until then.
-  expect(sentOf(row(1, 's', undefined, { behind: 'x' }), ...outbox.slice(1))).toEqual({ commits: [4, 5], waiting: [1] })
-  // A later one of their streams stays behind what was decided on them, in whatever stream that is.
-  const chain = [row(1, 's'), row(2, 's', 'e1'), row(3, 'u', undefined, { requires: ['e2'] }), row(4, 'u'), row(5, 't')]
-  expect(sentOf(...chain).commits).toEqual([1, 5])
-  // What expects its streams is loose in none: it takes along what was decided on it.
-  expect(sentOf(row(1, 's', 'x', { behind: 'x' }), ...outbox.slice(1)).waiting).toEqual([1, 2, 3])
+  expect(sentOf(...outbox).commits).toEqual([1, 2, 3, 4, 5])
+  expect(sentOf(row(1, 's', undefined, { accepted: 9 }), ...outbox.slice(1)).commits).toEqual([2, 3, 4, 5])
+  expect(sentOf(row(1, 's', undefined, { behind: 'x' }), ...outbox.slice(1))).toEqual({
+    commits: [4, 5],
+    waiting: [1, 2, 3],
+  })
 })
 
-test('what waits for long keeps nothing in the streams that it only expects something of', () => {
-  const reads = (n: number, ...expect: [string, string | null][]) => row(n, 't', undefined, { expect })
-  const [loose, after, other] = [row(1, 's'), reads(2, ['s', 'e1'], ['v', null]), row(3, 'v')]
-  // The loose commit is sent now, and so what was decided on it soon: what would be in its way waits for it.
-  expect(sentOf(loose, after, other).commits).toEqual([1])
-  // The server lacks what the loose one needs, perhaps for ever.
-  const behind = row(1, 's', undefined, { behind: 'x' })
-  expect(sentOf(behind, after, other)).toEqual({ commits: [3], waiting: [1] })
-  // Also what follows it, by what it was decided on or in its stream.
-  const following = [
-    row(4, 'w', undefined, {
-      expect: [
-        ['t', 'e2'],
-        ['y', null],
-      ],
-    }),
-    row(5, 'y'),
+test('what was decided on a commit that is being cancelled waits, and later ones of its streams stay behind it', () => {
+  const outbox = [
+    row(1, 's', undefined, { cancel: true }),
+    row(2, 't', undefined, { requires: ['e1'] }),
+    row(3, 't'),
+    row(4, 'u', 'e3'),
+    row(5, 'u', undefined, { requires: ['e3'] }),
+    row(6, 'v'),
   ]
-  expect(sentOf(behind, after, ...following)).toEqual({ commits: [5], waiting: [1] })
-  const later = [row(4, 't', undefined, { expect: [['y', null]] }), row(5, 'y')]
-  expect(sentOf(behind, after, ...later)).toEqual({ commits: [5], waiting: [1] })
+  expect(sentOf(...outbox)).toEqual({ commits: [6], waiting: [] })
+})
+
+test('a commit says which version it expects of a stream: pending events count', async () => {
+  const { server, anna, bert } = await plane()
+  await anna.store.append('flight', [events.Noted({ text: 'one' }), events.Noted({ text: 'two' })])
+  await anna.online()
+  await bert.online()
+  await bert.store.append('flight', events.Noted({ text: 'three' }))
+  await execute(bert.store, commands.take('flight', 9))
+  const pushes: unknown[] = []
+  server.refuse((commit) => {
+    pushes.push(commit.expect)
+    return false
+  })
+  await bert.online()
+  const [, , third] = await server.log()
+  expect(pushes).toEqual([undefined, { flight: [third?.id, 3] }])
 })

@@ -112,26 +112,6 @@ describe('pulled', () => {
   })
 })
 
-describe('an own commit that is not shown, and is in the log nevertheless', () => {
-  const hidden = [{ cancel: true }, { refused: { code: 'conflict', message: '' } }] as const
-  const strict = { expect: [['s', null]], command } as const
-  const loose = row(2, 'loose')
-  const on = (...requires: string[]) => row(3, 'b', { expect: [['s', 'loose']], requires, command })
-
-  test.each(hidden)('what was decided without it, on a loose commit, is decided again (%o)', (what) => {
-    const before = snapshot(4, [row(1, 'a', { ...strict, ...what }), loose, on('loose')])
-    const change = pulled(before, page(4, [text('a')]))
-    expect(brief(after(before, change))).toEqual(['loose', 'b again: conflict'])
-  })
-
-  test.each(hidden)('what was decided on it is not (%o)', (what) => {
-    const rows = [row(1, 'a', { ...strict, ...what }), loose, on('a', 'loose')]
-    const through = [...rows, row(4, 'c', { expect: [['s', 'late']], requires: ['b', 'late'] }), row(5, 'late')]
-    const before = snapshot(4, through)
-    expect(brief(after(before, pulled(before, page(4, [text('a')]))))).toEqual(['loose', 'b', 'c', 'late'])
-  })
-})
-
 describe('sent', () => {
   test('is stored once', () => {
     expect(sent(snapshot(0), [row(3, 'a'), row(4, 'b')])?.state.sentTo).toBe(4)

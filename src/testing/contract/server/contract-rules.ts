@@ -15,6 +15,7 @@ export function ruleCases(add: AddServerCase): void {
     needing,
     waitingStreams,
     expecting,
+    expectingVersions,
     conditions,
     patterns,
     reaching,
@@ -376,6 +377,63 @@ function needing(add: AddServerCase): void {
     await bert.push({ events: [event('x', { data: 'of bert' })] })
     equal(await anna.pushOne(commit('y', { requires: ['x'] })), { id: 'y', blocked: 'x' }, 'what anna gets')
     equal(verdictOf(await bert.pushOne(commit('z', { requires: ['x'] }))), 'accepted', 'what bert gets')
+  })
+}
+
+function expectingVersions(add: AddServerCase): void {
+  add('rule 7: the last event of a stream has the expected version', async (subject) => {
+    const anna = new ContractClient(subject)
+    const on = (id: string, last: string, version: number, more: object = {}) =>
+      anna.pushOne(commit(id, { expect: { s: [last, version] }, ...more }))
+    const conflict = { conflict: { stream: 's', last: 'b' } }
+    await anna.push(commit(['a', 'b']))
+    equal(await on('c', 'b', 1), { id: 'c', ...conflict }, 'an earlier version')
+    equal(await on('d', 'b', 3), { id: 'd', ...conflict }, 'a later version')
+    equal(await on('e', 'a', 1), { id: 'e', ...conflict }, 'an earlier event at its version')
+    equal(await on('f', 'b', 2), { id: 'f', accepted: 3 }, 'the last event at its version')
+    equal(
+      (await anna.push(commit('g', { expect: { s: ['f', 3] } }), commit('h', { expect: { s: ['g', 4] } }))).map(
+        verdictOf,
+      ),
+      ['accepted', 'accepted'],
+      'two of one push, each on the one before it',
+    )
+  })
+
+  add(
+    'rule 7: what was decided on a commit that comes to another place is in conflict, also in one push',
+    async (subject) => {
+      const [anna, bert] = [new ContractClient(subject), new ContractClient(subject, 'bert')]
+      await bert.push(commit('a'))
+      equal(
+        await anna.push(commit('x'), commit('y', { expect: { s: ['x', 1] } })),
+        [
+          { id: 'x', accepted: 2 },
+          { id: 'y', conflict: { stream: 's', last: 'x' } },
+        ],
+        'what the server said',
+      )
+    },
+  )
+
+  add('rule 6: what is missing, and can never be where it is expected, is a conflict', async (subject) => {
+    const anna = new ContractClient(subject)
+    await anna.push(commit(['a', 'b']))
+    const on = (id: string, version: number) => anna.pushOne(commit(id, { expect: { s: ['v', version] } }))
+    equal(await on('x', 3), { id: 'x', behind: 'v' }, 'the next one')
+    const conflict = { conflict: { stream: 's', last: 'b' } }
+    equal(await on('y', 2), { id: 'y', ...conflict }, 'the one that is there')
+    equal(await on('z', 1), { id: 'z', ...conflict }, 'one before it')
+    equal(
+      await anna.pushOne(commit('w', { expect: { t: ['v', 1], s: ['b', 1] }, requires: ['u'] })),
+      { id: 'w', ...conflict },
+      'the first that cannot hold, whatever else is missing',
+    )
+    equal(
+      await anna.pushOne(commit('c', { expect: { s: ['b', 2] }, requires: ['u'] })),
+      { id: 'c', behind: 'u' },
+      'one that holds still',
+    )
   })
 }
 
