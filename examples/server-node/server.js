@@ -15,9 +15,11 @@ const users = new Map([
 ])
 
 mkdirSync(FOLDER, { recursive: true })
-const stores = new Map()
-for (const household of new Set([...users.values()].map((user) => user.household)))
-  stores.set(household, await openFileLogStore({ path: join(FOLDER, `${household}.log`) }))
+const households = new Map()
+for (const household of new Set([...users.values()].map((user) => user.household))) {
+  const store = await openFileLogStore({ path: join(FOLDER, `${household}.log`) })
+  households.set(household, { store, log: serverLog(store) })
+}
 
 const problem = (status, code, message) => Response.json({ code, message }, { status })
 
@@ -29,7 +31,7 @@ const handler = syncHandler({
     if (user === undefined) return problem(401, 'unauthorized', 'Sign in first.')
     const [, , household] = new URL(request.url).pathname.split('/')
     if (household !== user.household) return problem(403, 'forbidden', 'It is the log of another household.')
-    return { log: serverLog(stores.get(household)), author: user.name }
+    return { log: households.get(household).log, author: user.name }
   },
   // What every device must keep to, also one that somebody else wrote. A refusal is final: the device shows it to its user.
   accept({ events }) {
@@ -45,9 +47,15 @@ server.listen(Number(PORT), HOST, () =>
 )
 
 // What devices have been told is on the disk already. Closing only lets the next process begin without a wait.
-for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, async () => {
-    server.close()
-    server.closeAllConnections()
-    for (const store of stores.values()) await store.close()
-  })
+async function end() {
+  server.close()
+  server.closeAllConnections()
+  for (const { store } of households.values()) await store.close()
+}
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
+// Such as a port that is taken.
+server.once('error', ({ message }) => {
+  console.error(`The server does not start: ${message}. Another port: PORT=8788 npm start`)
+  process.exitCode = 1
+  return end()
+})

@@ -18,8 +18,9 @@ const users = new Map([
 async function openDatabase() {
   if (!DATABASE_URL) return (await import('@electric-sql/pglite')).PGlite.create(FOLDER)
   const { Pool } = (await import('pg')).default
-  // Without a listener, a connection that fails would end the process.
-  return new Pool({ connectionString: DATABASE_URL, max: 10 }).on('error', (error) => console.error(error))
+  // Without a listener, a connection that fails would end the process. The error has the whole connection with it.
+  const lost = ({ message }) => console.error(`A connection to PostgreSQL was lost: ${message}`)
+  return new Pool({ connectionString: DATABASE_URL, max: 10 }).on('error', lost)
 }
 const pool = await openDatabase()
 await migratePostgres(pool)
@@ -83,10 +84,16 @@ server.listen(Number(PORT), HOST, () =>
   console.log(`Logs are served at http://${HOST}:${server.address().port}/logs/<household>, and kept ${place}.`),
 )
 
-for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, async () => {
-    server.close()
-    server.closeAllConnections()
-    for (const { store, counting } of households.values()) await counting.stop().then(() => store.close())
-    await (DATABASE_URL ? pool.end() : pool.close())
-  })
+async function end() {
+  server.close()
+  server.closeAllConnections()
+  for (const { store, counting } of households.values()) await counting.stop().then(() => store.close())
+  await (DATABASE_URL ? pool.end() : pool.close())
+}
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
+// Such as a port that is taken.
+server.once('error', ({ message }) => {
+  console.error(`The server does not start: ${message}. Another port: PORT=8788 npm start`)
+  process.exitCode = 1
+  return end()
+})

@@ -48,7 +48,8 @@ export interface PostgresLogStore extends LogStore {
 }
 
 /**
- * The log of a server in PostgreSQL. Opening asks nothing of the database, so a handler may open the log of each request.
+ * The log of a server in PostgreSQL. Opening asks nothing of the database. Open a log once, and not for each request:
+ * `serverLog` reads what goes with a hint once for all who listen.
  * Any number of processes may have a log open: its row is locked while something is decided, so positions have no holes
  * and become visible in their order. Decisions that wait in one process share a transaction.
  *

@@ -45,6 +45,9 @@ const inList = String.raw`\\\\x`
 /** How often a change is tried that others come before. */
 const maxTries = 1000
 
+/** How long a change deletes what is left of slots that were emptied, in ms: the next one continues. */
+const longestSweep = 200
+
 /** What a transition stores in addition to the state. */
 interface Beside {
   readonly slot?: Slot
@@ -228,7 +231,8 @@ export class PostgresRows implements ReadModelStorage {
         clear: transition.clear ?? [],
       })
       if (stored === undefined) {
-        if (transition.clear?.length) await this.#sql.sweep()
+        // A commit waits for a step of it, and not for a table of millions of rows.
+        if (transition.clear?.length || this.#sql.hasGarbage) await this.#sql.sweep(longestSweep)
         return { before, after }
       }
       if (tries >= maxTries) throw new Error(say`The state of '${this.#key}' is changed all the time.`)

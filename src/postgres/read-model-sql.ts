@@ -1,5 +1,6 @@
 /** The statements over the tables of read models: each is one round trip, and atomic. */
 import type { WriteOutcome } from '../errors.js'
+import { systemClock } from '../platform/clock.js'
 import { impossibleIn } from '../read-model/possible-state.js'
 import type { Slot, StateRow } from '../read-model/state.js'
 import type { DeadLetterRecord } from '../ports.js'
@@ -31,11 +32,16 @@ export interface StoredChange {
   readonly clear: readonly Slot[]
 }
 
+/** Of each table, in one step of a sweep. */
+const rowsTogether = 5_000
+
 /** The read models of one log. */
 export class ReadModelSql {
   readonly #sql: Sql
   readonly #schema: string
   readonly #log: number
+  /** Whether there may be rows that a sweep has to delete: also those that another process left. */
+  hasGarbage = true
 
   /** @param schema a quoted name. @param log the number of the log in that schema */
   constructor(sql: Sql, schema: string, log: number) {
@@ -140,15 +146,56 @@ export class ReadModelSql {
     await this.sweep()
   }
 
-  /** Deletes the rows of slots that were emptied. What it leaves if it fails the next call takes. Never rejects. */
-  sweep(): Promise<unknown> {
-    const of = (table: string) =>
-      `${table} as (delete from ${this.#schema}.read_model_${table} d using gone where d.part = gone.part)`
-    return this.#rows(
-      `with gone as (delete from ${this.#schema}.read_model_garbage returning part),
-        ${of('rows')}, ${of('entries')}, ${of('dead_letters')} select 1`,
-      [],
-    ).catch(() => {})
+  /**
+   * Deletes the rows of slots that were emptied, in small steps, so that no statement takes long, however many there are.
+   * What it leaves the next call takes. Never rejects.
+   *
+   * @param ms when this time is over, it begins no further step
+   */
+  async sweep(ms = Infinity): Promise<void> {
+    const until = systemClock.monotonic() + ms
+    this.hasGarbage = true
+    try {
+      for (let after = 0; ;) {
+        const part = await this.#sweepSome(after)
+        if (part === undefined) {
+          // Passed over: another one deletes it just now.
+          this.hasGarbage = after > 0
+          return
+        }
+        if (part.isStuck) after = part.part
+        if (systemClock.monotonic() >= until) return
+      }
+    } catch {
+      // The next call.
+    }
+  }
+
+  /** One step, of the first part behind a number; nothing if there is none. Stuck: another one holds what is left of it. */
+  async #sweepSome(after: number): Promise<{ readonly part: number; readonly isStuck: boolean } | undefined> {
+    const tables = ['rows', 'entries', 'dead_letters'].map((table) => `${this.#schema}.read_model_${table}`)
+    const steps = tables.map(
+      (table, at) => `step${at} as (delete from ${table} where ctid = any(array(
+        select ctid from ${table} where part = (select part from one) limit ${rowsTogether} for update skip locked
+      )) returning 1)`,
+    )
+    const [row] = await this.#rows<{ part: unknown; count: unknown }>(
+      `with one as materialized (select min(part) as part from ${this.#schema}.read_model_garbage where part > $1::int),
+        ${steps.join()}
+        select part, ${tables.map((_, at) => `(select count(*) from step${at})`).join(' + ')} as count from one`,
+      [after],
+      'unknown',
+    )
+    if (row?.part == null) return undefined
+    const part = Number(row.part)
+    if (Number(row.count) > 0) return { part, isStuck: false }
+    const gone = await this.#rows(
+      `delete from ${this.#schema}.read_model_garbage where part = $1::int
+        ${tables.map((table) => `and not exists (select from ${table} where part = $1::int)`).join(' ')} returning 1`,
+      [part],
+      'unknown',
+    )
+    return { part, isStuck: gone.length === 0 }
   }
 
   /** @param outcome `'unknown'` for what writes: whether it is stored is not known where the connection is lost. */

@@ -64,6 +64,7 @@ export class Database implements Sql {
       throw new InvalidArgumentError('pool', say`is a Client of 'pg', which is one connection. Pass a Pool.`)
     this.#pool = pool
     this.#heartbeat = heartbeat
+    watchAcquired(pool)
   }
 
   /** How many connections there may be at a time, if the pool says so. */
@@ -214,9 +215,23 @@ export class Database implements Sql {
   }
 }
 
+/**
+ * Makes what is asked wait for what was asked before: a client of `pg` is to have one statement at a time, and warns of
+ * others.
+ */
+function inTurn(): <T>(ask: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (ask) => {
+    const running = last.then(ask)
+    last = running.catch(() => {})
+    return running
+  }
+}
+
 /** A transaction on a connection of its own, which is given back when it ends. */
 export class Transaction implements Sql {
   readonly #client: PgClient
+  readonly #inTurn = inTurn()
   #lost: unknown
   #isOver = false
 
@@ -232,6 +247,10 @@ export class Transaction implements Sql {
   }
 
   async query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
+    return this.#inTurn(() => this.#query(text, values))
+  }
+
+  async #query(text: string, values: readonly unknown[]): Promise<readonly SqlRow[]> {
     // Its connection may be in use for something else already.
     if (this.#isOver) throw new InvalidArgumentError('sql', say`is used after its transaction has ended.`)
     if (this.#lost !== undefined) throw failedQuery(this.#lost, 'not-written')
@@ -244,9 +263,13 @@ export class Transaction implements Sql {
   }
 
   /** @throws StorageFailedError with `outcome: 'unknown'` if the connection is lost meanwhile */
-  async commit(): Promise<void> {
+  commit(): Promise<void> {
+    return this.#inTurn(() => this.#commit())
+  }
+
+  async #commit(): Promise<void> {
     if (this.#lost !== undefined) {
-      await this.rollback()
+      await this.#rollback()
       throw failedQuery(this.#lost, 'not-written')
     }
     try {
@@ -261,7 +284,11 @@ export class Transaction implements Sql {
   }
 
   /** Never rejects: a transaction whose connection is closed is rolled back by the server. */
-  async rollback(): Promise<void> {
+  rollback(): Promise<void> {
+    return this.#inTurn(() => this.#rollback())
+  }
+
+  async #rollback(): Promise<void> {
     if (this.#isOver) return
     let error = this.#lost
     if (error === undefined) await within(this.#client.query('rollback')).catch((reason: unknown) => (error = reason))
@@ -285,7 +312,9 @@ export class Session implements Sql {
   readonly #lost: (() => void)[] = []
   readonly #beat: string
   readonly #heartbeat: Heartbeat
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #inTurn = inTurn()
+  /** How many statements were asked for. */
+  #asked = 0
   #isOver = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
@@ -297,23 +326,19 @@ export class Session implements Sql {
     client.on('end', this.lost)
   }
 
-  /** One after the other: `pg` is to have one statement at a time. */
   query(text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> {
     return this.#ask(() => asked(this.#client, text, values))
   }
 
   #ask<T>(ask: () => Promise<T>): Promise<T> {
     clearTimeout(this.#timer)
-    const running = this.#last.then(ask)
-    const ended = running.then(
-      () => {},
-      () => {},
-    )
-    this.#last = ended
+    const nth = (this.#asked += 1)
+    const running = this.#inTurn(ask)
     // Behind the last one of those that wait.
-    void ended.then(() => {
-      if (!this.#isOver && this.#last === ended) this.#timer = setTimeout(() => this.#check(), this.#heartbeat.every)
-    })
+    const ended = () => {
+      if (!this.#isOver && this.#asked === nth) this.#timer = setTimeout(() => this.#check(), this.#heartbeat.every)
+    }
+    running.then(ended, ended)
     return running
   }
 
@@ -365,7 +390,7 @@ async function connected(pool: SqlPool): Promise<PgClient> {
     const connecting = pool.connect()
     const giveUp = () => void connecting.then((late) => late.release(true)).catch(() => {})
     const client = await within(connecting, longestQuery, giveUp)
-    client.on('error', ignored)
+    listen(client)
     return client
   } catch (error) {
     throw failedQuery(error, 'not-written')
@@ -374,6 +399,24 @@ async function connected(pool: SqlPool): Promise<PgClient> {
 
 /** Of a client that is out of its pool: the query that it runs rejects with it, and without a listener the process would end. */
 const ignored = (): void => {}
+
+function listen(client: Pick<PgClient, 'on' | 'removeListener'>): void {
+  client.removeListener('error', ignored)
+  client.on('error', ignored)
+}
+
+const watched = new WeakSet<SqlPool>()
+
+/**
+ * A pool stops listening to a connection when it hands it out, and its promise resolves some turns later. An error may come
+ * in between, as one piece of data may hold the end of a login and that of the connection.
+ */
+function watchAcquired(pool: SqlPool): void {
+  if (isEmbedded(pool) || watched.has(pool)) return
+  watched.add(pool)
+  const { on } = pool as Partial<Pick<PgClient, 'on'>>
+  if (typeof on === 'function') on.call(pool, 'acquire', (client) => listen(client as PgClient))
+}
 
 async function asked(
   client: SqlQueries,

@@ -60,6 +60,10 @@ export type SqlProjectorSpec<E extends EventShape = EventShape> = {
  * While it catches up, one transaction covers many events. If one of them fails, it alone is rolled back, and `onFailure`
  * decides.
  *
+ * Its checkpoint belongs to its name alone. Within a process, a second one of the same name whose functions or filter
+ * differ is refused with a DefinitionChangedError while the first runs. Between processes that is not noticed: each event
+ * is written by the code of whichever runs, so give it another name, and another table, if it is to write something else.
+ *
  * @throws InvalidArgumentError, InvalidNameError
  *
  * @example
@@ -101,12 +105,14 @@ export function sqlProjector<E extends EventShape>(
   const projector: Projector<E> & OwnTarget<E> = {
     name,
     ...(filter !== undefined && { filter }),
-    async apply(event, run) {
+    apply: as(async (event: RecordedEvent<E>, run: unknown) => {
       if (!(run instanceof SqlRun))
         throw new InvalidArgumentError('projector', say`must be run by runProjection or startProjection.`)
       await run.apply(event)
-    },
-    ...(onFailure !== undefined && { onFailure: (failure) => onFailure.call(specification, failure) }),
+    }, specification.apply ?? applyAll),
+    ...(onFailure !== undefined && {
+      onFailure: as((failure: FailureContext<E>) => onFailure.call(specification, failure), onFailure),
+    }),
     // Runs of its own for each target: what one of them has open is no matter of another one, also within a process.
     [ownTarget]: class extends SqlTarget<E> {
       constructor(...given: ConstructorParameters<typeof PlainTarget<E, unknown>>) {
@@ -116,6 +122,10 @@ export function sqlProjector<E extends EventShape>(
   }
   return projector
 }
+
+/** A function that shows the text of another one: two definitions of one name are told apart by their texts. */
+const as = <F extends object>(own: F, given: unknown): F =>
+  Object.defineProperty(own, 'toString', { value: () => String(given) })
 
 /** Writes a run of events. */
 type Work<E extends EventShape> = (events: readonly RecordedEvent<E>[], sql: ProjectorSql) => Promise<void>
@@ -189,6 +199,8 @@ class SqlTarget<E extends EventShape> extends PlainTarget<E, unknown> {
 interface Open<E extends EventShape> {
   readonly sql: Sql
   readonly events: RecordedEvent<E>[]
+  /** Whether something was written in it that is to be committed. */
+  isOwed: boolean
   commit(): Promise<void>
   rollback(): Promise<void>
 }
@@ -292,11 +304,16 @@ class SqlRun<E extends EventShape> {
       await open.sql.query('savepoint run')
       await this.#call(events, open.sql)
       await open.sql.query('release savepoint run')
+      open.isOwed = true
     } catch (error) {
       try {
         if (isLost(error)) throw error
-        await open.sql.query('rollback to savepoint run')
-        await open.sql.query('release savepoint run')
+        // Not kept for nothing: there may be a long pause before the next try.
+        if (!open.isOwed) await this.#rollback()
+        else {
+          await open.sql.query('rollback to savepoint run')
+          await open.sql.query('release savepoint run')
+        }
       } catch (failure) {
         await this.#rollback()
         this.#blame(failure)
@@ -385,6 +402,7 @@ class SqlRun<E extends EventShape> {
     return {
       sql: transaction,
       events: [],
+      isOwed: false,
       commit: () => transaction.commit(),
       rollback: () => transaction.rollback(),
     }

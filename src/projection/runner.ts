@@ -288,6 +288,7 @@ class Shell<E extends EventShape> implements Performer {
   async sleep({ ms, why }: Extract<Effect, { kind: 'sleep' }>): Promise<EffectResults['sleep']> {
     const slept = await this.#waker.sleep(ms, why)
     this.#slices.began()
+    if (why === 'idle' && slept === 'on') this.#context.target.rest?.()
     return slept
   }
 

@@ -195,6 +195,8 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
     position: number,
     options: { readonly caughtUp: boolean; readonly ends?: number | undefined },
   ): Promise<CommitResult>
+  /** The run waited for a while, and nothing came: a time to read what the next event may need. */
+  rest?(): void
   /** Drops everything pending and cached. Call `begin` before anything else. */
   reset(): void
   /** Reads the stored state without taking over. */

@@ -100,7 +100,7 @@ const isOfNews = ({ to, changes }: News, { at }: Made): boolean =>
   at !== undefined && (changes === 'unknown' ? to?.stamp === at.stamp : (to?.revision ?? Infinity) <= at.revision)
 
 /** Whether a read may have another result since. */
-const concerns = (news: News, read: Made): boolean => !isOfNews(news, read) && touches(read, news.changes)
+const concerns = (news: News, read: Made): boolean => touches(read, news.changes) && !isOfNews(news, read)
 
 /**
  * Runs the query until all that it read belongs to one commit; nothing if that does not succeed.
@@ -206,9 +206,11 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
       const stopEnd = onEnd(ended)
       const stop = engine.follow({
         notice(news) {
+          // Of hundreds of queries a commit touches few: each is compared once.
+          if (held === undefined && !isTouchedBy(news)) return
           compare(news)
           if (held !== undefined) hold(held, news)
-          else if (isTouchedBy(news)) changed()
+          else changed()
         },
         published() {
           const isTouched = isBehind || held?.some((news) => reads.some((read) => concerns(news, read))) === true

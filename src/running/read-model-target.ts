@@ -106,12 +106,11 @@ export function readModelTarget<E extends EventShape>(
       // Also if it fails: it may be stored all the same (N4).
       alone = position ?? alone
       const was = from
-      const { after } = await storage
-        .move(say`noting an event of`, (before) => ({ after: tried(key, before, was, position) }))
-        .catch((error: unknown) => {
-          if (hasCode(error, 'leadership-lost')) alone = before
-          throw error
-        })
+      const moving = storage.move(say`noting an event of`, (now) => ({ after: tried(key, now, was, position) }))
+      const { after } = await moving.catch((error: unknown) => {
+        if (hasCode(error, 'leadership-lost')) alone = before
+        throw error
+      })
       from = after
     },
     park: (letter) => void letters.push(letter),
@@ -129,6 +128,7 @@ export function readModelTarget<E extends EventShape>(
         ports.committed(moved, before.rebuild === undefined ? changesOf(definition.tables, rows) : 'unknown')
       return { paused: from.paused, deadLetterCount: from.letters }
     },
+    rest: () => work.rest(),
     reset() {
       letters = []
       dropped = true

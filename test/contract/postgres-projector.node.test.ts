@@ -10,6 +10,7 @@ import {
   type RecordedEvent,
 } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { virtualClock } from 'tidemark/testing'
 import { sqlProjector, type PostgresStore, type ProjectorSql } from 'tidemark/postgres'
 import { memoryLogStore, serverLog } from 'tidemark/server'
 import { onPglite, onPostgres, type PostgresBackend } from '../support/postgres/stores.js'
@@ -187,6 +188,33 @@ const suite = (backend: PostgresBackend) => {
       ])
     })
 
+    test.for(forms)('N84: while it waits for the next try of an event, no transaction is open: %s', async (form) => {
+      const store = await open()
+      let isBad = true
+      const { projector, rows } = await sums(store, 'waiting', () => isBad, form)
+      await store.append('s', [paid('a', 1), paid('b', 2), paid('a', 4)])
+      const clock = virtualClock()
+      let waits = () => {}
+      const waiting = new Promise<void>((resolve) => (waits = resolve))
+      const run = runProjection(
+        store,
+        { ...projector, onFailure: () => 'retry' },
+        {
+          clock,
+          retry: { maxRetries: 1, delay: 3_600_000, maxDelay: 3_600_000, jitter: 0 },
+          onReport: ({ type }) => void (type === 'retrying' && waits()),
+        },
+      )
+      await waiting
+      // PostgreSQL ends one that does nothing after 30 s, and the checkpoint is locked as long as it is there.
+      const text = `select count(*)::int as count from pg_stat_activity where application_name = $1 and state like 'idle in%'`
+      await expect.poll(async () => (await backend.pool().query(text, [backend.schema()])).rows[0]?.['count']).toBe(0)
+      isBad = false
+      await clock.advance(3_600_000)
+      expect(await run).toMatchObject({ applied: 3, position: 3 })
+      expect(await rows()).toEqual({ a: 5, b: 2 })
+    })
+
     test('N84: of two runners of a projector of runs one gets leadership-lost', async () => {
       const name = newName()
       const [one, other] = [await open(name), await open(name)]
@@ -262,6 +290,40 @@ const suite = (backend: PostgresBackend) => {
       expect(await store.checkpoints.load('twice')).toBe(3)
       await Promise.all([first.stop(), second.stop()])
     })
+
+    test.for(['apply', 'applyAll', 'onFailure'] as const)(
+      'a second one of the same name that does something else is refused while the first runs: %s',
+      async (part) => {
+        const store = await open()
+        const nothing = async () => {}
+        const specification = (does: () => Promise<void>, decides: () => 'park' | 'fatal') => ({
+          name: 'twice',
+          ...(part === 'applyAll' ? { applyAll: does } : { apply: does }),
+          onFailure: decides,
+        })
+        const other = async () => void (await Promise.resolve())
+        const first = startProjection(
+          store,
+          sqlProjector<Event>(
+            store,
+            specification(nothing, () => 'park'),
+          ),
+        )
+        await first.caughtUp(0, { timeout: 20_000 })
+        const same = sqlProjector<Event>(
+          store,
+          specification(nothing, () => 'park'),
+        )
+        await expect(runProjection(store, same)).rejects.toMatchObject({ code: 'already-running' })
+        const changed =
+          part === 'onFailure' ? specification(nothing, () => 'fatal') : specification(other, () => 'park')
+        await expect(runProjection(store, sqlProjector<Event>(store, changed))).rejects.toMatchObject({
+          code: 'definition-changed',
+        })
+        await first.stop()
+        await runProjection(store, sqlProjector<Event>(store, changed))
+      },
+    )
 
     /** A projector that stores the day of each event, and does something else with the second event of each run. */
     const days = async (form: Form, second: (sql: ProjectorSql, table: string) => unknown) => {

@@ -389,4 +389,12 @@ export default [
     tests: ['test/contract/edited-records.node.test.ts'],
     breaks: 'a stream is read from a record at no position',
   },
+  {
+    id: 'append-sentinel-early',
+    file: 'src/log/indexeddb/log-writer.ts',
+    find: 'append.condition === undefined && append.expected.size === 1 && !givesIds(append)',
+    replace: 'append.expected.size === 1',
+    tests: ['test/unit/log/empty-answers.test.ts'],
+    breaks: 'ids and a condition are looked for after the sentinel, and "there is none" is believed',
+  },
 ]

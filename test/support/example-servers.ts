@@ -23,8 +23,23 @@ export function exampleServer(name: ExampleServerName): Promise<ServerOfLogs> {
   return name === 'server-postgres' ? overPostgres() : inDurableObjects()
 }
 
+/** The program of `examples/server-postgres`, and what it is started with: a database of its own, or PGlite. */
+export interface PostgresExample {
+  readonly program: string
+  readonly folder: string
+  readonly env: NodeJS.ProcessEnv
+  /** The address of its database, if it has one on a server. */
+  readonly database: string | undefined
+  dispose(): Promise<void>
+}
+
 /** In the database of a server of the tests; without one by PGlite, as the example does. */
 async function overPostgres(): Promise<ServerOfLogs> {
+  const { program, folder, env, dispose } = await postgresExample()
+  return started(process.execPath, [program], { cwd: folder, env }, /:(\d+)\/logs/, dispose)
+}
+
+export async function postgresExample(): Promise<PostgresExample> {
   // In the repository, so that its packages are found.
   const built = join(root, '.cache', 'example-servers', randomUUID())
   await bundle({
@@ -41,12 +56,18 @@ async function overPostgres(): Promise<ServerOfLogs> {
   const at = url === undefined ? undefined : new URL(url)
   if (at !== undefined) at.pathname = `/${database}`
   const env = { ...process.env, PORT: '0', FOLDER: join(built, 'data'), DATABASE_URL: at?.href ?? '' }
-  return started(process.execPath, [join(built, 'server.js')], { cwd: built, env }, /:(\d+)\/logs/, async () => {
-    rmSync(built, { recursive: true, force: true })
-    if (url === undefined) return
-    await admin.query(`drop database ${database} with (force)`)
-    await admin.end()
-  })
+  return {
+    program: join(built, 'server.js'),
+    folder: built,
+    env,
+    database: at?.href,
+    async dispose() {
+      rmSync(built, { recursive: true, force: true })
+      if (url === undefined) return
+      await admin.query(`drop database ${database} with (force)`)
+      await admin.end()
+    },
+  }
 }
 
 async function inDurableObjects(): Promise<ServerOfLogs> {

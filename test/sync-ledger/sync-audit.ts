@@ -10,7 +10,7 @@ export interface ServerLine extends WireFact {
 /** A commit of a push as it left a device. */
 export interface SeenCommit {
   readonly events: readonly { readonly id: string }[]
-  readonly expect?: Readonly<Record<string, string | null>>
+  readonly expect?: Readonly<Record<string, readonly [id: string, version: number] | string | null>>
   readonly condition?: {
     readonly failIfEventsMatch: { readonly types?: readonly string[]; readonly streamPrefix?: string }
     readonly after: string | null
@@ -254,7 +254,11 @@ function holds(
   before: readonly ServerLine[],
   positions: ReadonlyMap<string, number>,
 ): boolean {
-  for (const [stream, id] of Object.entries(expect)) if ((last.get(stream) ?? null) !== id) return false
+  for (const [stream, wanted] of Object.entries(expect)) {
+    const [id, version] = typeof wanted === 'string' || wanted === null ? [wanted] : wanted
+    if ((last.get(stream) ?? null) !== id) return false
+    if (version !== undefined && before.filter((line) => line.stream === stream).length !== version) return false
+  }
   if (condition === undefined) return true
   const { failIfEventsMatch: filter, after, except = [] } = condition
   const from = after === null ? 0 : positions.get(after)
@@ -269,7 +273,7 @@ function holds(
 }
 
 /** What was acknowledged is in exactly one place, and what was refused is not in the log. */
-function places({ devices, account, server }: SyncFound, stored: ReadonlySet<string>, add: Add) {
+function places({ devices, account, server, restored }: SyncFound, stored: ReadonlySet<string>, add: Add) {
   const waiting = new Map<string, string[]>()
   const ids = new Set(server.map(({ id }) => id))
   for (const { device, copyOf, evidence } of devices)
@@ -304,13 +308,15 @@ function places({ devices, account, server }: SyncFound, stored: ReadonlySet<str
     // The other one of a copied device may have sent it.
     if (wanted.settled === 'discarded' && wanted.retrying !== true && wanted.copied !== true && inLog)
       add('no is no', `${wanted.token} (${wanted.act}) was discarded, said the server, and is in its log`)
+    // What the server had is only lost if it lost that as well.
+    const isCleared = wanted.cleared === true && (wanted.settled !== 'confirmed' || restored)
     if (inLog) counts.confirmed += 1
     else if (rowsOfIt.includes('refused')) counts.refused += 1
     else if (rowsOfIt.length > 0) counts.behind += 1
     else if (wanted.discarding === true) {
       counts.discarded += 1
-      if (wanted.settled === 'confirmed') add('kept', `${wanted.token} was confirmed, and is nowhere`)
-    } else if (wanted.cleared === true) counts.cleared += 1
+      if (wanted.settled === 'confirmed' && !isCleared) add('kept', `${wanted.token} was confirmed, and is nowhere`)
+    } else if (isCleared) counts.cleared += 1
     else
       add(
         'one place',

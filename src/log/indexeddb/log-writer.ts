@@ -14,7 +14,7 @@ import type { EncodableAppend, PreparedAppend } from '../prepared-append.js'
 import { encodeRecords, type CommitRecord } from '../record/record.js'
 import { assertSupported, raiseFormat } from './format.js'
 import { isLoss } from './lost-records.js'
-import { assertSpace, assertVersion, readLogState, type ReadState } from './read-log-state.js'
+import { assertSpace, assertVersion, givesIds, readLogState, type ReadState } from './read-log-state.js'
 import type { RecentRecords } from './recent-records.js'
 import { assertAnswering } from './sentinel.js'
 import { WriterView } from './writer-view.js'
@@ -147,14 +147,17 @@ export class LogWriter {
     claimed: number,
   ): Promise<{ result: AppendResult } | { state: ReadState; store: PreparedAppend; written: Written }> {
     const commits = transaction.objectStore('commits')
-    const state = await readLogState(commits, prepared, remembered)
+    const reading = readLogState(commits, prepared, remembered)
+    // In the same turn, unless more is asked after it: "there is nothing" is trusted only if this row shows (H25).
+    const asked = isAskedInOneTurn(prepared) ? assertAnswering(transaction) : undefined
+    const [state, sentinel] = await Promise.all([reading, asked])
     const { head, known, match } = state
     if (head < claimed) {
       this.#deafUntil = this.#about.clock.monotonic() + hintPause
       this.#claimed = 0
     }
     // Every writer that was not first comes here, so no older build appends once a newer one did (H41).
-    const meta = await assertAnswering(transaction)
+    const meta = sentinel ?? (await assertAnswering(transaction))
     assertSupported(meta, this.#about.name)
     const versionOf = (stream: string) => state.versions.get(stream) ?? 0
     const isPlain = this.#about.codec === undefined
@@ -178,6 +181,10 @@ export class LogWriter {
     }
   }
 }
+
+/** Whether all that {@link readLogState} asks is asked in one turn. */
+const isAskedInOneTurn = (append: PreparedAppend): boolean =>
+  append.condition === undefined && append.expected.size === 1 && !givesIds(append)
 
 const isRefusedByKey = (error: unknown): boolean =>
   error instanceof TidemarkError && (error.cause as { name?: string } | undefined)?.name === 'ConstraintError'

@@ -20,6 +20,9 @@ export interface ReadState {
   readonly match: number | undefined
 }
 
+/** Whether some of its ids may be in the log. */
+export const givesIds = ({ events }: PreparedAppend): boolean => events.some(({ idGiven }) => idGiven)
+
 /** @param remembered what the writer knew before: it still holds if the head is the same */
 export async function readLogState(
   commits: IDBObjectStore,
@@ -30,7 +33,8 @@ export async function readLogState(
   const streams = [...append.expected.keys()]
   const [head, topId, heads] = await Promise.all([
     headOf(commits, 'not-written'),
-    lastKey(commits.index('ids'), IDBKeyRange.upperBound(otherIds, true)),
+    // Who lets the library make ids need not know where theirs would be.
+    givesIds(append) ? lastKey(commits.index('ids'), IDBKeyRange.upperBound(otherIds, true)) : otherIds,
     askEach(streams, (stream) => streamHead(commits, stream)),
   ])
   assertSpace(head + events.length)

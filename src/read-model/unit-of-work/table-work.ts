@@ -142,6 +142,7 @@ export class TableWork {
   /** Reads those rows together that are not known. */
   async loadAll(keys: readonly RowKey[]): Promise<void> {
     let missing = keys.filter((key) => this.known(key) === undefined)
+    this.#singleReads ||= missing.length
     if (missing.length >= readsBeforeWhole && this.#read === undefined) {
       await this.#readWhole()
       missing = missing.filter((key) => this.known(key) === undefined)
@@ -170,6 +171,17 @@ export class TableWork {
         if (isFew) this.#cache.set(mapKeyOf(key), entry)
       }
     }
+  }
+
+  /**
+   * Nothing is to be done: a small table of which a row had to be read is read whole, so that the next events wait for
+   * no row.
+   */
+  rest(): void {
+    if (this.#endIsKnown || this.#singleReads === 0) return
+    // If rows are committed meanwhile, it is tried again after the next read.
+    this.#singleReads = 0
+    void this.#readAllOrLast(searchedInMemory).catch(() => {})
   }
 
   /** The next page begins: what was prepared for the last one is of no more use. */
@@ -341,12 +353,12 @@ export class TableWork {
 
   #readWhole(): Promise<void> {
     // Perhaps it is too much for one request: then rows are read one by one, and a real fault shows there.
-    return (this.#whole ??= this.#readAllOrLast().catch(() => {}))
+    return (this.#whole ??= this.#readAllOrLast(maxCachedRows / 2).catch(() => {}))
   }
 
-  async #readAllOrLast(): Promise<void> {
+  async #readAllOrLast(most: number): Promise<void> {
     const commits = this.#commits
-    const rows = await this.#source.wholeTable(this.#name, maxCachedRows / 2)
+    const rows = await this.#source.wholeTable(this.#name, most)
     if (this.#commits !== commits) return
     if (rows === undefined) {
       const last = await this.#source.lastKey(this.#name)

@@ -95,6 +95,11 @@ export class UnitOfWork<E extends EventShape> {
     }
   }
 
+  /** Nothing is to be done for a while: see {@link TableWork.rest}. */
+  rest(): void {
+    for (const table of this.#tables.values()) table.rest()
+  }
+
   /** A table became too large to be remembered whole, so that nothing was prepared in it. */
   get wantsPreparing(): boolean {
     return this.#wantsPreparing

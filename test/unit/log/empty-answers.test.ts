@@ -34,6 +34,10 @@ const operations: [string, (store: TidemarkStore) => Promise<unknown>][] = [
     'an append to what should be a new stream',
     (store) => store.append({ stream: 's', events: [{ ...event, id: 'new' }], expectedVersion: 'no-stream' }),
   ],
+  [
+    'an append of a new event to what should be a new stream',
+    (store) => store.append({ stream: 's', events: [{ type: 'A', data: null }], expectedVersion: 'no-stream' }),
+  ],
   ['a retry of a known id', (store) => store.append({ stream: 't', events: [event] })],
   [
     'an append under a condition',

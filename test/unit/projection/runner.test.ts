@@ -392,3 +392,29 @@ test('a run looks at the stored state for moves from outside: epoch, position an
     await run.stop()
   }
 })
+
+test('a target may read ahead once a run waited and nothing came: not right after a commit, nor in a burst, a batch or a pause', async () => {
+  const backend = fakeBackend()
+  backend.append(3)
+  const rows = fakeRows()
+  const target = fakeTarget(rows)
+  const rests: number[] = []
+  const resting: ProjectionTarget = { ...target, rest: () => void rests.push(rows.position) }
+  await backend.clock.runUntil(started(backend, resting, 'batch').ended)
+  const run = started(backend, resting, 'continuous')
+  await backend.clock.advance(0)
+  for (let each = 0; each < 20; each += 1) {
+    await backend.clock.advance(10)
+    backend.append(1)
+    await backend.clock.advance(0)
+  }
+  expect([rows.position, rests]).toEqual([23, []])
+  await backend.clock.advance(60)
+  expect(rests).toEqual([23])
+  rows.paused = true
+  await backend.clock.advance(20_000)
+  const before = rests.length
+  await backend.clock.advance(60_000)
+  expect(rests.length).toBe(before)
+  await run.stop()
+})

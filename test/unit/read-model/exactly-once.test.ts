@@ -330,6 +330,106 @@ describe.for(storages)('%s', ([, database]) => {
     )
   })
 
+  test('N15, N43: tables that are read while runs rest, answered at any later moment, make no row wrong: two contexts, and rebuilds', async () => {
+    const step = fc.record({
+      by: fc.constantFrom(0, 0, 0, 0, 0, 1),
+      what: fc.constantFrom(
+        ...Array.from({ length: 4 }, () => ['apply', 'rest', 'answer'] as const).flat(),
+        'rebuild',
+        'reset',
+      ),
+    })
+    let answers = 0
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(event, { minLength: 10, maxLength: 40 }),
+        fc.array(step, { minLength: 20, maxLength: 80 }),
+        async (list, steps) => {
+          const { store, log } = await logOf(list)
+          const open = database()
+          const contexts = [0, 1].map(() => {
+            const storage = open()
+            const waiting: (() => Promise<unknown>)[] = []
+            const slow = instead(storage, {
+              async wholeTable(...given) {
+                const rows = storage.wholeTable(...given)
+                const read = rows.catch(() => {})
+                await new Promise<void>((answer) => waiting.push(() => (answer(), read)))
+                return rows
+              },
+            })
+            const target = readModelTarget(definition, slow, {
+              head: () => store.head(),
+              event: () => Promise.reject(new Error('not asked for')),
+              committed() {},
+              changed() {},
+            })
+            return { storage, target, waiting, at: undefined as number | undefined }
+          })
+          /** One event, from where this context believes that the rows are; again from the stored state if it is wrong. */
+          const applyOne = async (context: (typeof contexts)[number]) => {
+            const { target } = context
+            if (context.at === undefined) {
+              const state = await target.begin('test')
+              context.at = state.rebuild?.position ?? state.position
+            }
+            const next = log[context.at]
+            if (next !== undefined) {
+              await Promise.resolve(target.prepare?.([next]))
+              await applied(target.apply(next)).catch((error: unknown) =>
+                target.park({
+                  position: next.position,
+                  eventId: next.id,
+                  eventType: next.type,
+                  stream: next.stream,
+                  attempts: 1,
+                  time: 0,
+                  errorName: 'TypeError',
+                  message: String(error),
+                }),
+              )
+            }
+            const position = next?.position ?? context.at
+            await target.commit(position, { caughtUp: position === log.length }).then(
+              () => (context.at = position),
+              (error: { code?: string }) => {
+                expect(error.code).toBe('leadership-lost')
+                target.reset()
+                context.at = undefined
+              },
+            )
+          }
+          for (const { by, what } of steps) {
+            const context = contexts[by] as (typeof contexts)[number]
+            if (what === 'apply') await applyOne(context)
+            else if (what === 'rebuild') await context.storage.move('rebuilding', rebuildStarted)
+            else if (what === 'rest') {
+              context.target.rest?.()
+            } else if (what === 'answer') {
+              answers += context.waiting.length
+              for (const answer of context.waiting.splice(0)) await answer()
+              await context.storage.state()
+            } else {
+              context.target.reset()
+              context.at = undefined
+            }
+            await assertFolded(context.storage, log, (await context.storage.state()).position)
+          }
+          const [context] = contexts as [(typeof contexts)[number]]
+          const isDone = async () => {
+            const { position, rebuild } = await context.storage.state()
+            return position === log.length && rebuild === undefined
+          }
+          while (!(await isDone())) await applyOne(context)
+          await assertFolded(context.storage, log, log.length)
+        },
+      ),
+      { numRuns: 30 },
+    )
+    // Otherwise nothing of this was tried.
+    expect(answers).toBeGreaterThan(10)
+  })
+
   test('N19: a handler that kills its context at event 37 is called five times, and then the event is set aside', async () => {
     const { store, log } = await logOf(
       Array.from({ length: 100 }, (_, at) => ({ type: 'Added', data: { to: 'abc'[at % 3] as string, amount: 1 } })),

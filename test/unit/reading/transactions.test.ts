@@ -6,6 +6,7 @@ import {
   defineProjection,
   openEventStore,
   openReadModel,
+  runProjection,
   startProjection,
   table,
   type LiveQuery,
@@ -77,6 +78,56 @@ test('of 500 rows on screen one changes: an append and a commit that says what i
   expect(queries[250]?.getSnapshot()).toMatchObject({ data: { id: 250, rank: 7 }, stale: false })
   expect(queries.filter((live, id) => live.getSnapshot() !== before[id])).toHaveLength(1)
   await close()
+})
+
+test('a handler that updates rows waits for each until the run has rested: then the small table is in memory', async () => {
+  const name = `ranks-${crypto.randomUUID()}`
+  const updating = defineProjection(events, {
+    name: 'updated',
+    tables: { rows: table<{ id: number; rank: number }>()({ key: 'id', indexes: { byRank: 'rank' } }) },
+    on: {
+      Put: ({ data }, { rows }) => rows.update(data.id, (row) => ({ id: data.id, rank: (row?.rank ?? 0) + data.rank })),
+    },
+  })
+  const filling = await openEventStore({ name, events })
+  await filling.append(
+    's',
+    Array.from({ length: 500 }, (_, id) => events.Put({ id, rank: id })),
+  )
+  await runProjection(filling, updating)
+  await filling.close()
+  const clock = virtualClock()
+  const store = await openEventStore({ name, events })
+  const projection = startProjection(store, updating, { clock })
+  const view = await openReadModel(store, updating, { clock })
+  await clock.runUntil(projection.caughtUp(500))
+  const shown: number[] = []
+  for (let id = 0; id < 500; id += 1) {
+    const live = view.rows.liveRow(id)
+    live.subscribe(() => void shown.push(live.getSnapshot().data?.rank ?? -1))
+    await live.ready()
+  }
+  const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction')
+  const change = async (id: number) => {
+    shown.length = 0
+    transactions.mockClear()
+    const { position } = await store.append('s', events.Put({ id, rank: 1_000 }))
+    await projection.caughtUp(position)
+    await vi.waitFor(() => expect(shown).toEqual([id + 1_000]))
+    return transactions.mock.calls.map(([, mode]) => mode)
+  }
+  expect(await change(3)).toEqual(['readwrite', 'readonly', 'readwrite'])
+  // Right after it, nothing is read ahead: events that follow would wait for that.
+  expect(await change(4)).toEqual(['readwrite', 'readonly', 'readwrite'])
+  transactions.mockClear()
+  await clock.advance(60)
+  await vi.waitFor(() => expect(transactions.mock.calls.length).toBeGreaterThan(2))
+  await clock.advance(0)
+  expect(await change(5)).toEqual(['readwrite', 'readwrite'])
+  expect(await change(499)).toEqual(['readwrite', 'readwrite'])
+  await view.close()
+  await projection.stop()
+  await store.close()
 })
 
 test('500 rows are read in one transaction when they are first shown, and when nothing is known of what changed', async () => {

@@ -221,6 +221,29 @@ test('what was confirmed and discarded must not be nowhere', () => {
   expect(rulesOf(history)).toEqual(['kept'])
 })
 
+test('of a device whose storage was cleared, what was confirmed is lost only with a restored server', () => {
+  const settled = (token: string) =>
+    ({ round: 'r', device: 'd0', tab: 't', kind: 'settled', token, status: 'confirmed' }) as const
+  for (const isDiscarding of [true, false]) {
+    const history = soundHistory()
+    history.account.add(settled('gone'))
+    if (!isDiscarding) delete history.account.wanted.get('gone')?.discarding
+    history.account.clear('d0')
+    history.restored = true
+    expect(rulesOf(history)).toEqual([])
+    history.restored = false
+    expect(rulesOf(history)).toEqual([isDiscarding ? 'kept' : 'one place'])
+  }
+})
+
+test('an expected version is looked at, too', () => {
+  const history = soundHistory()
+  history.pushed.set('id-3', [{ events: [{ id: 'id-3' }], expect: { s: ['id-1', 1] } }])
+  expect(rulesOf(history)).toEqual([])
+  history.pushed.set('id-3', [{ events: [{ id: 'id-3' }], expect: { s: ['id-1', 2] } }])
+  expect(rulesOf(history)).toEqual(['preconditions'])
+})
+
 test('a commit that waits for what no device has may stay behind after a restore', () => {
   const history = soundHistory()
   history.outbox.push({ token: 'open', status: 'pending', behind: 'id-lost', ids: ['z'] })
