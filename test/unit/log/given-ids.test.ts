@@ -49,6 +49,17 @@ test('ids above all others need no look', async () => {
   expect(await reads(() => today(store, 50))).toBe(0)
 })
 
+test('after appends without ids to many new streams, the first given id is looked up, and none after it', async () => {
+  await using store = await open()
+  for (let stream = 0; stream < 9; stream += 1) {
+    const appended = () => store.append(`s${stream}`, { type: 'A', data: null })
+    // The head, the version of the stream, and the row of the log.
+    expect(await reads(appended)).toBe(3)
+  }
+  expect(await reads(() => today(store, 1))).toBeGreaterThan(3)
+  expect(await reads(() => today(store, 50))).toBe(0)
+})
+
 test('one event from a clock that is a year ahead: the appends after it need no look either', async () => {
   await using store = await open()
   await append(store, idOf(tick()))
