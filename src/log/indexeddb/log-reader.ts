@@ -4,13 +4,15 @@ import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
+import { wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
 import { Slices } from '../../platform/slices.js'
 import type { Codec } from '../encode.js'
 import { BackwardScan } from '../backward-scan.js'
 import type { PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
+import { compileFilter } from '../filter.js'
 import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
-import { scanFor } from '../page-scan.js'
+import { PageScan } from '../page-scan.js'
 import { endOf } from '../record/record.js'
 import { RecordsAhead } from '../records-ahead.js'
 import { StreamScan } from '../stream-scan.js'
@@ -37,9 +39,17 @@ export class LogReader {
     this.#about = about
   }
 
-  async readPage<E extends EventShape>(request: PageRequest, options: PageOptions = {}): Promise<CollectedPage<E>> {
-    const { signal } = request
-    const scan = scanFor(request, options.before)
+  async readPage<E extends EventShape>(
+    { filter = {}, after = 0, limit, signal }: PageRequest,
+    options: PageOptions = {},
+  ): Promise<CollectedPage<E>> {
+    const scan = new PageScan(
+      compileFilter(filter),
+      wholeNumber(after, 'after'),
+      wholeNumber(limit, 'limit'),
+      options.before,
+    )
+    signal?.throwIfAborted()
     // `getAll(range, 0)` would return everything (H15).
     if (scan.limit === 0) return { events: [], scannedTo: scan.after, head: await this.head() }
     const { ahead = new RecordsAhead() } = options
