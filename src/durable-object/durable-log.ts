@@ -9,7 +9,7 @@ import { RequestRefusedError } from '../server/request-refused.js'
 import { isAllowedOrigin, type Origins } from '../server/cors.js'
 import type { Refusal } from '../server/check-push.js'
 import { serverLog, type ServerLog } from '../server/server-log.js'
-import type { WireCommit } from '../wire/protocol.js'
+import { leastLimits, type WireCommit } from '../wire/protocol.js'
 import type { DurableContext, DurableSocket } from './durable-types.js'
 import { openObjectLog, type DurableLogStore } from './object-log-store.js'
 import { WakeSockets } from './wake-sockets.js'
@@ -174,7 +174,7 @@ export function durableLog<C = undefined>(ctx: DurableContext, options: DurableL
     },
     renewEpoch: () => store.renewEpoch(),
     stats: async () => ({
-      head: await store.head(),
+      head: store.hasBegun() ? await store.head() : 0,
       bytes: ctx.storage.sql.databaseSize,
       sockets: sockets.count,
     }),
@@ -201,9 +201,21 @@ const noTicket = () =>
 
 const foreignOrigin = () => new RequestRefusedError(403, 'forbidden', say`The origin of the page is not allowed.`)
 
+/** The most bytes of a body that are read for nothing. */
+const mostDrained = 2 * leastLimits.pushBytes
+
 /** workerd ends the connection if a body was not read, and the client does not get its response. */
 async function drained(request: Request, response: Response): Promise<Response> {
-  if (request.body !== null && !request.bodyUsed) await request.body.pipeTo(new WritableStream()).catch(() => {})
+  if (request.body === null || request.bodyUsed) return response
+  let size = 0
+  const counting = new WritableStream<Uint8Array>({
+    write(bytes) {
+      size += bytes.byteLength
+      // No device sends as much: such a client may go without its response.
+      if (size > mostDrained) throw new Error()
+    },
+  })
+  await request.body.pipeTo(counting).catch(() => {})
   return response
 }
 

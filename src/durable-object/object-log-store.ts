@@ -72,12 +72,18 @@ export function durableLogStore(ctx: DurableContext, options: DurableLogStoreOpt
   return openObjectLog(ctx, options)
 }
 
+/** The store, and what only its object asks for. */
+export interface ObjectLog extends DurableLogStore {
+  /** Whether there is a log: most of what is asked for begins one. */
+  hasBegun(): boolean
+}
+
 /** @param onKept called when verdicts were kept, with the time when they may be dropped */
 export function openObjectLog(
   ctx: DurableContext,
   options: DurableLogStoreOptions,
   onKept: (due: number) => void = () => {},
-): DurableLogStore {
+): ObjectLog {
   onlyKnown(options, ['log', 'generation', 'now'])
   if (!isObject(ctx) || typeof (ctx as Partial<DurableContext>).storage?.sql?.exec !== 'function')
     throw new InvalidArgumentError('ctx', say`must be the state of a Durable Object with SQLite (new_sqlite_classes).`)
@@ -98,7 +104,7 @@ export function openObjectLog(
   return new ObjectLogStore(shared, now, onKept)
 }
 
-class ObjectLogStore implements DurableLogStore {
+class ObjectLogStore implements ObjectLog {
   readonly #shared: Shared
   readonly #now: () => number
   readonly #onKept: (due: number) => void
@@ -109,6 +115,10 @@ class ObjectLogStore implements DurableLogStore {
     this.#shared = shared
     this.#now = now
     this.#onKept = onKept
+  }
+
+  hasBegun(): boolean {
+    return this.#stored((log) => log.hasBegun())
   }
 
   async identity(): Promise<{ readonly log: string; readonly epoch: string }> {

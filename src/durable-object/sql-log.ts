@@ -70,6 +70,10 @@ interface LinesFrom {
 const pageEvents = 500
 /** A page has no more characters than these, but one commit. */
 const pageCharacters = 1_048_576
+/** The most rows that are read together. */
+const mostRows = 256
+/** The most verdicts that are dropped together. */
+const mostDropped = 20_000
 
 export class SqlLog {
   readonly #storage: DurableStorage
@@ -150,7 +154,7 @@ export class SqlLog {
     if (this.chainAt(after) === undefined) return []
     const found: LoggedCommit[] = []
     let [events, characters] = [0, 0]
-    for (const commit of unpacked(this.#rows(`where "end" > ? order by "end"`, after))) {
+    for (const commit of unpacked(this.#rowsBehind(after, limit))) {
       events += commit.events.length
       for (const { line } of commit.events) characters += line.length
       if (found.length > 0 && (events > limit || characters > pageCharacters)) break
@@ -159,17 +163,34 @@ export class SqlLog {
     return found
   }
 
-  /** Row by row, as they are asked for. */
-  *#rows(which: string, ...bindings: readonly unknown[]): Generator<PackedRow, void> {
+  /** All of them: a cursor that is not read to its end holds up SQLite until it is collected, and cannot be closed. */
+  #rows(which: string, ...bindings: readonly unknown[]): PackedRow[] {
     const query = `select "end", n, author, chain, lines from tidemark_commits ${which}`
-    for (const row of this.#sql.exec(query, ...bindings)) yield row as unknown as PackedRow
+    return this.#sql.exec(query, ...bindings).toArray() as unknown as PackedRow[]
+  }
+
+  /** Rows in parts, as they are asked for: each of about as much as a page may have. */
+  *#rowsBehind(position: number, limit: number): Generator<PackedRow, void> {
+    const query = `select "end", n, octet_length(lines) as bytes from tidemark_commits where "end" > ? order by "end" limit ?`
+    for (let at = position; ;) {
+      let [end, events, bytes] = [at, 0, 0]
+      for (const row of this.#sql.exec(query, at, mostRows).toArray()) {
+        events += row['n'] as number
+        bytes += row['bytes'] as number
+        if (end > at && (events > limit || bytes > pageCharacters)) break
+        end = row['end'] as number
+      }
+      if (end === at) return
+      yield* this.#rows(`where "end" > ? and "end" <= ? order by "end"`, at, end)
+      at = end
+    }
   }
 
   /** The next events behind a position. The row where it begins may begin before. */
   behind(position: number): LoggedEvent[] {
     const events: LoggedEvent[] = []
     let characters = 0
-    for (const { lines } of this.#rows(`where "end" > ? order by "end"`, position)) {
+    for (const { lines } of this.#rowsBehind(position, pageEvents)) {
       for (const line of lines.split('\n')) {
         const event = eventIn(line)
         if (event.position > position) events.push(event)
@@ -314,10 +335,24 @@ export class SqlLog {
       )
   }
 
-  /** Drops verdicts that are older than a time. Returns the time of the oldest that is left. */
+  /** Whether a log has begun here. */
+  hasBegun(): boolean {
+    return (
+      this.#identity !== undefined ||
+      this.#sql.exec(`select 1 from sqlite_master where name = 'tidemark_meta'`).toArray().length > 0
+    )
+  }
+
+  /** Drops verdicts that are older than a time, the first of them. Returns the time of the oldest that is left. */
   forget(before: number): number | undefined {
+    if (!this.hasBegun()) return undefined
     this.identity()
-    this.#sql.exec('delete from tidemark_refusals where time < ?', before)
+    this.#sql.exec(
+      `delete from tidemark_refusals where (author, id) in
+       (select author, id from tidemark_refusals where time < ? limit ?)`,
+      before,
+      mostDropped,
+    )
     const [{ oldest } = {}] = this.#sql.exec('select min(time) as oldest from tidemark_refusals').toArray()
     return (oldest as number | null | undefined) ?? undefined
   }

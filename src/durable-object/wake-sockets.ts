@@ -20,6 +20,8 @@ export class WakeSockets {
   readonly #clock: Clock
   readonly #tickets: Tickets
   #waiting: number | undefined
+  /** How often the log has moved. */
+  #moves = 0
   #isPausing = false
 
   constructor(ctx: DurableContext, clock: Clock) {
@@ -43,7 +45,12 @@ export class WakeSockets {
   async accept(ticket: string, head: () => Promise<number>): Promise<Response | undefined> {
     const Pair = feature((here) => (here as DurableGlobals).WebSocketPair)
     if (Pair === undefined || !this.#tickets.take(ticket)) return undefined
-    const now = await head()
+    let [now, moves] = [0, -1]
+    // A socket that opens while a commit is stored must not miss the hint of it.
+    while (moves !== this.#moves) {
+      moves = this.#moves
+      now = await head()
+    }
     const { 0: client, 1: own } = new Pair()
     this.#ctx.acceptWebSocket(own, [tag])
     own.send(hint(now))
@@ -52,6 +59,7 @@ export class WakeSockets {
 
   /** Tells all of them where the log is: now, or together with what comes in the next moment. */
   tell(head: number): void {
+    this.#moves += 1
     this.#waiting = head
     if (!this.#isPausing) this.#round()
   }

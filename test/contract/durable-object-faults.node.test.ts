@@ -3,6 +3,7 @@
  * `TIDEMARK_KILL_ROUNDS=200 npx vitest run --project node test/contract/durable-object-faults.node.test.ts`.
  */
 import { createHash, randomUUID } from 'node:crypto'
+import { request } from 'node:http'
 import { systemClock } from '../../src/platform/clock.js'
 import { createId } from '../../src/events/identifier.js'
 import { seededRandom } from '../../src/testing/random.js'
@@ -392,6 +393,26 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
       }
     },
   )
+
+  test('N58: a body that no request has is not read without an end; one that is too large gets its response', async () => {
+    const device = new Device()
+    const large = await device.ask('push', { method: 'POST', body: ' '.repeat(6_000_000) })
+    expect([large.status, ((await large.json()) as { code: string }).code]).toEqual([400, 'bad-request'])
+    const asked = request(`${device.url}/info`, { method: 'POST', headers: { 'X-User': 'anna', 'Tidemark-Sync': '1' } })
+    let sent = 0
+    const part = Buffer.alloc(65_536, 32)
+    const ended = new Promise<void>((resolve) => {
+      for (const name of ['response', 'error', 'close']) asked.on(name, () => resolve())
+    }).then(() => (sent = Infinity))
+    // No more of it than this ever goes out, if nobody ends it.
+    while (sent < 200_000_000) {
+      sent += part.length
+      if (!asked.write(part)) await Promise.race([ended, new Promise((resolve) => asked.once('drain', resolve))])
+    }
+    asked.destroy()
+    expect(sent).toBe(Infinity)
+    expect((await device.ask('info')).status).toBe(200)
+  })
 
   test('N87: large pushes at the same moment are turned away when memory could run out; small ones never', async () => {
     const device = new Device()

@@ -5,6 +5,46 @@ const parts = 'test/unit/durable-object/parts.test.ts'
 const socket = 'test/unit/sync/wake-socket.test.ts'
 export default [
   {
+    id: 'object-drained',
+    file: 'src/durable-object/durable-log.ts',
+    find: '      if (size > mostDrained) throw new Error()\n',
+    replace: '',
+    tests: [faults],
+    breaks: 'a request with an endless body keeps the object awake',
+  },
+  {
+    id: 'object-cursors',
+    file: 'src/durable-object/sql-log.ts',
+    find: '    for (const { lines } of this.#rowsBehind(position, pageEvents)) {',
+    replace: `    for (const { lines } of this.#sql.exec('select lines from tidemark_commits where "end" > ? order by "end"', position) as unknown as PackedRow[]) {`,
+    tests: [contract],
+    breaks: 'a statement that is not read to its end holds up SQLite',
+  },
+  {
+    id: 'object-parts-of-a-page',
+    file: 'src/durable-object/sql-log.ts',
+    find: '      at = end\n',
+    replace: '      at = end + 1\n',
+    tests: [contract],
+    breaks: 'an event between two parts of a page is missed',
+  },
+  {
+    id: 'object-dropped',
+    file: 'src/durable-object/sql-log.ts',
+    find: '    if (!this.hasBegun()) return undefined\n',
+    replace: '',
+    tests: [contract],
+    breaks: 'an alarm begins a log in an object that has none',
+  },
+  {
+    id: 'object-missed-hint',
+    file: 'src/durable-object/wake-sockets.ts',
+    find: 'while (moves !== this.#moves) {',
+    replace: 'while (moves === -1) {',
+    tests: [parts],
+    breaks: 'a socket that opens while a commit is stored does not hear of it',
+  },
+  {
     id: 'object-queue',
     file: 'src/durable-object/object-log-store.ts',
     find: 'const turn = this.#shared.turn.then(work)',
@@ -143,8 +183,8 @@ export default [
   {
     id: 'object-lazy',
     file: 'src/durable-object/wake-sockets.ts',
-    find: 'if (Pair === undefined || !this.#tickets.take(ticket)) return undefined\n    const now = await head()',
-    replace: 'const now = await head()\n    if (Pair === undefined || !this.#tickets.take(ticket)) return undefined',
+    find: '    if (Pair === undefined || !this.#tickets.take(ticket)) return undefined\n    let',
+    replace: '    await head()\n    if (Pair === undefined || !this.#tickets.take(ticket)) return undefined\n    let',
     tests: [faults],
     breaks: 'a request without a ticket makes a log',
   },

@@ -1,5 +1,5 @@
 /** What the limits of a Durable Object must not change: 100 parameters a statement, 2 MB a row. Run inside workerd. */
-import { durableLogStore, type DurableContext } from 'tidemark/durable-object'
+import { durableLog, durableLogStore, type DurableContext } from 'tidemark/durable-object'
 import type { LogStore, LoggedCommit } from 'tidemark/server'
 import type { ContractCase } from 'tidemark/testing'
 
@@ -127,6 +127,55 @@ export function limitCases(ctx: DurableContext): ContractCase[] {
           (error: { readonly code?: string; readonly outcome?: string }) => [error.code, error.outcome],
         )
       equal([outcome, await store.head()], [['storage-failed', 'not-written'], 0])
+    },
+    async 'N86: what is read leaves no statement open, which would hold up SQLite'(store) {
+      for (let n = 0; n < 300; n += 1) await add(store, [{ id: idOf(n, 0), stream: `s${n % 7}`, data: n }])
+      equal((await store.read(0, 3)).length, 3)
+      const found = await store.decide(async (log) => {
+        for await (const { position } of log.after(7)) if (position > 9) break
+        return [(await log.find([idOf(3, 0), idOf(200, 0)])).size, (await log.last(['s1', 's2'])).size]
+      })
+      equal([...found, (await store.read(299, 1)).length, (await store.chainAt(5)) === undefined], [2, 2, 1, false])
+      // It is locked as long as a statement that reads it has not ended.
+      ctx.storage.sql.exec('drop table tidemark_commits')
+    },
+    async 'N86: a page is the same, however its rows are read'(store) {
+      const sizes = range(700).map((n) => 1 + (n % 3))
+      for (const [n, size] of sizes.entries())
+        await add(
+          store,
+          range(size).map((m) => ({ id: `${n}-${m}`, data: n % 100 === 50 ? 'x'.repeat(200_000) : 'x' })),
+        )
+      const all: string[] = []
+      let [after, reads] = [0, 0]
+      for (;;) {
+        const commits = await store.read(after, 100)
+        if (commits.length === 0) break
+        reads += 1
+        const events = commits.flatMap((each) => each.events)
+        equal([events[0]?.position, events.length <= 100], [after + 1, true])
+        all.push(...events.map(({ id }) => id))
+        after = events.at(-1)?.position ?? 0
+      }
+      equal([all, reads < 40], [sizes.flatMap((size, n) => range(size).map((m) => `${n}-${m}`)), true])
+    },
+    async 'N90: many verdicts are dropped in parts'(store) {
+      const ids = range(45_000).map((n) => `id-${n}`)
+      await store.decide((log) => log.keep('anna', ids, { blocked: 'x' }))
+      const later = durableLogStore(ctx, { now: () => Date.now() + 91 * 86_400_000 })
+      const kept = () => ctx.storage.sql.exec('select count(*) as n from tidemark_refusals').toArray()[0]?.['n']
+      const left = []
+      for (let due: number | undefined = 0; due !== undefined; left.push(kept())) {
+        due = await later.prune()
+        if (due !== undefined && due > Date.now() + 91 * 86_400_000) throw new Error('It is due already.')
+      }
+      equal(left, [25_000, 5000, 0])
+    },
+    async 'N90: neither an alarm nor monitoring begins a log'() {
+      const log = durableLog(ctx, { session: () => ({ author: 'anna' }) })
+      await log.alarm()
+      equal((await log.stats()).head, 0)
+      equal(ctx.storage.sql.exec(`select name from sqlite_master where name like 'tidemark%'`).toArray(), [])
     },
     async 'N86: what cannot be read while something is decided is said like everything else'(store) {
       await add(store, [{ id: 'a' }])

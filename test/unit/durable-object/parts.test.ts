@@ -99,6 +99,32 @@ describe('hints', () => {
   })
 })
 
+test('N89: a socket that opens while a commit is stored gets the head behind it', async () => {
+  const texts: string[] = []
+  const own = { send: (text: string) => void texts.push(text), close() {} }
+  class Pair {
+    readonly 0 = {}
+    readonly 1 = own
+  }
+  vi.stubGlobal('WebSocketPair', Pair)
+  try {
+    const { ctx } = fakeContext()
+    const sockets = new WakeSockets({ ...ctx, acceptWebSocket: () => {} }, virtualClock())
+    let head = 1
+    const reading = async () => {
+      const read = head
+      await Promise.resolve()
+      if (read === 1) sockets.tell((head = 2))
+      return read
+    }
+    // Node makes no response of a switch of protocols.
+    await sockets.accept(sockets.issue().ticket, reading).catch(() => {})
+    expect(texts).toEqual(['{"head":2}'])
+  } finally {
+    vi.unstubAllGlobals()
+  }
+})
+
 describe('going back', () => {
   test('a time that is none goes nowhere', async () => {
     const { ctx, calls } = fakeContext()
@@ -211,7 +237,11 @@ test('N87: events that were found keep no rows in memory', () => {
       return names().map((name) => ({ position: 2 * Number(name.slice(2)) - (name[0] === 's' ? 1 : 0) }))
     return [rowOf(2 * Math.ceil((given as number) / 2))]
   }
-  const sql = { exec: (query: string, given: unknown) => asked(query, given), databaseSize: 0 }
+  const exec = (query: string, given: unknown) => {
+    const rows = asked(query, given)
+    return Object.assign(rows, { toArray: () => rows })
+  }
+  const sql = { exec, databaseSize: 0 }
   const log = new SqlLog({ sql } as never, {})
   const before = heapUsed()
   const found = [log.find(numbers.map((n) => `id-${n}`)), log.last(numbers.map((n) => `s-${n}`))]

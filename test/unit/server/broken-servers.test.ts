@@ -1,5 +1,5 @@
 // The contract of a server notices what is wrong with one: each defect here fails the case that is about it.
-import { memoryLogStore, serverLog, syncHandler, type ServerLog } from 'tidemark/server'
+import { memoryLogStore, serverLog, syncHandler, type MemoryLogStore, type ServerLog } from 'tidemark/server'
 import { serverContract, type ServerSubject } from 'tidemark/testing'
 import { expect, test } from 'vitest'
 import type { PushBody } from '../../../src/wire/protocol.js'
@@ -16,9 +16,12 @@ interface Broken {
 
 /** Logs in memory, by the part of the path that names them. */
 function subjectOf({ log = (each) => each, handler = (each) => each, subject = {} }: Omit<Broken, 'case'>) {
+  const stores = new Map<string, MemoryLogStore>()
   const logs = new Map<string, ServerLog>()
   const logOf = (name: string) => {
-    const found = logs.get(name) ?? log(serverLog(memoryLogStore({ log: name.slice(0, 3) })))
+    const store = stores.get(name) ?? memoryLogStore({ log: name.slice(0, 3) })
+    const found = logs.get(name) ?? log(serverLog(store))
+    stores.set(name, store)
     logs.set(name, found)
     return found
   }
@@ -43,6 +46,11 @@ function subjectOf({ log = (each) => each, handler = (each) => each, subject = {
       origin: 'https://shop.example',
       fetch: (input, init) => handle(new Request(input, init)),
       dispose: () => Promise.resolve(),
+      backup: () => {
+        const store = stores.get('one')!
+        const backup = store.snapshot()
+        return Promise.resolve(async () => store.restore(backup))
+      },
       ...subject,
     })
 }
@@ -130,6 +138,9 @@ const checkingFirst =
   }
 
 const limit = 4_194_304
+
+/** A commit that no log has. */
+const moved = { events: [{ stream: 'moved', type: 'A', id: 'moved', time: 1, data: null }] }
 
 const broken: Readonly<Record<string, Broken>> = {
   'a body of any size is read': { case: '413: a body with too many bytes', handler: pushing((text) => text.trimEnd()) },
@@ -332,6 +343,61 @@ const broken: Readonly<Record<string, Broken>> = {
       ...hint,
       ...(hint['lines'] ? { lines: (hint['lines'] as object[]).slice(0, -1) } : {}),
     })),
+  },
+  'hints bring what was lost': {
+    case: 'wake: after a restore',
+    log: (log) => {
+      const tails = new Map<number, ReturnType<NonNullable<ServerLog['tail']>>>()
+      return {
+        ...log,
+        tail(after) {
+          const tail = tails.get(after) ?? log.tail!(after)
+          tails.set(after, tail)
+          return tail
+        },
+      }
+    },
+  },
+  'cancels of a request that is refused are kept': {
+    case: 'at: if the log has moved',
+    log: (log) => ({
+      ...log,
+      async push(body, session) {
+        const { cancel = [] } = body as PushBody
+        await log.push({ commits: [], cancel }, session)
+        return log.push(body, session)
+      },
+    }),
+  },
+  'a position is compared although nothing is stored': {
+    case: 'at: if the log has moved',
+    log: (log) => ({
+      ...log,
+      async push(body, session) {
+        const { at } = body as PushBody
+        const { head } = await log.info()
+        return log.push(
+          at === undefined
+            ? body
+            : {
+                ...(body as PushBody),
+                commits: at === head ? (body as PushBody).commits : [...(body as PushBody).commits, moved],
+              },
+          session,
+        )
+      },
+    }),
+  },
+  'what is cancelled in a body that is too large stays so': {
+    case: '413: a body with too many bytes',
+    log: (log) => ({
+      ...log,
+      async push(body, session) {
+        const { cancel = [] } = body as PushBody
+        if (cancel.length > 1000) await log.push({ commits: [], cancel: cancel.slice(-1) }, session)
+        return log.push(body, session)
+      },
+    }),
   },
   'hints bring pages of any length': {
     case: 'wake: a long page',

@@ -240,6 +240,8 @@ function tooLarge(add: AddServerCase): void {
       'the most ids',
     )
     equal(verdictOf(await anna.pushOne(commit('9-n999'))), 'cancelled', 'the last of these ids')
+    const refused = [commit('y'), commit('n1000'), commit('more')]
+    equal((await anna.push(...refused)).map(verdictOf), ['accepted', 'accepted', 'accepted'], 'what only was in a 413')
   })
 
   add('a commit that is too large is refused, and the others of its push are decided', async (subject) => {

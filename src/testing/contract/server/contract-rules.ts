@@ -632,12 +632,22 @@ function adopting(add: AddServerCase): void {
     await anna.push(commit('a'))
     for (const at of [0, 2])
       equal(
-        await anna.refusedPush({ commits: [commit('x', { expect: { s: null } }), commit('b'), commit('c')], at }),
+        await anna.refusedPush({
+          commits: [commit('x', { expect: { s: null } }), commit('b'), commit('c')],
+          cancel: [['d']],
+          at,
+        }),
         { status: 409, code: 'moved' },
         `a push at ${at}`,
       )
     equal(await anna.ids(), ['a'], 'the log')
-    equal(verdictOf(await anna.pushOne(commit('x'))), 'accepted', 'what would have been refused')
+    equal(
+      (await anna.push(commit('x'), commit('d'))).map(verdictOf),
+      ['accepted', 'accepted'],
+      'what would have been refused, or cancelled',
+    )
+    const none = await anna.pushing({ commits: [commit('a')], at: 7 })
+    equal([none.response.status, none.json.answers], [200, [{ id: 'a', accepted: 1 }]], 'a push of what is there')
   })
 }
 

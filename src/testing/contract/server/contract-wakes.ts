@@ -1,7 +1,7 @@
 /** Hints that the log has grown. */
 import { headers as names } from '../../../wire/protocol.js'
 import { equal, ok } from '../assert.js'
-import { notTested } from '../contract-case.js'
+import { needs, notTested } from '../contract-case.js'
 import { ContractClient, commit, event, typeOf, type AddServerCase } from './contract-client.js'
 
 const json = { 'Content-Type': 'application/json' }
@@ -10,7 +10,7 @@ const json = { 'Content-Type': 'application/json' }
 const longestHint = 65_536
 
 export function wakeCases(add: AddServerCase): void {
-  for (const part of [hinting, telling, tickets, sockets]) part(add)
+  for (const part of [hinting, telling, restoring, tickets, sockets]) part(add)
 }
 
 function hinting(add: AddServerCase): void {
@@ -79,6 +79,53 @@ function telling(add: AddServerCase): void {
     }
     await hints.end()
   })
+}
+
+/** How long a hint may take here until it is not waited for, ms: a server may lose it. */
+const patience = 1000
+
+function restoring(add: AddServerCase): void {
+  add('wake: after a restore no hint brings what was lost', async (subject) => {
+    needs(subject, 'backup')
+    const anna = new ContractClient(subject)
+    await anna.push(commit('a'))
+    const restore = await subject.backup()
+    const hints = await opened(anna, 'wake?events=1')
+    await anna.push(commit('b'), commit('c'))
+    for await (const _ of hints.upTo(3));
+    await restore()
+    await anna.info()
+    // The one that says the head of the backup, unless it is lost.
+    let count = (await hintWithin(hints, patience)) === undefined ? 0 : 1
+    for (const commits of [[commit('b', {}, 'other')], [commit('d'), commit('e')]]) {
+      await anna.push(...commits)
+      const { head } = await anna.info()
+      for (let said = 0; said !== head;) {
+        const hint = await hintWithin(hints, patience)
+        // A server may end its streams, or lose a hint.
+        if (hint === undefined) break
+        count += 1
+        said = hint.head
+        const [header] = (hint.lines ?? []) as { after: number }[]
+        if (header !== undefined) await checkHint(anna, hint, header.after)
+      }
+    }
+    await hints.end()
+    if (count === 0) notTested('No hint came after the restore: the stream has ended with the process of before.')
+  })
+}
+
+async function hintWithin(hints: Awaited<ReturnType<typeof opened>>, ms: number): Promise<Hint | undefined> {
+  let cancel = () => {}
+  const late = new Promise<undefined>((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), ms)
+    cancel = () => clearTimeout(timer)
+  })
+  const next = hints.next().then(
+    ({ value }) => value ?? undefined,
+    () => undefined,
+  )
+  return await Promise.race([next, late]).finally(cancel)
 }
 
 /** Compares what comes with a hint, if anything does, with what is pulled from there. */
@@ -196,10 +243,11 @@ function messagesOf(socket: Pick<WebSocket, 'addEventListener'>) {
 
 /** Opens a stream of hints, and checks what its response is. */
 async function opened(client: ContractClient, path: string) {
-  const controller = new AbortController()
-  const response = await client.send(path, { set: { [names.log]: await client.log() }, signal: controller.signal })
+  const response = await client.send(path, { set: { [names.log]: await client.log() } })
   equal([response.status, typeOf(response)], [200, 'text/event-stream'], `status and type of /${path}`)
-  const hints = hintsOf(response)
+  const reader = response.body?.getReader()
+  ok(reader !== undefined, 'a body')
+  const hints = hintsOf(reader)
   return {
     next: () => hints.next(),
     /** The hints up to the one with this head. Some may be double. */
@@ -211,10 +259,8 @@ async function opened(client: ContractClient, path: string) {
         if (value.head === head) return
       }
     },
-    async end() {
-      controller.abort()
-      await hints.return(undefined).catch(() => {})
-    },
+    /** Also while a hint is waited for. */
+    end: () => reader.cancel().catch(() => {}),
   }
 }
 
@@ -225,24 +271,18 @@ interface Hint {
 }
 
 /** What a stream of events says. */
-async function* hintsOf(response: Response): AsyncGenerator<Hint, void, undefined> {
-  const reader = response.body?.getReader()
+async function* hintsOf(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Hint, void, undefined> {
   const decoder = new TextDecoder()
-  let text = ''
-  try {
-    for (;;) {
-      const end = text.indexOf('\n\n')
-      if (end >= 0) {
-        const [, data] = /^data: ?(.*)$/m.exec(text.slice(0, end)) ?? []
-        text = text.slice(end + 2)
-        if (data !== undefined) yield JSON.parse(data) as Hint
-        continue
-      }
-      const { done, value } = (await reader?.read()) ?? { done: true }
-      if (done) return
-      text += decoder.decode(value, { stream: true })
+  for (let text = ''; ;) {
+    const end = text.indexOf('\n\n')
+    if (end >= 0) {
+      const [, data] = /^data: ?(.*)$/m.exec(text.slice(0, end)) ?? []
+      text = text.slice(end + 2)
+      if (data !== undefined) yield JSON.parse(data) as Hint
+      continue
     }
-  } finally {
-    await reader?.cancel().catch(() => {})
+    const { done, value } = await reader.read()
+    if (done) return
+    text += decoder.decode(value, { stream: true })
   }
 }
