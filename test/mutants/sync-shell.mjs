@@ -281,6 +281,14 @@ export default [
     breaks: 'a hint of the server that comes just after an append is lost',
   },
   {
+    id: 'shell-decides-on-old',
+    file: 'src/sync/machine/round.ts',
+    find: 'this.#options.decides !== false && !(this.#isFull && isOld)',
+    replace: 'this.#options.decides !== false',
+    tests: ['test/unit/sync/machine.test.ts'],
+    breaks: 'a device without space spends all tries of a commit on what is old, and it is refused',
+  },
+  {
     id: 'shell-decided-follower',
     file: 'src/sync/machine/round.ts',
     find: 'if (isPending(row) && needsOf(row).some((id) => gone.has(id))) break',
