@@ -5,8 +5,7 @@ import { streamName } from '../events/names.js'
 import { decideAppend, versionsOf } from '../log/append-rules.js'
 import { BackwardScan } from '../log/backward-scan.js'
 import type { AppendOptions, AppendResult, PageRequest, ReadAllOptions, ReadStreamOptions } from '../log/event-store.js'
-import { compileFilter } from '../log/filter.js'
-import { maxScan, PageScan } from '../log/page-scan.js'
+import { maxScan, scanFor } from '../log/page-scan.js'
 import {
   finishPage,
   finishStream,
@@ -19,7 +18,6 @@ import type { KnownEvents, PreparedAppend } from '../log/prepared-append.js'
 import type { EventText, StoredEvent } from '../log/record/record-text.js'
 import type { Log } from '../log/store.js'
 import { say } from '../messages.js'
-import { wholeNumber } from '../platform/arguments.js'
 import { abortable } from '../platform/promises.js'
 import { chainBehind } from '../server/chain.js'
 import { lineOf } from '../server/line-of.js'
@@ -49,20 +47,12 @@ export class PostgresLog implements Log {
     return this.#store.decide((log) => this.#decided(prepared, log, seen))
   }
 
-  async readPage<E extends EventShape>(
-    { filter = {}, after = 0, limit, signal }: PageRequest,
-    options: PageOptions = {},
-  ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(
-      compileFilter(filter),
-      wholeNumber(after, 'after'),
-      wholeNumber(limit, 'limit'),
-      options.before,
-    )
-    signal?.throwIfAborted()
+  async readPage<E extends EventShape>(request: PageRequest, options: PageOptions = {}): Promise<CollectedPage<E>> {
+    const { signal } = request
+    const scan = scanFor(request, options.before)
     let head: number | undefined
     while (!scan.isFull && (head === undefined || scan.scannedTo < head)) {
-      const most = Math.ceil(Math.min((limit - scan.found.length) / scan.share, maxScan, this.#most))
+      const most = Math.ceil(Math.min((scan.limit - scan.found.length) / scan.share, maxScan, this.#most))
       // An abort does not wait for the server, which may wait for a lock. The statement ends by itself.
       const page = await abortable(this.#commits.from(scan.scannedTo + 1, most), signal)
       signal?.throwIfAborted()

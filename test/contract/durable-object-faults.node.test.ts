@@ -235,6 +235,19 @@ describe.skipIf(workerd === undefined)('a Durable Object', () => {
     await expect.poll(async () => (await device.control<{ sockets: number }>('stats')).sockets).toBe(0)
   })
 
+  test('N89: devices that vanish leave no socket behind, and disturb no other', async () => {
+    const device = new Device()
+    const [stays, ...gone] = await Promise.all(Array.from({ length: 5 }, () => device.socket()))
+    for (const socket of [stays, ...gone]) await socket?.heard((texts) => texts.length === 1)
+    for (const [index, socket] of gone.entries()) socket.vanish(index % 2 === 0 ? 'reset' : 'half-closed')
+    await device.push([['a']])
+    await stays?.heard((texts) => texts.includes('{"head":1}'))
+    await expect.poll(async () => (await device.control<{ sockets: number }>('stats')).sockets).toBe(1)
+    await device.push([['b']])
+    await stays?.heard((texts) => texts.includes('{"head":2}'))
+    stays?.close()
+  })
+
   test('N89: sockets of the app get no hints, and may say what they like', async () => {
     const device = new Device()
     const own = new RawSocket(`${device.url}/own-socket`)

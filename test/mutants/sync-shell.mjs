@@ -34,7 +34,7 @@ export default [
   {
     id: 'shell-busy-behind-proxy',
     file: 'src/sync/responses.ts',
-    find: ' && again.after === undefined && !isProblem(text)',
+    find: ' && again.after === undefined && problem.code === noCode',
     replace: '',
     tests: transport,
     breaks: 'a proxy that says when to come again is not obeyed',
