@@ -115,12 +115,13 @@ class Device {
   }
 
   #commit(): WireCommit {
+    const last = this.#last === null ? null : ([this.#last, this.#made] as const)
     const events = Array.from({ length: size }, () => {
       this.#made += 1
       const time = Date.now()
       return { stream: this.#stream, type: 'ItemAdded', id: createId(time), time, data: itemOf(this.#made) }
     })
-    const expect = { [this.#stream]: this.#last }
+    const expect = { [this.#stream]: last }
     this.#last = events.at(-1)?.id ?? null
     return { events, expect }
   }

@@ -71,7 +71,7 @@ const pageEvents = 500
 /** A page has no more characters than these, but one commit. */
 const pageCharacters = 1_048_576
 /** The most rows that are read together. */
-const mostRows = 256
+const mostRows = 128
 /** The most verdicts that are dropped together. */
 const mostDropped = 20_000
 
@@ -177,8 +177,9 @@ export class SqlLog {
       for (const row of this.#sql.exec(query, at, mostRows).toArray()) {
         events += row['n'] as number
         bytes += row['bytes'] as number
-        if (end > at && (events > limit || bytes > pageCharacters)) break
         end = row['end'] as number
+        // With the row that is too much, so that the reader need not ask for another part.
+        if (events > limit || bytes > pageCharacters) break
       }
       if (end === at) return
       yield* this.#rows(`where "end" > ? and "end" <= ? order by "end"`, at, end)

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
+import { assertCommitFits } from '../server/commit-fits.js'
 import type { LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import type { FinalVerdict } from '../wire/protocol.js'
 import { mostEvents, verdictKey } from './log-index.js'
@@ -155,7 +156,7 @@ export class Decision implements LogDecision {
     const { events } = commit
     if (this.head + events.length > mostEvents)
       throw new InvalidArgumentError('commit.events', say`would be more than ${mostEvents} events in one log.`)
-    await this.#assertFits(events)
+    await assertCommitFits(this, events)
     this.#assertOpen()
     this.added.addCommit(commit, Buffer.from(commitText(commit)))
   }
@@ -168,24 +169,6 @@ export class Decision implements LogDecision {
   /** Nothing can be added any more. */
   end(): void {
     this.#isOver = true
-  }
-
-  /** Positions and versions follow those that are there, and ids are new: the index relies on it. */
-  async #assertFits(events: readonly LoggedEvent[]): Promise<void> {
-    const last = await this.last([...new Set(events.map(({ stream }) => stream))])
-    const versions = new Map([...last].map(([stream, { version }]) => [stream, version]))
-    const known = await this.find(events.map(({ id }) => id))
-    const ids = new Set<string>()
-    events.forEach(({ position, stream, version, id }, index) => {
-      const where = `commit.events[${index}]`
-      if (position !== this.head + 1 + index)
-        throw new InvalidArgumentError(`${where}.position`, say`must be ${this.head + 1 + index}.`)
-      const next = (versions.get(stream) ?? 0) + 1
-      if (version !== next) throw new InvalidArgumentError(`${where}.version`, say`must be ${next}.`)
-      if (known.has(id) || ids.has(id)) throw new InvalidArgumentError(`${where}.id`, say`is in the log.`)
-      versions.set(stream, version)
-      ids.add(id)
-    })
   }
 
   async #all<T>(

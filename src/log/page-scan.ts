@@ -1,10 +1,23 @@
 /** What one page of the log has found so far. Takes events and records in order of position; reads nothing itself. */
-import type { CompiledFilter } from './filter.js'
+import { wholeNumber } from '../platform/arguments.js'
+import type { PageRequest } from './event-store.js'
+import { compileFilter, type CompiledFilter } from './filter.js'
 import type { StoredEvent } from './record/record-text.js'
 import { assertContiguous, decodeRecord, endOf, sizeOf, type CommitRecord } from './record/record.js'
 
 /** How many events one call looks at, at most: so that a rare type cannot make it run for ever. */
 export const maxScan = 32_768
+
+/**
+ * The scan that a request asks for.
+ *
+ * @throws InvalidArgumentError, and the reason of the signal
+ */
+export function scanFor({ filter = {}, after = 0, limit, signal }: PageRequest, before?: number): PageScan {
+  const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'after'), wholeNumber(limit, 'limit'), before)
+  signal?.throwIfAborted()
+  return scan
+}
 
 export class PageScan {
   readonly #filter: CompiledFilter

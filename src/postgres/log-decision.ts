@@ -1,6 +1,7 @@
 /** What a decision sees of a log: what others of its group added and what it adds itself, over what is stored. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
+import { assertCommitFits } from '../server/commit-fits.js'
 import type { DecisionQuestions, LastEvent, LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import type { FinalVerdict } from '../wire/protocol.js'
 import {
@@ -227,7 +228,7 @@ class GroupedDecision implements LogDecision {
 
   async add(commit: LoggedCommit): Promise<void> {
     this.#assertOpen()
-    await this.#assertFits(commit.events)
+    await assertCommitFits(this, commit.events)
     this.#assertOpen()
     this.added.addCommit(commit)
   }
@@ -241,27 +242,6 @@ class GroupedDecision implements LogDecision {
   /** Nothing can be added any more. */
   end(): void {
     this.#isOver = true
-  }
-
-  /** Positions and versions follow those that are there, and ids are new: else the whole group would fail. */
-  async #assertFits(events: readonly LoggedEvent[]): Promise<void> {
-    if (events.length === 0) throw new InvalidArgumentError('commit.events', say`must not be empty.`)
-    const [last, known] = await Promise.all([
-      this.last([...new Set(events.map(({ stream }) => stream))]),
-      this.find(events.map(({ id }) => id)),
-    ])
-    const versions = new Map([...last].map(([stream, { version }]) => [stream, version]))
-    const ids = new Set<string>()
-    events.forEach(({ position, stream, version, id }, index) => {
-      const where = `commit.events[${index}]`
-      if (position !== this.head + 1 + index)
-        throw new InvalidArgumentError(`${where}.position`, say`must be ${this.head + 1 + index}.`)
-      const next = (versions.get(stream) ?? 0) + 1
-      if (version !== next) throw new InvalidArgumentError(`${where}.version`, say`must be ${next}.`)
-      if (known.has(id) || ids.has(id)) throw new InvalidArgumentError(`${where}.id`, say`is in the log.`)
-      versions.set(stream, version)
-      ids.add(id)
-    })
   }
 
   #assertOpen(): void {

@@ -5,8 +5,7 @@ import { streamName } from '../events/names.js'
 import { decideAppend, versionsOf } from '../log/append-rules.js'
 import { BackwardScan } from '../log/backward-scan.js'
 import type { AppendOptions, AppendResult, PageRequest, ReadAllOptions, ReadStreamOptions } from '../log/event-store.js'
-import { compileFilter } from '../log/filter.js'
-import { maxScan, PageScan } from '../log/page-scan.js'
+import { maxScan, scanFor } from '../log/page-scan.js'
 import {
   finishPage,
   finishStream,
@@ -19,7 +18,7 @@ import type { KnownEvents, PreparedAppend } from '../log/prepared-append.js'
 import type { EventText, StoredEvent } from '../log/record/record-text.js'
 import type { Log } from '../log/store.js'
 import { say } from '../messages.js'
-import { wholeNumber } from '../platform/arguments.js'
+import { abortable } from '../platform/promises.js'
 import { chainBehind } from '../server/chain.js'
 import { lineOf } from '../server/line-of.js'
 import type { LogDecision, LoggedCommit, LoggedEvent, LogStore } from '../server/log-store.js'
@@ -48,21 +47,14 @@ export class PostgresLog implements Log {
     return this.#store.decide((log) => this.#decided(prepared, log, seen))
   }
 
-  async readPage<E extends EventShape>(
-    { filter = {}, after = 0, limit, signal }: PageRequest,
-    options: PageOptions = {},
-  ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(
-      compileFilter(filter),
-      wholeNumber(after, 'after'),
-      wholeNumber(limit, 'limit'),
-      options.before,
-    )
-    signal?.throwIfAborted()
+  async readPage<E extends EventShape>(request: PageRequest, options: PageOptions = {}): Promise<CollectedPage<E>> {
+    const { signal } = request
+    const scan = scanFor(request, options.before)
     let head: number | undefined
     while (!scan.isFull && (head === undefined || scan.scannedTo < head)) {
-      const most = Math.ceil(Math.min((limit - scan.found.length) / scan.share, maxScan, this.#most))
-      const page = await this.#commits.from(scan.scannedTo + 1, most)
+      const most = Math.ceil(Math.min((scan.limit - scan.found.length) / scan.share, maxScan, this.#most))
+      // An abort does not wait for the server, which may wait for a lock. The statement ends by itself.
+      const page = await abortable(this.#commits.from(scan.scannedTo + 1, most), signal)
       signal?.throwIfAborted()
       head = page.head
       this.#characters = page.characters
@@ -74,7 +66,7 @@ export class PostgresLog implements Log {
       }
       if (page.events.length === 0 && scan.scannedTo < head) throw hole(scan.scannedTo + 1)
     }
-    head ??= await this.head()
+    head ??= await abortable(this.head(), signal)
     return finishPage<E>(scan, scan.scannedTo, head, this.#context, { ...options, signal })
   }
 
@@ -89,12 +81,9 @@ export class PostgresLog implements Log {
     let isFirst = isBack
     while (left > 0 && low < high - 1) {
       signal?.throwIfAborted()
-      const events = await this.#commits.ofStream(stream, {
-        after: low,
-        before: high,
-        direction,
-        most: Math.min(left, this.#most),
-      })
+      const most = Math.min(left, this.#most)
+      const asked = this.#commits.ofStream(stream, { after: low, before: high, direction, most })
+      const events = await abortable(asked, signal)
       const found = events.filter(({ version }) => version > low && version < high).slice(0, left)
       if (found.length === 0) return
       const expected = isFirst ? found[0]?.version : isBack ? high - 1 : low + 1
@@ -111,11 +100,12 @@ export class PostgresLog implements Log {
 
   async *readBackwards<E extends EventShape>(options: ReadAllOptions<E>): EventPages<E> {
     const scan = new BackwardScan(options as ReadAllOptions)
-    scan.before = Math.min(scan.before, (await this.head()) + 1)
+    scan.before = Math.min(scan.before, (await abortable(this.head(), options.signal)) + 1)
     while (!scan.isDone) {
       options.signal?.throwIfAborted()
       const { before } = scan
-      const events = await this.#commits.upTo(before - 1, Math.ceil(Math.min(scan.wanted, this.#most)))
+      const asked = this.#commits.upTo(before - 1, Math.ceil(Math.min(scan.wanted, this.#most)))
+      const events = await abortable(asked, options.signal)
       scan.begun = true
       for (const event of events) {
         if (event.position >= before || scan.isDone) continue

@@ -8,7 +8,7 @@ import { say } from '../messages.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import { letterRemoved, type Replay } from '../read-model/dead-letters.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
-import { addLeftOut, earlierVersions } from '../read-model/earlier-versions.js'
+import { leftOutIn } from '../read-model/earlier-versions.js'
 import { equal } from '../read-model/equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../read-model/fingerprint.js'
 import { keysIn } from '../read-model/index-keys.js'
@@ -123,12 +123,7 @@ export class PostgresRows implements ReadModelStorage {
   }
 
   async leftOutBefore(): Promise<readonly number[]> {
-    const { name, version } = this.#definition
-    const states = new Map(await this.#sql.states())
-    const found = new Set<number>()
-    for (const key of earlierVersions([...states.keys()], `${name}@`, version))
-      addLeftOut(found, states.get(key), this.log)
-    return [...found]
+    return leftOutIn(new Map(await this.#sql.states()), this.#definition, this.log)
   }
 
   async rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<readonly unknown[]> {

@@ -18,6 +18,17 @@ export function earlierVersions(names: readonly string[], prefix: string, versio
 export const looksBack = ({ carried, fault }: StateRow, version: number): boolean =>
   version > 1 && (carried === undefined || fault !== undefined)
 
+/** What earlier versions left out, where all states are at hand. */
+export function leftOutIn(
+  states: ReadonlyMap<string, StateRow | undefined>,
+  { name, version }: { readonly name: string; readonly version: number },
+  log: string,
+): readonly number[] {
+  const found = new Set<number>()
+  for (const key of earlierVersions([...states.keys()], `${name}@`, version)) addLeftOut(found, states.get(key), log)
+  return [...found]
+}
+
 /**
  * Adds what an earlier version left out by hand. All of them are read: one may continue to run, and leave out more,
  * after the next one has read it.

@@ -104,6 +104,9 @@ const codes: Readonly<Record<number, string>> = {
   426: 'newer-protocol',
 }
 
+/** Of a response that names none, neither by its status nor in its body. */
+const noCode = 'bad-request'
+
 /** What a proxy may say for the server: who may come in, how large a body may be, and what is too old. */
 const believed: ReadonlySet<number> = new Set([401, 403, 413, 426])
 
@@ -122,28 +125,20 @@ export function failureOf(response: Response, text: string, now: number): Reques
   // A captive portal, or a proxy: it says nothing about what the server would do, and may be gone in a moment.
   const isForeign = by === undefined && response.headers.get(names.version) === null
   const again = retryAfter(response, now)
+  const problem = problemOf(status, text)
   // (N65) A proxy whose server is gone: as if there were no connection.
-  const isGone = isForeign && status >= 500 && again.after === undefined && !isProblem(text)
-  if (isBusy(status) && !isGone) return { kind: 'busy', message: problemOf(status, text).message, ...again }
+  const isGone = isForeign && status >= 500 && again.after === undefined && problem.code === noCode
+  if (isBusy(status) && !isGone) return { kind: 'busy', message: problem.message, ...again }
   if (status < 400 || status === 511 || (isForeign && !believed.has(status)))
     return { kind: 'offline', message: say`The response was not that of a tidemark server: status ${status}.` }
   // Without its code it says only that the request failed.
   if (codes[status] === undefined && typeOf(response) === 'application/json' && isCutOff(text))
     return { kind: 'offline', message: cutOff() }
-  return { kind: 'refused', status, ...problemOf(status, text), ...(by === undefined ? {} : { by }) }
-}
-
-/** Whether a body is that of a problem: an object with a code. */
-function isProblem(text: string): boolean {
-  try {
-    return isName(parsedObject(text)['code'])
-  } catch {
-    return false
-  }
+  return { kind: 'refused', status, ...problem, ...(by === undefined ? {} : { by }) }
 }
 
 function problemOf(status: number, text: string): Pick<Refused, 'code' | 'message'> {
-  const fallback = codes[status] ?? 'bad-request'
+  const fallback = codes[status] ?? noCode
   const plain = say`The server responded with status ${status}.`
   try {
     const { code, message } = parsedObject(text)

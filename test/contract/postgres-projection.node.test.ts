@@ -1,6 +1,6 @@
-// Projections into read models in PostgreSQL, by the contracts of those in IndexedDB.
+// Projections into read models in PostgreSQL and in PGlite, by the contracts of those in IndexedDB.
 import { vi } from 'vitest'
-import { onPostgres } from '../support/postgres/stores.js'
+import { onPglite, onPostgres, type PostgresBackend } from '../support/postgres/stores.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/blocked-streams.js'
@@ -17,7 +17,7 @@ import { events, type Backend } from './projection/model.js'
 // Each question is a round trip, and the machine may be busy.
 vi.setConfig({ testTimeout: 240_000 })
 
-onPostgres(({ name, open }) => {
+const suite = ({ name, open }: PostgresBackend) => {
   const backend: Backend = {
     name,
     shared: true,
@@ -35,4 +35,7 @@ onPostgres(({ name, open }) => {
   projectionHandleContract(backend)
   heldStreamsContract(backend)
   liveContract(backend)
-})
+}
+
+onPostgres(suite)
+onPglite(suite)

@@ -1,7 +1,7 @@
-// The rows of read models in PostgreSQL, by the contracts of those in IndexedDB.
+// The rows of read models in PostgreSQL and in PGlite, by the contracts of those in IndexedDB.
 import 'fake-indexeddb/auto'
 import { vi } from 'vitest'
-import { onPostgres } from '../support/postgres/stores.js'
+import { onPglite, onPostgres, type PostgresBackend } from '../support/postgres/stores.js'
 import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
 import { countsContract } from './projection/counts.js'
@@ -17,7 +17,7 @@ import { readingContract } from './reading.js'
 // Each question is a round trip, and the machine may be busy.
 vi.setConfig({ testTimeout: 240_000 })
 
-onPostgres(({ name, open }) => {
+const suite = ({ name, open }: PostgresBackend) => {
   const backend: Backend = {
     name,
     shared: true,
@@ -34,4 +34,7 @@ onPostgres(({ name, open }) => {
   uniqueContract(backend)
   liveSurfaceContract(backend)
   readingContract({ name, shared: true, onDevice: false, open: (store, options) => open(store, options) })
-})
+}
+
+onPostgres(suite)
+onPglite(suite)

@@ -23,8 +23,11 @@ async function openOver(pools: readonly SqlPool[], schema: string): Promise<Serv
     open(request) {
       const user = request.headers.get('X-User')
       if (user === null) return Response.json({ code: 'unauthorized', message: 'Who are you?' }, { status: 401 })
-      const name = new URL(request.url).pathname.split('/')[2] ?? ''
-      const store = storeIn(pools[(requests += 1) % pools.length] as SqlPool, name)
+      const [, place, name = ''] = new URL(request.url).pathname.split('/')
+      const store = storeIn(
+        pools[place === 'last' ? pools.length - 1 : (requests += 1) % pools.length] as SqlPool,
+        name,
+      )
       return { log: serverLog(store), author: decodeURIComponent(user) }
     },
     accept: ({ events }) => refusalOf(events),
@@ -37,6 +40,7 @@ async function openOver(pools: readonly SqlPool[], schema: string): Promise<Serv
   return {
     url: `${base}/logs/one`,
     otherUrl: `${base}/logs/two`,
+    ...(pools.length > 1 && { anotherUrl: `${base}/last/one` }),
     headers: (author: string) => ({ 'X-User': encodeURIComponent(author) }),
     unknown: {},
     refusedType: 'Refused',

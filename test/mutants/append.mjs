@@ -397,4 +397,20 @@ export default [
     tests: ['test/unit/log/empty-answers.test.ts'],
     breaks: 'ids and a condition are looked for after the sentinel, and "there is none" is believed',
   },
+  {
+    id: 'append-unasked-ids-new',
+    file: 'src/log/indexeddb/read-log-state.ts',
+    find: 'asksIds ? [{ after: endOfKey(topId), before: otherIds }] : []',
+    replace: '[{ after: endOfKey(topId), before: otherIds }]',
+    tests: ['test/unit/log/given-ids.test.ts'],
+    breaks: 'a given id counts as new although the log was never asked, and an event is there twice',
+  },
+  {
+    id: 'append-unasked-ids-wide',
+    file: 'src/log/indexeddb/read-log-state.ts',
+    find: 'asksIds ? [{ after: endOfKey(topId), before: otherIds }] : []',
+    replace: '[{ after: endOfKey(asksIds ? topId : otherIds), before: otherIds }]',
+    tests: ['test/unit/log/given-ids.test.ts'],
+    breaks: 'gaps in which nothing is take the places of those that are known, and each given id is looked up',
+  },
 ]

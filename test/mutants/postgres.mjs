@@ -423,4 +423,12 @@ export default [
     tests: ['test/unit/postgres/server-errors.test.ts'],
     breaks: 'a statement that others undid is not sent again',
   },
+  {
+    id: 'postgres-patient-abort',
+    file: 'src/postgres/postgres-log.ts',
+    find: 'await abortable(this.#commits.from(scan.scannedTo + 1, most), signal)',
+    replace: 'await this.#commits.from(scan.scannedTo + 1, most)',
+    tests: ['test/unit/postgres/aborted-read.test.ts'],
+    breaks: 'a read that was aborted waits for its statement',
+  },
 ]

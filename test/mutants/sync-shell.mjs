@@ -34,7 +34,7 @@ export default [
   {
     id: 'shell-busy-behind-proxy',
     file: 'src/sync/responses.ts',
-    find: ' && again.after === undefined && !isProblem(text)',
+    find: ' && again.after === undefined && problem.code === noCode',
     replace: '',
     tests: transport,
     breaks: 'a proxy that says when to come again is not obeyed',
@@ -279,6 +279,22 @@ export default [
     replace: "'own-append', 'server'],",
     tests: parts,
     breaks: 'a hint of the server that comes just after an append is lost',
+  },
+  {
+    id: 'shell-tries-while-waiting',
+    file: 'src/sync/rules/verdicts.ts',
+    find: 'inTheWay(verdict.conflict, row), !waits(row))',
+    replace: 'inTheWay(verdict.conflict, row))',
+    tests: ['test/unit/sync/lost-events.test.ts'],
+    breaks: 'what waits with a commit that is behind is refused because others write meanwhile',
+  },
+  {
+    id: 'shell-decides-on-old',
+    file: 'src/sync/machine/round.ts',
+    find: 'this.#options.decides !== false && !(this.#isFull && isOld)',
+    replace: 'this.#options.decides !== false',
+    tests: ['test/unit/sync/machine.test.ts'],
+    breaks: 'a device without space spends all tries of a commit on what is old, and it is refused',
   },
   {
     id: 'shell-decided-follower',

@@ -33,6 +33,8 @@ export interface SyncAct {
 
 export interface PlannedTab {
   readonly where: 'page' | 'dedicated'
+  /** It has an old build of the app, which does not know all commands. */
+  readonly isOld: boolean
   readonly acts: readonly SyncAct[]
 }
 
@@ -169,6 +171,7 @@ function planDevice(chance: Chance, index: number, tabs: number, fault: FaultKin
     clockBy: chance.is(0.3) ? (chance.is(0.5) ? year : -year) : 0,
     tabs: Array.from({ length: tabs }, () => ({
       where: chance.is(0.2) ? ('dedicated' as const) : ('page' as const),
+      isOld: chance.is(0.12),
       acts: Array.from({ length: chance.between(5, 12) }, () => planAct(chance, index)),
     })),
     faults: { ...planFaults(chance), ...(fault && { [fault]: 0.35 }) },

@@ -251,7 +251,7 @@ class SyncRound {
       if (page === undefined) return
       const [tab] = device.planned.tabs
       const acts = tab?.acts.slice(tab.acts.length / 2) ?? []
-      const planned: PlannedDevice = { ...device.planned, tabs: [{ where: 'page', acts }], turns: [] }
+      const planned: PlannedDevice = { ...device.planned, tabs: [{ where: 'page', isOld: false, acts }], turns: [] }
       const copied = await this.#device(`${device.name}x`, planned, device)
       const done = await limited(
         page.run('page', copy, { from: this.#databaseOf(device), to: this.#databaseOf(copied) }),
@@ -306,7 +306,9 @@ class SyncRound {
       author: device.planned.author,
       receiver: this.#stage.receiver.url,
       clockBy: device.planned.clockBy,
+      isOld: tab.planned.isOld,
     }
+    if (tab.life === 1 && entering.isOld) this.#count('old build')
     await limited(page.run(realm, define, entering), openLimit)
   }
 

@@ -18,11 +18,12 @@ export interface SyncEntering {
   readonly author: string
   readonly receiver: string
   readonly clockBy: number
+  readonly isOld: boolean
 }
 
 /** Makes what a tab works with. A service worker calls it too, and opens no app. */
 export async function define(tidemark: Tidemark, entering: SyncEntering, state: State): Promise<void> {
-  const { round, device, tab, store: name, receiver, clockBy, url, author } = entering
+  const { round, device, tab, store: name, receiver, clockBy, url, author, isOld } = entering
   let telling: Promise<unknown> = Promise.resolve()
   let waiting: object[] = []
   const tell = (message: object) => {
@@ -45,7 +46,7 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
   }
   const catalogue = tidemark.defineEvents({ Counted: {}, Bumped: {}, Taken: {}, Refused: {} }) as any
   const make: any = tidemark.defineCommand
-  const commands = tidemark.sync.defineCommands({
+  const functions = {
     bump: (stream: string, token: string) =>
       make(catalogue, {
         streams: [stream],
@@ -63,7 +64,9 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
             ? tidemark.refuse('full')
             : [{ stream, type: 'Taken', data: { token, of: 1, index: 0, n: taken + 1, limit } }],
       }),
-  } as any) as any
+  }
+  const { take: _, ...oldOnes } = functions
+  const commands = tidemark.sync.defineCommands((isOld ? oldOnes : functions) as any) as any
   const apply = async ({ id, stream, data }: any, { tokens, streams }: any) => {
     await tokens.update(data.token, (row: any) => ({
       token: data.token,
@@ -258,8 +261,10 @@ export function act(_tidemark: Tidemark, { acts }: SyncActing, state: State): vo
       }
       case 'bump':
         return attempt(token, 1, kind, () => app.execute(commands.bump(stream, token), until))
-      case 'take':
-        return attempt(token, 1, kind, () => app.execute(commands.take(stream, token, 6), until))
+      case 'take': {
+        const command = commands.take?.(stream, token, 6) ?? commands.bump(stream, token)
+        return attempt(token, 1, kind, () => app.execute(command, until))
+      }
       case 'by rule':
         return attempt(token, 1, kind, () => app.append(stream, counted(token, 1, 0, 1, 'Refused')))
       case 'now':

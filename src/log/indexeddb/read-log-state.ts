@@ -31,16 +31,17 @@ export async function readLogState(
 ): Promise<ReadState> {
   const { condition, events } = append
   const streams = [...append.expected.keys()]
+  const asksIds = givesIds(append)
   const [head, topId, heads] = await Promise.all([
     headOf(commits, 'not-written'),
     // Who lets the library make ids need not know where theirs would be.
-    givesIds(append) ? lastKey(commits.index('ids'), IDBKeyRange.upperBound(otherIds, true)) : otherIds,
+    asksIds ? lastKey(commits.index('ids'), IDBKeyRange.upperBound(otherIds, true)) : undefined,
     askEach(streams, (stream) => streamHead(commits, stream)),
   ])
   assertSpace(head + events.length)
   const versions = new Map(streams.map((stream, index) => [stream, heads[index]?.[1] ?? 0]))
   for (const [stream, version] of versions) assertVersion(stream, version, head)
-  const ids = new IdGaps([{ after: endOfKey(topId), before: otherIds }]).with(
+  const ids = new IdGaps(asksIds ? [{ after: endOfKey(topId), before: otherIds }] : []).with(
     remembered?.head === head ? remembered.ids : undefined,
   )
   const { known, gap } = await findIds(commits, append, ids)

@@ -6,15 +6,13 @@ import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
-import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
 import { adoptedError } from '../adopted-error.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
 import { BackwardScan } from '../backward-scan.js'
 import type { AppendOptions, AppendResult, PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
-import { compileFilter } from '../filter.js'
-import { PageScan } from '../page-scan.js'
+import { scanFor } from '../page-scan.js'
 import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
 import { rowText, type EventText, type StoredEvent } from '../record/record-text.js'
@@ -205,17 +203,9 @@ export class MemoryLog {
     return undefined
   }
 
-  async readPage<E extends EventShape>(
-    { filter = {}, after = 0, limit, signal }: PageRequest,
-    options: PageOptions = {},
-  ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(
-      compileFilter(filter),
-      wholeNumber(after, 'after'),
-      wholeNumber(limit, 'limit'),
-      options.before,
-    )
-    signal?.throwIfAborted()
+  async readPage<E extends EventShape>(request: PageRequest, options: PageOptions = {}): Promise<CollectedPage<E>> {
+    const { signal } = request
+    const scan = scanFor(request, options.before)
     const head = this.#events.length
     while (!scan.isFull && scan.scannedTo < head) scan.takeEvent(this.eventAt(scan.scannedTo + 1))
     return finishPage<E>(scan, scan.scannedTo, head, this.#context, { ...options, signal })

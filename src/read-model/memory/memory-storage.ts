@@ -10,7 +10,7 @@ import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../fingerprint.js'
 import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
-import { addLeftOut, earlierVersions } from '../earlier-versions.js'
+import { leftOutIn } from '../earlier-versions.js'
 import type { ReadModels, StoredModel } from '../read-models.js'
 import { letterRemoved, type Replay } from '../dead-letters.js'
 import { assertPossible } from '../possible-state.js'
@@ -158,11 +158,8 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async leftOutBefore(): Promise<readonly number[]> {
-    const { name, version } = this.#definition
-    const found = new Set<number>()
-    for (const key of earlierVersions([...this.#databases.keys()], `${name}@`, version))
-      addLeftOut(found, this.#databases.get(key)?.state, this.log)
-    return [...found]
+    const states = new Map([...this.#databases].map(([key, { state }]) => [key, state]))
+    return leftOutIn(states, this.#definition, this.log)
   }
 
   async rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<unknown[]> {

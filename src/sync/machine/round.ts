@@ -81,8 +81,11 @@ export class Round {
     // Another context met a restored server meanwhile: what it lost is sent before what comes later in its streams.
     if (state.remote?.epoch !== this.#epoch) this.#tried.clear()
     this.#epoch = state.remote?.epoch
-    const isDue = !this.#isFull && (this.#wantsPull || !state.isFresh || state.head > state.cursor.at)
-    const undecided = this.#options.decides === false ? undefined : outbox.find((row) => row.undecided !== undefined)
+    const isOld = !state.isFresh || state.head > state.cursor.at
+    const isDue = !this.#isFull && (this.#wantsPull || isOld)
+    // On what is known to be old the next version would have the same conflict, and each of them is a try.
+    const decides = this.#options.decides !== false && !(this.#isFull && isOld)
+    const undecided = decides ? outbox.find((row) => row.undecided !== undefined) : undefined
     // As many as one push takes go together, each decided on those before it.
     const decidesMore = undecided !== undefined && this.#decisions > 0 && this.#decisions < maxEntries
     const pullsFirst = this.#wasPushed || (this.#pullsFirst && this.#wantsPull) || decidesMore

@@ -126,11 +126,11 @@ export class OutboxDraft {
     this.follow(row)
   }
 
-  /** The server's final no to this version: decided again if a command made it, else refused. */
-  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts): void {
+  /** The server's final no to this version: decided again if a command made it, else refused. `isTry`: it counts. */
+  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts, isTry = true): void {
     const { tries = 0 } = row
-    if (tries >= maxTries && row.cancel !== true) this.#refuse(row, code, reasonOf(code, facts), facts)
-    else this.#goes(row, code, facts, tries + 1)
+    if (isTry && tries >= maxTries && row.cancel !== true) this.#refuse(row, code, reasonOf(code, facts), facts)
+    else this.#goes(row, code, facts, tries + Number(isTry))
     this.follow(row)
   }
 

@@ -2,6 +2,7 @@
 import type { CommitAnswer, FinalVerdict } from '../../wire/protocol.js'
 import type { AnsweredBy } from '../sync-effects.js'
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
+import { toSend } from './batches.js'
 import { isBy } from './contact.js'
 import { isPending, OutboxDraft, wireId, without } from './outbox-draft.js'
 import type { RefusalFacts } from './refusal-texts.js'
@@ -25,18 +26,20 @@ export function answered(snapshot: SyncSnapshot, { by, identity, head, answers }
   if (!isBy(state, by) || state.identity !== identity) return undefined
   const draft = new OutboxDraft(snapshot)
   const places = new Map(snapshot.outbox.map((row) => [wireId(row), row.n]))
+  let waiting: ReadonlySet<number> | undefined
+  const waits = ({ n }: OutboxRow) => (waiting ??= new Set(toSend(snapshot).waiting.map((row) => row.n))).has(n)
   // What the server has is no longer decided by what becomes of others.
   const inOrder = [...answers].sort((one, other) => Number('accepted' in other) - Number('accepted' in one))
   for (const answer of inOrder) {
     // An earlier verdict may have changed it, or replaced it.
     const row = draft.get(places.get(answer.id) ?? NaN)
-    if (row !== undefined && isPending(row) && wireId(row) === answer.id) take(draft, row, answer)
+    if (row !== undefined && isPending(row) && wireId(row) === answer.id) take(draft, row, answer, waits)
   }
   if (draft.isEmpty && state.head === head) return undefined
   return draft.change({ head }, { isRepeated: answers.every((answer) => 'accepted' in answer) })
 }
 
-function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer): void {
+function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer, waits: (row: OutboxRow) => boolean): void {
   if ('accepted' in verdict) {
     if (row.accepted !== verdict.accepted || row.behind !== undefined)
       draft.put({ ...without(row, 'behind'), accepted: verdict.accepted })
@@ -48,7 +51,8 @@ function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer): void {
     draft.remove(row, { status: 'discarded' })
     draft.follow(row)
   } else if ('refused' in verdict) draft.refuse(row, verdict.refused.code, verdict.refused.message)
-  else if ('conflict' in verdict) draft.decideAgain(row, 'conflict', inTheWay(verdict.conflict, row))
+  // What waits with a commit that is behind has such a conflict whenever others write there, however long that takes.
+  else if ('conflict' in verdict) draft.decideAgain(row, 'conflict', inTheWay(verdict.conflict, row), !waits(row))
   else draft.decideAgain(row, 'blocked', { id: verdict.blocked })
 }
 

@@ -298,13 +298,15 @@ export function projectionHandleContract({ name, open, shared, onDevice = shared
       async () => {
         // Where each is several round trips, two pages of them do.
         const [count, replayed] = shared && !onDevice ? [300, 80] : [1000, 300]
+        // Each is a transaction of its own.
+        const patient = { timeout: 200_000 }
         const store = await open(newName())
         await store.append({ stream: 's', events: Array.from({ length: count }, (_, at) => added(`k${at % 3}`, at)) })
         let broken = true
         const definition = sums({ bad: () => broken, onFailure: () => 'park' })
         const projection = startProjection(store, definition)
-        await projection.caughtUp(count, soon)
-        await expect.poll(() => projection.status.getSnapshot().deadLetterCount, soon).toBe(count)
+        await projection.caughtUp(count, patient)
+        await expect.poll(() => projection.status.getSnapshot().deadLetterCount, patient).toBe(count)
         broken = false
         const positions: number[] = []
         for await (const letter of projection.deadLetters()) {
@@ -315,7 +317,7 @@ export function projectionHandleContract({ name, open, shared, onDevice = shared
         expect(positions).toEqual(Array.from({ length: count }, (_, at) => at + 1))
         expect(await rowsOf(store, definition)).toEqual(fold((await allOf(store)).slice(0, replayed)))
         expect(await lettersOf(projection)).toEqual([])
-        await expect.poll(() => projection.status.getSnapshot().deadLetterCount, soon).toBe(0)
+        await expect.poll(() => projection.status.getSnapshot().deadLetterCount, patient).toBe(0)
         await projection.stop()
         await store.close()
       },

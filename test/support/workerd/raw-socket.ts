@@ -64,6 +64,12 @@ export class RawSocket extends EventTarget {
     this.#end()
   }
 
+  /** Without a word: as a process that is killed, or as one that has closed one direction only. */
+  vanish(how: 'reset' | 'half-closed'): void {
+    if (how === 'reset') this.#socket?.resetAndDestroy()
+    else this.#socket?.end()
+  }
+
   #opened(socket: Socket, first: Buffer): void {
     this.#socket = socket
     let pending = first

@@ -49,6 +49,30 @@ test('ids above all others need no look', async () => {
   expect(await reads(() => today(store, 50))).toBe(0)
 })
 
+test('after appends without ids to many new streams, the first given id is looked up, and none after it', async () => {
+  await using store = await open()
+  for (let stream = 0; stream < 9; stream += 1) {
+    const appended = () => store.append(`s${stream}`, { type: 'A', data: null })
+    // The head, the version of the stream, and the row of the log.
+    expect(await reads(appended)).toBe(3)
+  }
+  expect(await reads(() => today(store, 1))).toBeGreaterThan(3)
+  expect(await reads(() => today(store, 50))).toBe(0)
+})
+
+test('an id of an earlier session is found after appends without ids, before and behind the ids of those', async () => {
+  const store = await open()
+  const [before, behind] = [idOf(Date.now() - year), idOf(Date.now() + year)]
+  await append(store, before, behind)
+  await store.close()
+  await using again = await openEventStore({ name: store.name })
+  await append(again, undefined)
+  await append(again, undefined)
+  const { position } = await append(again, before, behind)
+  expect([position, await again.head()]).toEqual([2, 4])
+  expect(await append(again, behind)).toMatchObject({ duplicate: true })
+})
+
 test('one event from a clock that is a year ahead: the appends after it need no look either', async () => {
   await using store = await open()
   await append(store, idOf(tick()))

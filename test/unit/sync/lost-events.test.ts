@@ -18,6 +18,12 @@ const commands = defineCommands({
       return seat === undefined ? refuse('full') : [{ stream: flight, type: 'SeatTaken', data: { seat, by } }]
     },
   })),
+  list: defineCommand(events, (flight: string, list: string) => ({
+    streams: [flight, list],
+    initial: 0,
+    evolve: (count) => count + 1,
+    decide: (count) => [{ stream: list, type: 'Noted', data: { text: `${count} before` } }],
+  })),
 })
 
 async function plane() {
@@ -164,4 +170,35 @@ test('an own commit between hides nothing: what was decided on it waits for the 
   await bert.rounds()
   expect(seats(await server.log())).toEqual(['A', 'F'])
   expect(await bert.store.outbox()).toEqual([])
+})
+
+test('what waits with a commit that is behind is decided again whenever others write there, and is not refused for it', async () => {
+  const { server, anna, bert, carla } = await plane()
+  const backup = server.backup()
+  anna.leave()
+  await carla.take('A')
+  await carla.rounds()
+  await bert.rounds()
+  await bert.store.append('flight', events.Noted({ text: 'by the window' }))
+  await bert.rounds()
+  carla.leave()
+  bert.leave()
+  server.restore(backup)
+  await bert.join()
+  await anna.join()
+  // Its own note waits for Carla's seat, which it was written behind, and this waits for the note.
+  await execute(bert.store, commands.list('flight', 'list'))
+  for (let times = 0; times < 12; times += 1) {
+    await anna.take(`B${times}`)
+    await anna.rounds()
+    await bert.rounds()
+    expect((await bert.store.outbox()).map(({ status }) => status)).toEqual(['pending', 'pending'])
+  }
+  await carla.join()
+  await bert.rounds()
+  expect(await bert.store.outbox()).toEqual([])
+  const log = await server.log()
+  expect(seats(log).at(-1)).toBe('A')
+  // All that was in the stream by then: the seats of both, and the note.
+  expect(log.at(-1)).toMatchObject({ stream: 'list', data: { text: '14 before' } })
 })

@@ -50,6 +50,8 @@ class Script {
   beforePush: (() => Promise<unknown>) | undefined
   beforeStore: (() => Promise<unknown>) | undefined
   beforePull: (() => void) | undefined
+  /** No page can be stored. */
+  isFull = false
   readonly #machine
 
   constructor(options: Partial<MachineOptions> = {}) {
@@ -114,6 +116,7 @@ class Script {
   #serve(effect: Push | Pull | { kind: 'info' }): PullReply | PushReply | SyncReplies['info'] {
     if (effect.kind === 'info') return { kind: 'info', info: { ...info, head: this.log.length } }
     if (effect.kind === 'pull') {
+      if (this.isFull) return { kind: 'full' }
       const { after, limit } = effect
       if (after.chain !== chain(after.at) || after.at > this.log.length) return refused(409, 'diverged')
       const events = this.log.slice(after.at, after.at + limit).map((id, index) => text(id, `v${after.at + index}`))
@@ -414,6 +417,24 @@ describe('faults', () => {
     expect(script.pushes).toEqual([['a']])
     expect(script.waits.at(-1)).toEqual({ kind: 'wait', ms: 60_000, why: 'busy' })
     expect((await script.round('time'))?.status).toBe('idle')
+  })
+
+  test('without space nothing is decided on a log that lacks what the server has: no try is spent on it', async () => {
+    const script = new Script()
+    await script.round()
+    script.log = ['x']
+    let versions = 0
+    script.decide = () => ({ kind: 'decided', row: row(1, '', { events: [text(`a${(versions += 1)}`, 'v1')] }) })
+    // Of another device, and in the way until this one has pulled it.
+    script.verdict = () => (script.isFull ? { conflict: { stream: 'v0', last: 'x' } } : {})
+    script.isFull = true
+    await script.append(own(1, 'a', 0, { command: { name: 'c', args: '[]' } }))
+    expect(await script.round('time')).toMatchObject({ status: 'waiting', reason: 'storage-full' })
+    expect([script.pushes, versions]).toEqual([[['a']], 0])
+    expect((await script.storage.load()).outbox[0]).toMatchObject({ tries: 1, undecided: { code: 'conflict' } })
+    script.isFull = false
+    expect((await script.round('time'))?.status).toBe('idle')
+    expect([script.log, await script.names()]).toEqual([['x', 'a1'], []])
   })
 
   test('another epoch: it is taken over, and nothing is pushed before a pull under it', async () => {
