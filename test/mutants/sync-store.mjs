@@ -4,6 +4,22 @@ const storage = 'test/contract/sync-storage.node.test.ts'
 const close = 'test/unit/sync/adopt-close.test.ts'
 export default [
   {
+    id: 'sync-unnamed-follow',
+    file: 'src/sync/rules/outbox-draft.ts',
+    find: ' ?? (isUnnamed(row, each) ? wireId(each) : undefined)',
+    replace: '',
+    tests: ['test/unit/sync/rules.test.ts'],
+    breaks: 'a commit is kept that was decided on a refused one, of more than it may require',
+  },
+  {
+    id: 'sync-unnamed-batch',
+    file: 'src/sync/rules/batches.ts',
+    find: '    if (!namesAll(row) && mayMissOne(row, batch)) break\n',
+    replace: '',
+    tests: ['test/unit/sync/rules.test.ts'],
+    breaks: 'a commit is sent together with one that it was decided on and does not name',
+  },
+  {
     id: 'adopt-at-rest',
     file: 'src/log/memory/memory-log.ts',
     find: '    if (this.#appending > 0)\n',
@@ -126,8 +142,8 @@ export default [
   {
     id: 'sync-held-streams',
     file: 'src/sync/rules/batches.ts',
-    find: 'row.events.some(({ stream }) => heldStreams.has(stream)) || needs',
-    replace: 'needs',
+    find: 'row.events.some(({ stream }) => heldStreams.has(stream)) || kept',
+    replace: 'kept',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'a later commit of a stream is sent before one that waits for a cancel',
   },

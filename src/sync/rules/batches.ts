@@ -2,7 +2,7 @@
 import { maxCancelIds, maxEntries } from '../../wire/protocol.js'
 import { aroundPush, strings, utf8, wireSize } from '../commit-text.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
-import { needsOf } from './outbox-draft.js'
+import { isUnnamed, namesAll, needsOf } from './outbox-draft.js'
 
 /**
  * Whether the server's word that it has a commit still counts: it was not pulled yet, and may be. A server whose head is
@@ -10,6 +10,21 @@ import { needsOf } from './outbox-draft.js'
  */
 const isAccepted = ({ accepted }: OutboxRow, { head, cursor }: SyncState): boolean =>
   accepted !== undefined && accepted <= head && accepted > cursor.at
+
+/** Commits that hold up what was decided on them. */
+class Kept {
+  readonly #ids = new Set<string>()
+  readonly #rows: OutboxRow[] = []
+
+  add(row: OutboxRow): void {
+    this.#rows.push(row)
+    for (const { id } of row.events) this.#ids.add(id)
+  }
+
+  holds(row: OutboxRow, needs: readonly string[]): boolean {
+    return needs.some((id) => this.#ids.has(id)) || (!namesAll(row) && this.#rows.some((each) => isUnnamed(row, each)))
+  }
+}
 
 /** What is to be sent. */
 export interface ToSend {
@@ -34,35 +49,44 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   const cancel: OutboxRow[] = []
   const streams = new Set<string>()
   /** Of waiting commits, those that are not sent before something else is known, and those that are decided again first. */
-  const ids = { waiting: new Set<string>(), held: new Set<string>(), undecided: new Set<string>() }
-  const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
+  const kept = { waiting: new Kept(), held: new Kept(), undecided: new Kept() }
   /** Streams of commits that are not sent yet: what comes later in them stays behind these. */
   const heldStreams = new Set<string>()
   for (const row of outbox) {
     const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
     // Whether it is this commit that the server has, or another under its ids, is known once it is pulled: a cancel has
     // only ids.
-    if (isUnwanted && isAccepted(row, state)) add(row, ids.held)
+    if (isUnwanted && isAccepted(row, state)) kept.held.add(row)
     if (row.refused !== undefined || isAccepted(row, state)) continue
     const needs = needsOf(row)
     if (isUnwanted) {
       cancel.push(row)
-      add(row, ids.held)
-    } else if (row.undecided !== undefined || needs.some((id) => ids.undecided.has(id))) add(row, ids.undecided)
-    else if (row.events.some(({ stream }) => heldStreams.has(stream)) || needs.some((id) => ids.held.has(id))) {
+      kept.held.add(row)
+    } else if (row.undecided !== undefined || kept.undecided.holds(row, needs)) kept.undecided.add(row)
+    else if (row.events.some(({ stream }) => heldStreams.has(stream)) || kept.held.holds(row, needs)) {
       for (const { stream } of row.events) heldStreams.add(stream)
-      add(row, ids.held)
+      kept.held.add(row)
     } else if (
       row.behind !== undefined ||
       row.events.some(({ stream }) => streams.has(stream)) ||
-      needs.some((id) => ids.waiting.has(id))
+      kept.waiting.holds(row, needs)
     ) {
       waiting.push(row)
       for (const { stream } of row.events) streams.add(stream)
-      add(row, ids.waiting)
+      kept.waiting.add(row)
     } else commits.push(row)
   }
   return { commits, waiting, cancel }
+}
+
+/** Whether a commit was maybe decided on one of these, which no commit that it names was decided on. */
+function mayMissOne(row: OutboxRow, batch: readonly OutboxRow[]): boolean {
+  const places = new Map(batch.flatMap((each) => each.events.map(({ id }) => [id, each] as const)))
+  // A commit that expects the stream as well was decided on what is before it there.
+  const expect = row.expect.filter(
+    ([stream, id]) => places.get(id ?? '')?.expect.some(([each]) => each === stream) !== true,
+  )
+  return batch.some((earlier) => isUnnamed({ ...row, expect }, earlier))
 }
 
 /** The first commits that one push cancels: at least one, if there is one. */
@@ -77,13 +101,17 @@ export function firstCancels(rows: readonly OutboxRow[], bytes: number, most: nu
   return rows.slice(0, count)
 }
 
-/** The first commits that go into one push: at least one, if there is one. */
+/**
+ * The first commits that go into one push: at least one, if there is one. None goes with an earlier one that it may have been
+ * decided on and does not name: if the server refuses that, it could not tell.
+ */
 export function firstBatch(rows: readonly OutboxRow[], bytes: number): OutboxRow[] {
   let size = 0
   const batch: OutboxRow[] = []
   for (const row of rows) {
     size += wireSize(row)
     if (batch.length > 0 && (size > bytes || batch.length === maxEntries)) break
+    if (!namesAll(row) && mayMissOne(row, batch)) break
     batch.push(row)
   }
   return batch

@@ -1,4 +1,5 @@
 /** What the rules have in common: how rows of the outbox depend on each other, and how a change is put together. */
+import { maxEntries } from '../../wire/protocol.js'
 import { largestNOf } from '../change-rules.js'
 import { reasonOf, type RefusalFacts } from './refusal-texts.js'
 import type { EndedCommit, OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
@@ -14,8 +15,36 @@ export function needsOf({ requires = [], expect, condition }: OutboxRow): string
   return [...ids]
 }
 
+/**
+ * Whether it names all earlier commits that it was decided on. One that was decided on more than a commit may require has
+ * the newest of them in `requires`, and every earlier one with an event in a stream that it expects may be another.
+ */
+export const namesAll = ({ requires = [] }: OutboxRow): boolean => requires.length < maxEntries
+
+const isInExpected = ({ expect }: OutboxRow, { events }: OutboxRow): boolean =>
+  events.some(({ stream }) => expect.some(([each]) => each === stream))
+
+/** Whether a commit may have been decided on an earlier one that it does not name. */
+export const isUnnamed = (row: OutboxRow, earlier: OutboxRow): boolean => {
+  if (namesAll(row) || earlier.n >= row.n || !isInExpected(row, earlier)) return false
+  const needs = needsOf(row)
+  return !idsOf(earlier).some((id) => needs.includes(id))
+}
+
 /** The ids of its events, today's and those of earlier versions. */
 export const idsOf = ({ events, had = [] }: OutboxRow): string[] => [...events.map(({ id }) => id), ...had]
+
+/** Of how many ids of earlier versions a commit keeps the newest, and of how many the oldest. */
+const mostHad = 1000
+
+/**
+ * The ids that its next version has had. What waits for long is decided again and again: of many only those are kept on
+ * which others may have been decided, and those of the first version, by which the app knows it.
+ */
+export function hadOf(row: OutboxRow): string[] {
+  const ids = idsOf(row)
+  return ids.length <= 2 * mostHad ? ids : [...ids.slice(0, mostHad), ...ids.slice(-mostHad)]
+}
 
 /** The id that names this version of the commit on the wire. */
 export const wireId = ({ events }: OutboxRow): string => (events[0] as { id: string }).id
@@ -31,19 +60,28 @@ export function without<K extends keyof OutboxRow>(row: OutboxRow, ...names: rea
   return copy as Omit<OutboxRow, K>
 }
 
-function addFollower(followers: Map<string, number[]>, row: OutboxRow): void {
-  if (!isPending(row)) return
-  for (const id of needsOf(row)) {
-    const known = followers.get(id)
-    if (known === undefined) followers.set(id, [row.n])
-    else known.push(row.n)
-  }
-}
+/** Which pending commits were decided on others, and maybe more. */
+class Followers {
+  readonly #byId = new Map<string, number[]>()
+  readonly #notNaming = new Set<number>()
 
-function followersOf(rows: Iterable<OutboxRow>): Map<string, number[]> {
-  const followers = new Map<string, number[]>()
-  for (const row of rows) addFollower(followers, row)
-  return followers
+  constructor(rows: Iterable<OutboxRow>) {
+    for (const row of rows) this.add(row)
+  }
+
+  add(row: OutboxRow): void {
+    if (!isPending(row)) return
+    if (!namesAll(row)) this.#notNaming.add(row.n)
+    for (const id of needsOf(row)) {
+      const known = this.#byId.get(id)
+      if (known === undefined) this.#byId.set(id, [row.n])
+      else known.push(row.n)
+    }
+  }
+
+  of(gone: OutboxRow): number[] {
+    return [...idsOf(gone).flatMap((id) => this.#byId.get(id) ?? []), ...this.#notNaming]
+  }
 }
 
 /** Collects what one transaction changes in the outbox. */
@@ -55,8 +93,8 @@ export class OutboxDraft {
   readonly #ended: EndedCommit[] = []
   /** Of all that were put or removed. */
   #largestN = -Infinity
-  /** By the id of an event: which pending commits were decided on it, and maybe more. Made when it is needed. */
-  #followers: Map<string, number[]> | undefined
+  /** Made when they are needed. */
+  #followers: Followers | undefined
 
   constructor(snapshot: SyncSnapshot) {
     this.#snapshot = snapshot
@@ -79,7 +117,7 @@ export class OutboxDraft {
 
   put(row: OutboxRow): void {
     this.#largestN = Math.max(this.#largestN, row.n)
-    if (this.#followers !== undefined) addFollower(this.#followers, row)
+    this.#followers?.add(row)
     this.#rows.set(row.n, row)
     this.#put.set(row.n, row)
     this.#removed.delete(row.n)
@@ -114,19 +152,21 @@ export class OutboxDraft {
    * is no try of theirs: how often it happens is bounded by the tries of what they follow.
    */
   follow(gone: OutboxRow): void {
-    const followers = (this.#followers ??= followersOf(this.#rows.values()))
-    const ids = idsOf(gone)
+    const followers = (this.#followers ??= new Followers(this.#rows.values()))
     // Grows as others follow. A loop: a chain of pending commits may be longer than a stack.
-    for (const id of ids)
-      for (const n of followers.get(id) ?? []) {
+    const all = [gone]
+    for (const each of all)
+      for (const n of followers.of(each)) {
         const row = this.get(n)
         // May have changed meanwhile: it followed another one, or has other needs now.
         if (row === undefined || n === gone.n || !isPending(row)) continue
         // In the log of the server.
         if (row.accepted !== undefined) continue
-        if (!needsOf(row).includes(id)) continue
+        const needs = needsOf(row)
+        const id = idsOf(each).find((one) => needs.includes(one)) ?? (isUnnamed(row, each) ? wireId(each) : undefined)
+        if (id === undefined) continue
         this.#goes(row, 'blocked', { id })
-        for (const own of idsOf(row)) ids.push(own)
+        all.push(row)
       }
   }
 

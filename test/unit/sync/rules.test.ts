@@ -388,6 +388,23 @@ describe('retried', () => {
     ])
   })
 
+  test('of very many versions the newest ones and the first are remembered, also where it is decided again', () => {
+    const had = Array.from({ length: 1_999 }, (_, at) => `a${at}`)
+    const many = (...more: string[]) => ({ ...old, command, had: [...more, ...had] })
+    const hadAfter = (change: (before: SyncSnapshot) => SyncChange | undefined, was: OutboxRow) => {
+      const before = snapshot(0, [was])
+      return after(before, change(before))[0]?.had
+    }
+    const again = (before: SyncSnapshot) => retried(before, 2, ['new'])
+    expect(hadAfter(again, many())).toEqual(['a', ...had])
+    const kept = ['a', 'b', ...had.slice(0, 998), ...had.slice(-1_000)]
+    expect(hadAfter(again, many('b'))).toEqual(kept)
+    const { refused: _, ...rest } = many('b')
+    const undecided = { ...rest, undecided: { code: 'conflict' } } as OutboxRow
+    const next = { kind: 'decided', row: row(2, 'a', { events: [text('new')] }) } as const
+    expect(hadAfter((before) => decided(before, [[undecided, next]]), undecided)).toEqual(kept)
+  })
+
   test('a command decides again', () => {
     const before = snapshot(0, [{ ...old, command }])
     expect(after(before, retried(before, 2, ['new']))[0]).toMatchObject({
@@ -710,6 +727,43 @@ describe('what is sent', () => {
       row(4, 'd'),
     ]
     expect(names(toSend(snapshot(0, rows)).commits)).toBe('d')
+  })
+
+  describe('N100: a commit that was decided on more than it may require', () => {
+    const plain = (from: number, to: number, more: Partial<OutboxRow> = {}) =>
+      Array.from({ length: to - from + 1 }, (_, index) => row(from + index, `p${from + index}`, more))
+    const last = (n: number, more: Partial<OutboxRow> = {}) =>
+      row(n, 'last', {
+        command,
+        expect: [['s', `p${n - 1}`, n - 1]],
+        requires: Array.from({ length: 1000 }, (_, index) => `p${n - 1000 + index}`),
+        ...more,
+      })
+    const refusal = (id: string) => [{ id, refused: { code: 'rule', message: '' } }]
+    const becomes = (rows: readonly OutboxRow[], id: string) => {
+      const before = snapshot(0, rows)
+      const change = answered(before, { by, identity: 'first', head: 0, answers: refusal(id) })
+      return brief(after(before, change)).at(-1)
+    }
+
+    test('follows an earlier one in its streams that it does not name', () => {
+      expect(becomes([...plain(1, 1001), last(1002)], 'p1')).toBe('last again: blocked')
+      // What it did not read.
+      const other = row(1, 'p1', { events: [text('p1', 'other')] })
+      expect(becomes([other, ...plain(2, 1001), last(1002)], 'p1')).toBe('last')
+    })
+
+    test('is not sent while that is not known, nor together with it', () => {
+      const undecided = row(1, 'p1', { undecided: { code: 'conflict' }, command })
+      expect(names(toSend(snapshot(0, [undecided, ...plain(2, 1001), last(1002)])).commits)).not.toContain('last')
+      const unwanted = row(1, 'p1', { cancel: true })
+      expect(names(toSend(snapshot(0, [unwanted, ...plain(2, 1001), last(1002)])).commits)).not.toContain('last')
+      // Few commits, each with events in many streams, of which it may require 1,000 in all.
+      expect(firstBatch([row(1, 'p1'), last(1002)], 1e9).map(({ name }) => name)).toEqual(['p1'])
+      expect(firstBatch([row(1001, 'p1001'), last(1002)], 1e9)).toHaveLength(2)
+      const before = row(1001, 'p1001', { expect: [['s', 'p1', 1]] })
+      expect(firstBatch([row(1, 'p1'), before, last(1002)], 1e9)).toHaveLength(3)
+    })
   })
 
   test('a batch has the oldest, at least one, and no more bytes than it may have', () => {
