@@ -157,7 +157,7 @@ class Drive<E extends EventShape> {
           mayHandOver: () => this.#lasting && clock.monotonic() - this.#lastHandOver >= handOverPause,
         }),
       )
-      if (!(await claim.tryNow())) await this.#wait(claim, signal)
+      if (!(await claim.tryNow(this.#lasting))) await this.#wait(claim, signal)
       signal.throwIfAborted()
       claim.leads = true
       this.#report({ type: 'leading', withoutLock: !claim.held })

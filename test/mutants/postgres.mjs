@@ -431,4 +431,28 @@ export default [
     tests: ['test/unit/postgres/aborted-read.test.ts'],
     breaks: 'a read that was aborted waits for its statement',
   },
+  {
+    id: 'postgres-down-for-good',
+    file: 'src/postgres/advisory-coordinator.ts',
+    find: 'if (!this.#mayPass(error)) throw error',
+    replace: 'throw error',
+    tests: ['test/unit/postgres/database-down.test.ts'],
+    breaks: 'a restart of the database stops every projection of the server',
+  },
+  {
+    id: 'postgres-waits-in-vain',
+    file: 'src/postgres/advisory-coordinator.ts',
+    find: 'if (!this.#mayPass(error)) throw error',
+    replace: '',
+    tests: ['test/unit/postgres/database-down.test.ts'],
+    breaks: 'a lock that the database refuses for good is asked for again and again',
+  },
+  {
+    id: 'postgres-leads-not-again',
+    file: 'src/projection/claim.ts',
+    find: "if (waits && hasCode(error, 'storage-failed', 'storage-busy')) return false",
+    replace: '',
+    tests: ['test/unit/running/leadership-faults.test.ts'],
+    breaks: 'a leader faults if the database of its coordinator is down',
+  },
 ]
