@@ -108,9 +108,14 @@ class Drive<E extends EventShape> {
   }
 
   async run(): Promise<ProjectionResult> {
-    for (;;) {
-      const result = this.#isAborted ? await this.#aborted() : await this.#attempt()
-      if (result !== undefined) return result
+    try {
+      for (;;) {
+        const result = this.#isAborted ? await this.#aborted() : await this.#attempt()
+        if (result !== undefined) return result
+      }
+    } catch (error) {
+      this.#report({ type: 'faulted', error })
+      throw error
     }
   }
 

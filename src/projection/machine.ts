@@ -92,7 +92,7 @@ class Machine {
     const { events, head } = page
     this.#at.now = page.now
     this.#at.batch.read(page.characters ?? 0, page.now, this.#at.cursor === this.#run.position)
-    this.#at.assertNotBeyond(head)
+    if (this.#at.isBeyond(head)) return (yield* this.#at.load()) ? 'aborted' : undefined
     // The end of a log may be taken back: what is not there any more is waited for by no batch.
     const goal = (this.#run.goal = Math.min(this.#run.goal ?? head, head))
     const beyond = this.#isBatch ? events.findIndex((event) => event.position > goal) : -1

@@ -31,6 +31,8 @@ export class RunState {
   now = 0
   /** When the stored state was last read. */
   checkedAt = 0
+  /** The last read ended before the checkpoint. */
+  #beyond = false
 
   constructor(name: string, settings: Settings, random: () => number, run: RunProgress) {
     this.name = name
@@ -77,10 +79,17 @@ export class RunState {
     return slept === 'control' && what === 'reading' ? yield* this.load() : slept === 'aborted'
   }
 
-  /** @throws ProjectionFailedError if the stored checkpoint is beyond the head of the log */
-  assertNotBeyond(head: number): void {
+  /**
+   * Whether the checkpoint is to be loaded again, because it is beyond the head: a log that was restored under this run
+   * has an older one.
+   *
+   * @throws ProjectionFailedError if that one is beyond it as well
+   */
+  isBeyond(head: number): boolean {
     const { position } = this.run
-    if (position <= head) return
+    const before = this.#beyond
+    this.#beyond = position > head
+    if (!before || !this.#beyond) return this.#beyond
     const cause = new LogInconsistentError(
       position,
       say`The checkpoint of '${this.name}' is ${position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,

@@ -109,6 +109,12 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     }
   }
 
+  /** The run of this context begins again: while it was stopped, nothing could move. */
+  restarted(): void {
+    this.#progress.excuse()
+    this.set({ phase: 'starting', message: undefined })
+  }
+
   /** Newer code of the app is open, so this context does not lead. */
   outdated(): void {
     this.#standbyMessage = notice('outdated', say`Reload: newer code is open.`)

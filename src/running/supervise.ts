@@ -74,6 +74,6 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
     forget()
     if (stopping.aborted) return undefined
     joining.retry()
-    status.set({ phase: 'starting', message: undefined })
+    status.restarted()
   }
 }

@@ -134,7 +134,7 @@ describe.skipIf(findBinaries() === undefined)(
         expect([...first.phases, ...second.phases]).not.toContain('faulted')
         const view = await openReadModel(second.store, counts)
         expect(await view.n.getAll()).toEqual([{ id: 'a', n: 2 }])
-        view.close()
+        await view.close()
       },
     )
   },

@@ -839,10 +839,30 @@ describe('after a failure of the storage', () => {
   })
 })
 
+test('N36: a checkpoint that was known and is beyond the head is loaded again: the log may have been restored', () => {
+  const it = machine({}, 'continuous')
+  it.loaded(9)
+  for (const [head, stored] of [
+    [8, 7],
+    [6, 2],
+  ] as const) {
+    it.answer('read-events', { value: { events: [], scannedTo: head, head, now: 0 } })
+    it.loaded(stored)
+    it.read(stored, head)
+    expect(it.effect).toMatchObject({ kind: 'apply', from: 0, to: head - stored })
+    it.answer('apply', { next: head - stored, now: 0, aborted: false })
+    it.answer('commit', { value: { paused: false, now: 0, took: 0, burst: false } })
+    it.answer('sleep', 'append')
+  }
+})
+
 test('N36: a checkpoint beyond the head ends the run', () => {
   const it = machine({}, 'continuous')
   it.loaded(9)
-  expect(() => it.answer('read-events', { value: { events: [], scannedTo: 9, head: 8, now: 0 } })).toThrow(
+  const beyond = { value: { events: [], scannedTo: 9, head: 8, now: 0 } }
+  it.answer('read-events', beyond)
+  it.loaded(9)
+  expect(() => it.answer('read-events', beyond)).toThrow(
     expect.objectContaining({ position: 9, cause: expect.objectContaining({ code: 'log-inconsistent' }) }),
   )
 })

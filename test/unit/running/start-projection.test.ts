@@ -1,7 +1,7 @@
 // A handle in trouble: storages that hang, handlers that stop, batches that end.
 import { describe, expect, test } from 'vitest'
 import { openEventStore as openMemoryEventStore } from 'tidemark/memory'
-import { runProjection, startProjection } from 'tidemark'
+import { runProjection, startProjection, type ProjectionReport } from 'tidemark'
 import { stopGrace } from '../../../src/projection/leadership.js'
 import { sleep } from '../../../src/platform/clock.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
@@ -391,3 +391,41 @@ test('while events pour in, what somebody waits for in caughtUp is stored withou
   expect(await waiting).toMatchObject({ position: 4, stale: false })
   await clock.runUntil(projection.stop())
 })
+
+test.for(['an event', 'a coordinator'])(
+  'that faults by %s says so in its last report, whose listener may resume it',
+  async (by) => {
+    const clock = virtualClock()
+    const store = await memoryStore(1)
+    let broken = true
+    const boom = new Error('boom')
+    const reports: ProjectionReport[] = []
+    const observed: unknown[] = []
+    store.observe((report) => void ('projection' in report && report.type === 'faulted' && observed.push(report.error)))
+    const { tryAcquire } = store.coordinator
+    store.coordinator.tryAcquire = (name) =>
+      broken && by === 'a coordinator' ? Promise.reject(boom) : tryAcquire(name)
+    const projection = startProjection(
+      store,
+      plain(() => {
+        if (broken && by === 'an event') throw boom
+      }),
+      {
+        clock,
+        onReport(report) {
+          reports.push(report)
+          if (report.type !== 'faulted') return
+          broken = false
+          void projection.resume()
+        },
+      },
+    )
+    await clock.advance(60_000)
+    const faults = reports.filter((report) => report.type === 'faulted')
+    expect(faults).toMatchObject([{ projection: 'plain', error: { cause: boom } }])
+    expect(observed).toEqual(faults.map(({ error }) => error))
+    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 1 })
+    await clock.runUntil(projection.stop())
+    expect(reports.filter(({ type }) => type === 'faulted').length).toBe(1)
+  },
+)

@@ -125,3 +125,20 @@ test('a stop ends it in whatever state, and leaves nothing behind', async () => 
     expect([ended.mock.calls.length, restarts.size, clock.pending]).toEqual([1, 0, 0])
   }
 })
+
+test('the time in which it was stopped does not count as that of a handler', async () => {
+  const { clock, status, restarts } = supervised([no])
+  status.stored({ position: 1, epoch: 1, owner: 'me', paused: false, letters: 0 }, 5)
+  await clock.advance(60_000)
+  restarts.tell()
+  await clock.advance(0)
+  const look = () => status.stored({ position: 1, epoch: 1, owner: 'me', paused: false, letters: 0 }, 5)
+  look()
+  expect(status.getSnapshot().phase).toBe('starting')
+  await clock.advance(4_999)
+  look()
+  expect(status.getSnapshot().phase).toBe('starting')
+  await clock.advance(1)
+  look()
+  expect(status.getSnapshot().phase).toBe('stalled')
+})
