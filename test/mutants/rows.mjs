@@ -17,6 +17,14 @@ export default [
     breaks: 'reading a table whole replaces rows that are remembered',
   },
   {
+    id: 'rows-rest-long',
+    file: 'src/read-model/unit-of-work/table-work.ts',
+    find: 'rowsWithin(bytes, this.#cache.entries(), most)',
+    replace: 'most',
+    tests: ['test/unit/read-model/table-work.test.ts'],
+    breaks: 'a thousand rows of 100 KB are read at once because one of them was needed',
+  },
+  {
     id: 'rows-1',
     file: 'src/read-model/unit-of-work/table-work.ts',
     find: `if (this.#commits !== commits) return

@@ -15,6 +15,7 @@ import type { RowSource } from '../storage.js'
 import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { hasUnique, UniqueKeys, type Load, type Question } from './unique-keys.js'
+import { rowsWithin } from './row-size.js'
 import { kept, taken, type Entry } from './rows.js'
 import { isObject } from '../../platform/objects.js'
 
@@ -25,6 +26,12 @@ export const readsBeforeWhole = 16
 
 /** Of a table that is remembered whole, up to this many rows are searched in memory: an index finds more as quickly. */
 const searchedInMemory = 1024
+
+/** What is read together for later: more would keep the page waiting for longer than a frame or two, in bytes. */
+const readAtRest = 4_194_304
+
+/** The same where a handler waits for many rows: more would take too much memory, too. */
+const readAtOnce = 67_108_864
 
 /** How many rows one request asks for: finding more takes longer than a page may be kept waiting. */
 const keysAtOnce = 1024
@@ -142,7 +149,7 @@ export class TableWork {
   /** Reads those rows together that are not known. */
   async loadAll(keys: readonly RowKey[]): Promise<void> {
     let missing = keys.filter((key) => this.known(key) === undefined)
-    this.#singleReads ||= missing.length
+    if (missing.length > 0) this.#singleReads ||= 1
     if (missing.length >= readsBeforeWhole && this.#read === undefined) {
       await this.#readWhole()
       missing = missing.filter((key) => this.known(key) === undefined)
@@ -181,7 +188,7 @@ export class TableWork {
     if (this.#endIsKnown || this.#singleReads === 0) return
     // If rows are committed meanwhile, it is tried again after the next read.
     this.#singleReads = 0
-    void this.#readAllOrLast(searchedInMemory).catch(() => {})
+    void this.#readAllOrLast(searchedInMemory, readAtRest).catch(() => {})
   }
 
   /** The next page begins: what was prepared for the last one is of no more use. */
@@ -353,12 +360,13 @@ export class TableWork {
 
   #readWhole(): Promise<void> {
     // Perhaps it is too much for one request: then rows are read one by one, and a real fault shows there.
-    return (this.#whole ??= this.#readAllOrLast(maxCachedRows / 2).catch(() => {}))
+    return (this.#whole ??= this.#readAllOrLast(maxCachedRows / 2, readAtOnce).catch(() => {}))
   }
 
-  async #readAllOrLast(most: number): Promise<void> {
+  /** @param bytes judged by the rows that are remembered */
+  async #readAllOrLast(most: number, bytes: number): Promise<void> {
     const commits = this.#commits
-    const rows = await this.#source.wholeTable(this.#name, most)
+    const rows = await this.#source.wholeTable(this.#name, rowsWithin(bytes, this.#cache.entries(), most))
     if (this.#commits !== commits) return
     if (rows === undefined) {
       const last = await this.#source.lastKey(this.#name)

@@ -2,7 +2,7 @@
 import type { DecisionReply } from '../sync-effects.js'
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { unknownCommand } from './refusal-texts.js'
-import { idsOf, OutboxDraft, wireId, without } from './outbox-draft.js'
+import { hadOf, OutboxDraft, wireId, without } from './outbox-draft.js'
 
 /** Of how many commits it is remembered that nothing became of them. */
 const mostNothing = 1000
@@ -49,6 +49,6 @@ export function nextVersion(row: OutboxRow, reply: DecisionReply): OutboxRow | u
     expect,
     ...(condition !== undefined && { condition }),
     ...(requires !== undefined && { requires }),
-    had: idsOf(row),
+    had: hadOf(row),
   }
 }

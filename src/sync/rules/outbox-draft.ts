@@ -34,6 +34,18 @@ export const isUnnamed = (row: OutboxRow, earlier: OutboxRow): boolean => {
 /** The ids of its events, today's and those of earlier versions. */
 export const idsOf = ({ events, had = [] }: OutboxRow): string[] => [...events.map(({ id }) => id), ...had]
 
+/** Of how many ids of earlier versions a commit keeps the newest, and of how many the oldest. */
+const mostHad = 1000
+
+/**
+ * The ids that its next version has had. What waits for long is decided again and again: of many only those are kept on
+ * which others may have been decided, and those of the first version, by which the app knows it.
+ */
+export function hadOf(row: OutboxRow): string[] {
+  const ids = idsOf(row)
+  return ids.length <= 2 * mostHad ? ids : [...ids.slice(0, mostHad), ...ids.slice(-mostHad)]
+}
+
 /** The id that names this version of the commit on the wire. */
 export const wireId = ({ events }: OutboxRow): string => (events[0] as { id: string }).id
 

@@ -1,6 +1,6 @@
 /** The app calls `retry()` or `discard()`. */
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
-import { idsOf, OutboxDraft, without } from './outbox-draft.js'
+import { hadOf, OutboxDraft, without } from './outbox-draft.js'
 
 /**
  * A commit that was refused, or is `behind`, is wanted once more. The one that is `behind` may be at the server, or still
@@ -71,7 +71,7 @@ export function newestVersion(row: OutboxRow, n: number, ids: readonly string[],
       idGiven: false,
       data: data?.[index] ?? event.data,
     })),
-    had: idsOf(row),
+    had: hadOf(row),
   }
   return row.command !== undefined && row.healed !== true
     ? { ...next, undecided: { code: 'conflict' } }

@@ -1,7 +1,9 @@
 // What openPostgresLogStore does beyond the contract of a log store.
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { ClosedError, InvalidArgumentError, InvalidNameError, runProjection } from 'tidemark'
+import { openSyncedStore } from 'tidemark/memory'
 import {
   deleteOldRefusals,
   migratePostgres,
@@ -10,6 +12,7 @@ import {
   openPostgresStore,
 } from 'tidemark/postgres'
 import { memoryLogStore, serverLog, syncHandler, type LogStore, type WireCommit } from 'tidemark/server'
+import { syncOnce } from 'tidemark/sync'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { CuttingProxy } from '../../support/postgres/cutting-proxy.js'
 import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
@@ -400,6 +403,33 @@ describe.skipIf(url === undefined)('openPostgresLogStore', () => {
     expect((await serverLog(here).push({ commits: [commitOf('s0', 'x0')] }, { author: 'anna' })).answers).toEqual([
       { id: 'x0', accepted: 1 },
     ])
+  })
+
+  test.for([
+    { given: { id: 'cellar' }, told: { head: 2, reason: undefined } },
+    { given: {}, told: { head: 0, reason: 'other-log' } },
+  ])('a backup that is older than the log: with $given, devices see $told', async ({ given, told }) => {
+    const name = `older-${randomUUID()}`
+    let log = serverLog(open(name, given))
+    const handler = syncHandler({ open: () => ({ log }) })
+    const device = await openSyncedStore({
+      name,
+      url: 'https://shop.example/log',
+      fetch: (input, init) => handler(new Request(input, init)),
+    })
+    for (const data of [1, 2]) await device.append('s', { type: 'A', data })
+    expect(await syncOnce(device)).toMatchObject({ pending: 0, cursor: 2 })
+    for (const table of ['commits', 'ids', 'heads', 'logs'])
+      await subject.pool.query(
+        `delete from ${subject.schema}.${table} where ${table === 'logs' ? 'id' : 'log'} =
+          (select id from ${subject.schema}.logs where name = $1)`,
+        [name],
+      )
+    const store = open(name, given)
+    log = serverLog(store)
+    expect((await syncOnce(device)).reason).toBe(told.reason)
+    expect(await store.head()).toBe(told.head)
+    await device.close()
   })
 
   test('N77: a network that is gone without a word ends a decision after 45 s, and its connection', async () => {

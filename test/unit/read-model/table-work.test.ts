@@ -277,6 +277,38 @@ test('a small table of which a row had to be read is read whole while the run re
   expect(other.source.whole).toHaveBeenCalledTimes(2)
 })
 
+test.for([
+  ['a text', 'x'.repeat(100_000)],
+  ['bytes', new Uint8Array(100_000)],
+  ['parts', { lists: Array.from({ length: 100 }, () => ['x'.repeat(1_000)]) }],
+] as const)('of long rows fewer are read together: %s', async ([, data]) => {
+  const { work, source } = large({ end: 100, small: true })
+  source.whole.mockResolvedValue(undefined)
+  source.row.mockImplementation(async (id) => ({ id, n: 0, data }))
+  await work.load(2)
+  work.rest()
+  expect(source.whole.mock.calls).toEqual([[41]])
+  // One that takes more than there is space for may be the only one.
+  const other = large({ end: 100, small: true })
+  other.source.row.mockImplementation(async (id) => ({ id, data: Array.from({ length: 50 }, () => data) }))
+  await other.work.load(2)
+  other.work.rest()
+  expect(other.source.whole.mock.calls).toEqual([[1]])
+  // Who has to wait for many rows waits for more of them together.
+  for (let at = 0; at < 2 * readsBeforeWhole; at += 1) await work.load(2 * at)
+  expect(source.whole.mock.calls[1]?.[0]).toBeGreaterThan(600)
+  expect(source.whole.mock.calls[1]?.[0]).toBeLessThan(672)
+})
+
+test('rows that a page reads together are one read', async () => {
+  const { work, source } = large()
+  await work.loadAll(Array.from({ length: readsBeforeWhole - 1 }, (_, at) => at))
+  for (let at = 0; at < readsBeforeWhole - 2; at += 1) await work.load(100 + at)
+  expect(source.whole).not.toHaveBeenCalled()
+  await work.load(200)
+  expect(source.whole).toHaveBeenCalledOnce()
+})
+
 test('a table that was read while rows were committed is read after the next read, and so is one that cannot be read', async () => {
   const { work, source, commit } = large({ end: 100, small: true })
   let answer = (_rows: unknown[]) => {}

@@ -388,6 +388,23 @@ describe('retried', () => {
     ])
   })
 
+  test('of very many versions the newest ones and the first are remembered, also where it is decided again', () => {
+    const had = Array.from({ length: 1_999 }, (_, at) => `a${at}`)
+    const many = (...more: string[]) => ({ ...old, command, had: [...more, ...had] })
+    const hadAfter = (change: (before: SyncSnapshot) => SyncChange | undefined, was: OutboxRow) => {
+      const before = snapshot(0, [was])
+      return after(before, change(before))[0]?.had
+    }
+    const again = (before: SyncSnapshot) => retried(before, 2, ['new'])
+    expect(hadAfter(again, many())).toEqual(['a', ...had])
+    const kept = ['a', 'b', ...had.slice(0, 998), ...had.slice(-1_000)]
+    expect(hadAfter(again, many('b'))).toEqual(kept)
+    const { refused: _, ...rest } = many('b')
+    const undecided = { ...rest, undecided: { code: 'conflict' } } as OutboxRow
+    const next = { kind: 'decided', row: row(2, 'a', { events: [text('new')] }) } as const
+    expect(hadAfter((before) => decided(before, [[undecided, next]]), undecided)).toEqual(kept)
+  })
+
   test('a command decides again', () => {
     const before = snapshot(0, [{ ...old, command }])
     expect(after(before, retried(before, 2, ['new']))[0]).toMatchObject({
