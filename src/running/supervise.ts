@@ -21,6 +21,10 @@ const longestPause = 30_000
 const mayPass = (error: unknown): boolean =>
   hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
 
+/** The storage that has the locks cannot be reached, such as a database that is started again. */
+const isUnreachable = (error: unknown): boolean =>
+  hasCode(error, 'coordination-failed') && hasCode((error as Error).cause, 'storage-failed', 'storage-busy')
+
 /** What is supervised. */
 export interface Supervised<E extends EventShape> {
   readonly status: StatusKeeper
@@ -58,7 +62,7 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
       if (stopping.aborted) return undefined
       // Before the status says so: a subscriber may resume synchronously.
       ends.push(new Promise((resolve) => (forget = restarts.add(resolve))))
-      const again = joining.failed && run.isContinuous && mayPass(error)
+      const again = run.isContinuous && (joining.failed ? mayPass(error) : isUnreachable(error))
       if (again) {
         const pause = pauseBefore(failures, { delay: run.failureBackoff, maxDelay: longestPause })
         ends.push(sleep(clock, pause, waiting.signal))

@@ -431,4 +431,12 @@ export default [
     tests: ['test/unit/postgres/aborted-read.test.ts'],
     breaks: 'a read that was aborted waits for its statement',
   },
+  {
+    id: 'postgres-away',
+    file: 'src/running/supervise.ts',
+    find: '(joining.failed ? mayPass(error) : isUnreachable(error))',
+    replace: 'joining.failed && mayPass(error)',
+    tests: [crash],
+    breaks: 'a database that is started again ends all projections',
+  },
 ]
