@@ -73,7 +73,7 @@ export type ProjectionReport = {
   | { readonly type: 'handed-over'; readonly reason: 'hidden' | 'away' }
   /** A rebuild failed and was given up; the rows from before it stay. */
   | { readonly type: 'rebuild-failed'; readonly error: unknown }
-  /** The run of this context ended with an error: nothing follows until `resume`, `skip` or `rebuild` is called. */
+  /** The projection stopped in this context (`startProjection`): nothing follows until `resume`, `skip` or `rebuild` is called. */
   | { readonly type: 'faulted'; readonly error: unknown }
   /** This context does not lead any more. */
   | { readonly type: 'resigned' }

@@ -4,9 +4,8 @@
  * correctness depends on each commit.
  */
 import { inProcessCoordinator, acquireOptions } from '../locks/in-process.js'
-import { ClosedError, hasCode } from '../errors.js'
+import { ClosedError } from '../errors.js'
 import { say } from '../messages.js'
-import { pauseBefore } from '../platform/backoff.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import type { Coordinator, Guard } from '../ports.js'
 import { isConnectionLost } from './postgres-errors.js'
@@ -15,9 +14,6 @@ import { lockKey } from './postgres-schema.js'
 
 /** How often one that waits tries again, in ms: less some part of it at random, so that many do not try together. */
 const pause = 1000
-
-/** Between tries while the database cannot be reached, in ms. */
-const whileDown = { delay: 100, maxDelay: 5_000, jitter: 0.5 }
 
 /** Locks that this process is giving up, by their numbers: they are free, and the server does not know it yet. */
 const unlocking = new Map<string, Promise<unknown>>()
@@ -63,21 +59,12 @@ export class AdvisoryLocks {
   async acquire(name: string, signal: AbortSignal): Promise<HeldLock> {
     const turn = await this.#order.acquire(name, { signal })
     this.#users += 1
-    let failures = 0
     try {
       for (;;) {
-        const random = this.#clock.random()
-        let ms = pause * (1 - 0.3 * random)
-        try {
-          const lock = await this.#take(name, turn, true)
-          if (lock !== undefined) return lock
-          failures = 0
-        } catch (error) {
-          if (!this.#mayPass(error)) throw error
-          ms = pauseBefore(failures++, whileDown, random)
-        }
+        const lock = await this.#take(name, turn, true)
+        if (lock !== undefined) return lock
         signal.throwIfAborted()
-        await sleep(this.#clock, ms, signal)
+        await sleep(this.#clock, pause * (1 - 0.3 * this.#clock.random()), signal)
         signal.throwIfAborted()
       }
     } catch (error) {
@@ -97,14 +84,6 @@ export class AdvisoryLocks {
       [lockKey(name)],
     )
     return Number(row?.['held']) === 1
-  }
-
-  /** A server that is down, starts or has no connection left is waited for: not one that refuses, nor a pool that ended. */
-  #mayPass(error: unknown): boolean {
-    if (this.#database.isEnded) return false
-    return (
-      hasCode(error, 'storage-busy', 'storage-full') || (hasCode(error, 'storage-failed') && isConnectionLost(error))
-    )
   }
 
   /** Takes the lock if it is free. Else the turn is given back, unless the caller keeps it and tries again. */

@@ -73,12 +73,6 @@ export class Database implements Sql {
     return typeof max === 'number' && !this.isEmbedded ? max : Infinity
   }
 
-  /** Whether the app has ended the pool, which gives no connection any more. */
-  get isEnded(): boolean {
-    const { ending, ended } = this.#pool as { readonly ending?: unknown; readonly ended?: unknown }
-    return ending === true || ended === true
-  }
-
   /** Whether PostgreSQL runs within this process, with one connection and no other process. */
   get isEmbedded(): boolean {
     return isEmbedded(this.#pool)

@@ -1,5 +1,5 @@
 /** One attempt at the lock of a projection: granted, waited for, or given up. */
-import { CoordinationFailedError, hasCode, LeadershipLostError } from '../errors.js'
+import { CoordinationFailedError, LeadershipLostError } from '../errors.js'
 import { say } from '../messages.js'
 import type { Coordinator, Guard } from '../ports.js'
 
@@ -30,15 +30,11 @@ export class Claim {
     return this.#guard !== undefined
   }
 
-  /**
-   * @param waits whether a storage that fails is left to {@link wait}, as if another context had the lock
-   * @throws CoordinationFailedError if the coordinator failed
-   */
-  async tryNow(waits = false): Promise<boolean> {
+  /** @throws CoordinationFailedError if the coordinator failed */
+  async tryNow(): Promise<boolean> {
     try {
       return this.#take(await this.#coordinator.tryAcquire(this.#target.key))
     } catch (error) {
-      if (waits && hasCode(error, 'storage-failed', 'storage-busy')) return false
       throw new CoordinationFailedError(this.#target.name, error)
     }
   }

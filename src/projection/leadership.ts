@@ -108,14 +108,9 @@ class Drive<E extends EventShape> {
   }
 
   async run(): Promise<ProjectionResult> {
-    try {
-      for (;;) {
-        const result = this.#isAborted ? await this.#aborted() : await this.#attempt()
-        if (result !== undefined) return result
-      }
-    } catch (error) {
-      this.#report({ type: 'faulted', error })
-      throw error
+    for (;;) {
+      const result = this.#isAborted ? await this.#aborted() : await this.#attempt()
+      if (result !== undefined) return result
     }
   }
 
@@ -162,7 +157,7 @@ class Drive<E extends EventShape> {
           mayHandOver: () => this.#lasting && clock.monotonic() - this.#lastHandOver >= handOverPause,
         }),
       )
-      if (!(await claim.tryNow(this.#lasting))) await this.#wait(claim, signal)
+      if (!(await claim.tryNow())) await this.#wait(claim, signal)
       signal.throwIfAborted()
       claim.leads = true
       this.#report({ type: 'leading', withoutLock: !claim.held })

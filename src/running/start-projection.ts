@@ -3,9 +3,10 @@ import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { say } from '../messages.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { sleep, type Clock } from '../platform/clock.js'
+import { sleep, timeTold, type Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { abortable } from '../platform/promises.js'
+import { tell } from '../platform/tasks.js'
 import { settle, type ProjectionOptions, type ProjectorOptions, type Settings } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
@@ -135,6 +136,11 @@ function started<E extends EventShape, C>(
             report,
           })
         : followed(status, stopping),
+    faulted(error) {
+      const full: ProjectionReport = { type: 'faulted', error, projection: projector.name, time: timeTold(clock) }
+      joining.attached?.backend.told?.(full)
+      if (options.onReport !== undefined) tell(() => options.onReport?.(full))
+    },
   })
   /** Releases everything, even if a handler hangs. */
   const free = () => {

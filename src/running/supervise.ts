@@ -21,6 +21,10 @@ const longestPause = 30_000
 const mayPass = (error: unknown): boolean =>
   hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
 
+/** The storage that has the locks cannot be reached, such as a database that is started again. */
+const isUnreachable = (error: unknown): boolean =>
+  hasCode(error, 'coordination-failed') && hasCode((error as Error).cause, 'storage-failed', 'storage-busy')
+
 /** What is supervised. */
 export interface Supervised<E extends EventShape> {
   readonly status: StatusKeeper
@@ -35,6 +39,8 @@ export interface Supervised<E extends EventShape> {
   readonly failureBackoff: number
   /** Runs the projection once. */
   drive(attached: Attached<E>): Promise<ProjectionResult>
+  /** Tells the app that it stopped. */
+  faulted(error: unknown): void
 }
 
 /** Resolves when the projection is stopped, or with why its batch ended. Never rejects. */
@@ -58,7 +64,7 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
       if (stopping.aborted) return undefined
       // Before the status says so: a subscriber may resume synchronously.
       ends.push(new Promise((resolve) => (forget = restarts.add(resolve))))
-      const again = joining.failed && run.isContinuous && mayPass(error)
+      const again = run.isContinuous && (joining.failed ? mayPass(error) : isUnreachable(error))
       if (again) {
         const pause = pauseBefore(failures, { delay: run.failureBackoff, maxDelay: longestPause })
         ends.push(sleep(clock, pause, waiting.signal))
@@ -67,6 +73,7 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
       watch.faulted()
       const phase = again ? 'retrying' : 'faulted'
       status.set({ phase, message: messageOf(error), lastError: error, leader: false, rate: 0 })
+      if (!again) run.faulted(error)
       await watch.look()
     }
     await Promise.race(ends)

@@ -162,8 +162,8 @@ export default [
   {
     id: 'M29',
     file: 'src/projection/run-state.ts',
-    find: 'if (position <= head) return',
-    replace: 'if (head >= 0) return',
+    find: 'this.#beyond = position > head',
+    replace: 'this.#beyond = head < 0',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'a checkpoint beyond the head is gone on with',
   },

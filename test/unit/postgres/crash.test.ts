@@ -4,11 +4,13 @@ import { randomUUID } from 'node:crypto'
 import { chownSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { defineEvents, StorageFullError, TidemarkError } from 'tidemark'
+import { defineEvents, defineProjection, startProjection, StorageFullError, table, TidemarkError } from 'tidemark'
 import { openSyncedStore } from 'tidemark/memory'
 import {
   migratePostgres,
   openPostgresLogStore,
+  openPostgresStore,
+  sqlProjector,
   type LoggedCommit,
   type PostgresLogStore,
   type SqlPool,
@@ -122,6 +124,38 @@ describe.skipIf(!hasBinaries())('a server of PostgreSQL', { timeout: 300_000 }, 
     expect(outcomes.has(undefined)).toBe(false)
     // N79: what was started again may be a backup.
     expect(epochs.size).toBe(4)
+    await store.close()
+  })
+
+  test('N77: that is away for a while stops no projection: they continue when it is back', async () => {
+    const cluster = await begun('away')
+    const pool = poolTo(cluster, { max: 8 })
+    await migratePostgres(pool)
+    const events = defineEvents<{ type: 'Added'; data: number }>()
+    const store = await openPostgresStore({ pool, name: 'shop', events })
+    const rows = defineProjection(events, {
+      name: 'rows',
+      tables: { rows: table<{ id: number }>()({ key: 'id' }) },
+      on: { Added: ({ data }, { rows: all }) => all.put({ id: data }) },
+    })
+    const seen: number[] = []
+    const projections = [
+      startProjection(store, rows),
+      startProjection(store, sqlProjector(store, { name: 'sql', apply: async () => {} })),
+      startProjection(store, { name: 'plain', apply: ({ data }) => void seen.push(data) }),
+    ]
+    await store.append('s', { type: 'Added', data: 1 })
+    for (const projection of projections) await projection.caughtUp(1, { timeout: 60_000 })
+    await cluster.stop('immediate')
+    for (const { status } of projections)
+      await expect.poll(() => status.getSnapshot(), { timeout: 60_000 }).toMatchObject({ phase: 'retrying' })
+    await cluster.start()
+    await expect.poll(() => store.append('s', { type: 'Added', data: 2 }), { timeout: 60_000 }).toBeDefined()
+    const head = await store.head()
+    for (const projection of projections)
+      expect(await projection.caughtUp(head, { timeout: 60_000 })).toMatchObject({ position: head })
+    expect(new Set(seen)).toEqual(new Set([1, 2]))
+    for (const projection of projections) await projection.stop()
     await store.close()
   })
 

@@ -1,89 +1,12 @@
-// A database that is down for a while: who waits for a lock of it tries again, and leads once it is back.
+// What projections of a server go through while the database is down, and after a dump was restored under them.
+import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { EventEmitter } from 'node:events'
+import { join } from 'node:path'
 import pg from 'pg'
 import { defineEvents, defineProjection, openReadModel, startProjection, table } from 'tidemark'
 import { migratePostgres, openPostgresStore } from 'tidemark/postgres'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { AdvisoryLocks } from '../../../src/postgres/advisory-coordinator.js'
-import { Database } from '../../../src/postgres/sql-database.js'
-import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { Cluster, findBinaries } from '../../support/postgres/cluster.js'
-
-const failed = (code: string, severity?: string) =>
-  Object.assign(new Error(code), { code, ...(severity && { severity }) })
-
-/** Locks of a pool that fails with an error as long as there is one. */
-function lockedBy(error: Error) {
-  const clock = virtualClock()
-  const state = { error: error as Error | undefined, tries: [] as number[], connections: 0, ending: false }
-  const pool = {
-    get ending() {
-      return state.ending
-    },
-    query: async () => ({ rows: [] }),
-    async connect() {
-      state.tries.push(clock.monotonic())
-      if (state.error !== undefined) throw state.error
-      state.connections += 1
-      return Object.assign(new EventEmitter(), {
-        query: async (text: string) => ({ rows: text.includes('pg_try_advisory_lock') ? [{ got: 1 }] : [] }),
-        release: () => (state.connections -= 1),
-      })
-    },
-  }
-  const coordinator = new AdvisoryLocks(new Database(pool), clock).of('test ')
-  return { clock, state, coordinator }
-}
-
-describe('locks of a database that cannot be reached', () => {
-  test.for([failed('ECONNREFUSED'), failed('57P03', 'FATAL'), failed('53300', 'FATAL'), failed('57P01', 'FATAL')])(
-    'are waited for, with pauses that grow to 5 s: %s',
-    async (error) => {
-      const { clock, state, coordinator } = lockedBy(error)
-      const waiting = coordinator.acquire('p')
-      await clock.advance(60_000)
-      const pauses = state.tries.slice(1).map((at, nth) => at - (state.tries[nth] as number))
-      expect(pauses.length).toBeGreaterThan(10)
-      expect(pauses.length).toBeLessThan(40)
-      expect(Math.max(...pauses)).toBeLessThanOrEqual(5_000)
-      expect(Math.min(...pauses)).toBeGreaterThanOrEqual(50)
-      state.error = undefined
-      const guard = await clock.runUntil(waiting)
-      expect(state.connections).toBe(1)
-      guard.release()
-      await coordinator.close()
-      await clock.advance(0)
-      expect([state.connections, clock.pending]).toEqual([0, 0])
-    },
-  )
-
-  test('are not waited for after an abort, nor after the store is closed', async () => {
-    for (const how of ['abort', 'close'] as const) {
-      const { clock, state, coordinator } = lockedBy(failed('ECONNREFUSED'))
-      const controller = new AbortController()
-      const waiting = coordinator.acquire('p', { signal: controller.signal })
-      const why = waiting.catch((error: unknown) => error)
-      await clock.advance(10_000)
-      if (how === 'abort') controller.abort(new Error('no more'))
-      else await coordinator.close()
-      expect(await why).toMatchObject(how === 'abort' ? { message: 'no more' } : { code: 'closed' })
-      const { length } = state.tries
-      await clock.advance(60_000)
-      expect([state.tries.length, clock.pending]).toEqual([length, 0])
-    }
-  })
-
-  test('are refused where another try is useless: no right, no such function, a pool that was ended', async () => {
-    for (const error of [failed('28P01', 'FATAL'), failed('42501', 'ERROR'), failed('0A000', 'ERROR')]) {
-      const { coordinator } = lockedBy(error)
-      await expect(coordinator.acquire('p')).rejects.toMatchObject({ cause: error })
-    }
-    const { state, coordinator } = lockedBy(failed('ECONNREFUSED'))
-    state.ending = true
-    await expect(coordinator.acquire('p')).rejects.toMatchObject({ code: 'storage-failed' })
-  })
-})
 
 const events = defineEvents<{ type: 'Added'; data: number }>()
 const counts = defineProjection(events, {
@@ -137,5 +60,43 @@ describe.skipIf(findBinaries() === undefined)(
         await view.close()
       },
     )
+
+    test('N36: continues from the stored checkpoint after a dump was restored under it', async () => {
+      const cluster = await Cluster.create({ name: `restored-${randomUUID()}` })
+      onTestFinished(() => cluster.dispose())
+      const pool = new pg.Pool({ connectionString: cluster.url })
+      pool.on('error', () => {})
+      onTestFinished(() => pool.end())
+      await migratePostgres(pool)
+      const store = await openPostgresStore({ pool, name: 'shop', events })
+      onTestFinished(() => store.close())
+      const errors: unknown[] = []
+      const running = startProjection(store, counts, {
+        onReport: (report) => report.type === 'faulted' && errors.push(report.error),
+      })
+      const append = (data: number) => store.append('a', { type: 'Added', data })
+      const bin = findBinaries() as string
+      const dump = join(cluster.path, 'dump')
+      for (let n = 1; n <= 3; n += 1) await append(n)
+      await running.caughtUp(3)
+      execFileSync(join(bin, 'pg_dump'), ['-Fc', '-f', dump, cluster.url])
+      for (let n = 4; n <= 5; n += 1) await append(n)
+      await running.caughtUp(5)
+      const restore = ['--clean', '--if-exists', '--single-transaction', '-d', cluster.url, dump]
+      execFileSync(join(bin, 'pg_restore'), restore)
+      await vi.waitFor(
+        () => expect(running.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }),
+        patient,
+      )
+      await append(9)
+      await vi.waitFor(
+        () => expect(running.status.getSnapshot()).toMatchObject({ phase: 'live', position: 4 }),
+        patient,
+      )
+      expect(errors).toEqual([])
+      const view = await openReadModel(store, counts)
+      expect(await view.n.getAll()).toEqual([{ id: 'a', n: 4 }])
+      await view.close()
+    })
   },
 )

@@ -1,7 +1,7 @@
 // Leadership in trouble: contests, controls while behind, pages that come and go.
 import { describe, expect, test } from 'vitest'
 import { runProjection, startProjection, type Projector } from 'tidemark'
-import { EventUnreadableError, LeadershipLostError, StorageFailedError } from '../../../src/errors.js'
+import { EventUnreadableError, LeadershipLostError } from '../../../src/errors.js'
 import type { ReadPage } from '../../../src/log/pages.js'
 import { sleep } from '../../../src/platform/clock.js'
 import { pageLifecycle } from '../../../src/platform/page-lifecycle.js'
@@ -28,28 +28,6 @@ async function follow(backend: FakeBackend, target: ProjectionTarget, ms: number
   controller.abort()
   return backend.clock.runUntil(run)
 }
-
-test('a coordinator whose storage fails is waited for by a run that lasts, and fails one that does not', async () => {
-  const down = new StorageFailedError('the database is down', {})
-  for (const leadership of ['wait', 'try'] as const) {
-    const backend = fakeBackend()
-    backend.append(3)
-    const rows = fakeRows()
-    const tryAcquire = () => Promise.reject(down)
-    const failing = { ...backend, coordinator: { ...backend.coordinator, tryAcquire } }
-    const run = follow(failing, fakeTarget(rows), 1_000, { leadership })
-    if (leadership === 'wait') await run
-    else await expect(run).rejects.toMatchObject({ code: 'coordination-failed', cause: down })
-    expect(rows.position).toBe(leadership === 'wait' ? 3 : 0)
-  }
-  const broken = new Error('no locks here')
-  const backend = fakeBackend()
-  const failing = { ...backend, coordinator: { ...backend.coordinator, tryAcquire: () => Promise.reject(broken) } }
-  await expect(follow(failing, fakeTarget(fakeRows()), 1_000)).rejects.toMatchObject({
-    code: 'coordination-failed',
-    cause: broken,
-  })
-})
 
 describe('replays', () => {
   test('one after the other do not stop a leader that catches up (N21)', async () => {

@@ -50,6 +50,7 @@ function supervised(
     restarts,
     isContinuous,
     failureBackoff: 100,
+    faulted: () => {},
     async drive() {
       runs.push(clock.monotonic())
       const outcome = outcomes.shift()
