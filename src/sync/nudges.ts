@@ -1,5 +1,6 @@
 /** Reasons to look again: what comes while the machine works is kept until it waits. */
 import type { Clock } from '../platform/clock.js'
+import { realTimeout } from '../platform/tasks.js'
 import type { SyncEffect, Woken } from './sync-effects.js'
 
 export type Rest = Extract<SyncEffect, { kind: 'wait' }>['why']
@@ -80,7 +81,7 @@ export class Nudges {
         if (at >= due) return
         due = at
         cancel()
-        cancel = this.#clock.schedule(pause, () => {
+        cancel = this.#later(pause, () => {
           if (!isTime && !this.#isDue(why, cursor(), from)) return begin()
           end(() => {
             const woken = this.#taken(why)
@@ -126,7 +127,16 @@ export class Nudges {
   #pauseAfter(nudge: Nudge): number {
     if (nudge === 'server' && this.isAdopting) return adoptedWithin
     const isSoon = nudge === 'server' && this.#clock.monotonic() - this.#followed < spread
-    // A timer all the same, so that a burst is one round.
     return isSoon ? spread * this.#clock.random() : 0
+  }
+
+  /** Without a pause in a later task all the same, so that a burst is one round, also where a test stops the clock. */
+  #later(pause: number, callback: () => void): () => void {
+    if (pause > 0) return this.#clock.schedule(pause, callback)
+    let isOver = false
+    realTimeout(() => isOver || callback())
+    return () => {
+      isOver = true
+    }
   }
 }

@@ -184,6 +184,14 @@ export default [
     breaks: 'a pull for each own push',
   },
   {
+    id: 'shell-stopped-clock',
+    file: 'src/sync/nudges.ts',
+    find: 'if (pause > 0) return',
+    replace: 'if (pause >= 0) return',
+    tests: ['test/unit/sync/synced-app.test.ts'],
+    breaks: 'with the virtual clock of a test now() never resolves',
+  },
+  {
     id: 'shell-rested-hint',
     file: 'src/sync/nudges.ts',
     find: '- this.#followed < spread\n',

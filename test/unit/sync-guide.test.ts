@@ -32,7 +32,10 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
   const { code: script } = await transformWithOxc(code, 'guide.ts')
   const folder = mkdtempSync(join(tmpdir(), 'sync-guide-'))
   const body = script
-    .replace(/^import (\{[^}]*\}) from ["']([^"']+)["'];?/gm, 'const $1 = modules["$2"];')
+    .replace(
+      /^import (\{[^}]*\}) from ["']([^"']+)["'];?/gm,
+      (_, names: string, from: string) => `const ${names.replaceAll(' as ', ': ')} = modules["${from}"];`,
+    )
     .replaceAll('8787', `${await freePort()}`)
     .replace(/["']shop\.log["']/, JSON.stringify(join(folder, 'shop.log')))
   expect(body).not.toMatch(/^import /m)
@@ -43,7 +46,7 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
   const said = await new AsyncFunction(
     'modules',
     'console',
-    `${body}; return { lines, settled, head, pending, herSeat, hisSeat, once, found, codec }`,
+    `${body}; return { lines, settled, head, pending, herSeat, hisSeat, once, found, codec, taken, left }`,
   )(
     {
       tidemark,
@@ -64,6 +67,8 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
     hisSeat: { seat: '2C', by: 'bert' },
     once: { status: 'idle', cursor: 1 },
     found: 1,
+    taken: [{ sku: 'B2', quantity: 1 }],
+    left: [],
   })
   expect(logged).toEqual([['confirmed', 1]])
   const { codec } = said as { codec: Required<tidemark.EventStoreOptions<tidemark.EventShape>>['codec'] }

@@ -110,6 +110,21 @@ test('the address is read at each opening, with the name; a closed app sends not
   expect(clock.pending).toBe(0)
 })
 
+test('with a clock that stands still, an append is sent and confirmed, and now() resolves', async () => {
+  const clock = virtualClock()
+  const server = testSyncServer({ clock })
+  const { app } = appOf(server, { clock })
+  await app.append('todo-1', add('Milk'), { until: 'confirmed' })
+  expect(await app.sync.now()).toMatchObject({ status: 'idle', pending: 0, cursor: 1 })
+  // Also what is appended while it waits.
+  await app.append('todo-2', add('Bread'), { until: 'confirmed' })
+  await app.append('todo-3', add('Salt'))
+  expect(await app.sync.now()).toMatchObject({ status: 'idle', pending: 0, cursor: 3 })
+  expect((await server.log()).map(({ stream }) => stream)).toEqual(['todo-1', 'todo-2', 'todo-3'])
+  expect(clock.monotonic()).toBe(0)
+  await app.close()
+})
+
 test('a store that does not sync is refused, and closed', async () => {
   const server = testSyncServer()
   const { openEventStore } = await import('tidemark/memory')
