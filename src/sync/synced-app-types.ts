@@ -33,8 +33,9 @@ export interface AppSyncOptions<E extends EventShape = EventShape>
   /**
    * The name of a local store of this device, for an app that began without an account: the first user who signs in gets
    * its events, see `adoptStore`. A function is called at each opening; `undefined` adopts nothing. Nothing happens if
-   * there is no such store, if another user got it, or with a synced store in memory: use `adoptStore` there. Views show what has come so far; appends, `ready()` and
-   * `reopen()` wait until all of it has come. They reject if it fails, `onError` is called, and the next one tries again.
+   * there is no such store, if another user got it, or with a synced store in memory: use `adoptStore` there. Views show
+   * what has come so far; appends, `ready()` and `reopen()` wait until all of it has come. They reject if it fails,
+   * `onError` is called, and the next one tries again.
    * @default none
    */
   readonly adopt?: string | (() => string | undefined) | undefined

@@ -15,7 +15,10 @@ const rare = [
   { seed: 9, style: 'heals' },
   { seed: 68, style: 'heals' },
   { seed: 7, style: 'heals' },
-  { seed: 54, style: 'late' },
+  { seed: 42, style: 'late' },
+  { seed: 27, style: 'late' },
+  { seed: 31, style: 'thefts' },
+  { seed: 19, style: 'mixed' },
 ] as const
 
 /** More of them: `node scripts/sync-model.mjs --runs 10000`. */
@@ -50,5 +53,7 @@ test(
     ]
     expect(wanted.filter((what) => (totals[what] ?? 0) < runs.length / 10)).toEqual([])
     expect(totals['adopted as they are']).toBeGreaterThan(0)
+    // A version is a count, which a restored server may reach with other events.
+    expect(totals['decided on others'] ?? 0).toBeLessThan(3)
   },
 )
