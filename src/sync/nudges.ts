@@ -133,10 +133,9 @@ export class Nudges {
   /** Without a pause in a later task all the same, so that a burst is one round, also where a test stops the clock. */
   #later(pause: number, callback: () => void): () => void {
     if (pause > 0) return this.#clock.schedule(pause, callback)
-    let isOver = false
-    realTimeout(() => isOver || callback())
+    realTimeout(() => callback())
     return () => {
-      isOver = true
+      callback = () => {}
     }
   }
 }
