@@ -139,7 +139,7 @@ function started<E extends EventShape, C>(
     faulted(error) {
       const full: ProjectionReport = { type: 'faulted', error, projection: projector.name, time: timeTold(clock) }
       joining.attached?.backend.told?.(full)
-      if (options.onReport !== undefined) tell(() => options.onReport?.(full))
+      tell(() => options.onReport?.(full))
     },
   })
   /** Releases everything, even if a handler hangs. */
