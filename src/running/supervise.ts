@@ -47,15 +47,16 @@ export interface Supervised<E extends EventShape> {
 export async function supervise<E extends EventShape>(run: Supervised<E>): Promise<string | undefined> {
   const { joining, watch, stopping, status, clock, restarts } = run
   const stopped = new Promise<void>((resolve) => stopping.addEventListener('abort', () => resolve(), { once: true }))
-  /** How often in a row joining failed. */
+  /** How often in a row it failed, without a run that lasted. */
   let failures = 0
   for (;;) {
+    let joined: number | undefined
     const waiting = new AbortController()
     const ends: Promise<void>[] = [stopped]
     let forget: () => unknown = () => {}
     try {
       const attached = await joining.latest
-      failures = 0
+      joined = clock.monotonic()
       watch.start(attached)
       const { reason } = await run.drive(attached)
       await watch.look()
@@ -66,6 +67,7 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
       ends.push(new Promise((resolve) => (forget = restarts.add(resolve))))
       const again = run.isContinuous && (joining.failed ? mayPass(error) : isUnreachable(error))
       if (again) {
+        if (joined !== undefined && clock.monotonic() - joined > longestPause) failures = 0
         const pause = pauseBefore(failures, { delay: run.failureBackoff, maxDelay: longestPause })
         ends.push(sleep(clock, pause, waiting.signal))
         failures += 1

@@ -683,4 +683,12 @@ export default [
     find: 'if (next === undefined) running = undefined',
     replace: 'running = undefined',
   },
+  {
+    id: 'run-away-no-pause',
+    file: 'src/running/supervise.ts',
+    find: 'joined !== undefined && clock.monotonic() - joined > longestPause',
+    replace: 'joined !== undefined',
+    tests: ['test/unit/running/supervise.test.ts'],
+    breaks: 'a server asks a database that is away ten times a second',
+  },
 ]

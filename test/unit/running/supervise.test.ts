@@ -1,6 +1,6 @@
 // When a projection that stopped runs again, over runs that the test is.
 import { expect, test, vi } from 'vitest'
-import { StorageFailedError } from 'tidemark'
+import { CoordinationFailedError, StorageFailedError } from 'tidemark'
 import { listenerSet } from '../../../src/platform/listeners.js'
 import type { ProjectionResult } from '../../../src/projection/projector.js'
 import type { Attached } from '../../../src/running/attach.js'
@@ -101,6 +101,14 @@ test('joining that fails for a reason that may pass is tried again after pauses 
   state.joinError = undefined
   await clock.advance(30_000)
   expect([runs.length, clock.pending]).toEqual([1, 0])
+})
+
+test('a run that cannot have its lock is tried again after pauses that double', async () => {
+  const away = new CoordinationFailedError('p', new StorageFailedError('Connecting failed.', { cause: no }))
+  const { clock, runs, status } = supervised([away, away, away])
+  for (let times = 0; times < 8; times += 1) await clock.advance(100)
+  expect(runs).toEqual([0, 100, 300, 700])
+  expect(status.getSnapshot().phase).not.toBe('faulted')
 })
 
 test('joining that fails for good, or in batch mode, waits for a restart', async () => {
