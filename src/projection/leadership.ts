@@ -30,6 +30,8 @@ export const stopGrace = 2_000
 const handOverPause = 5_000
 /** Losses in a row, without a commit between them, after which a run gives up. */
 const maxLosses = 20
+/** A loss that comes later than this after the last one, ms, is the first of a row. */
+const lossesLast = 60_000
 /** Pauses after a loss. */
 const lossBackoff = { delay: 100, maxDelay: 5_000, jitter: 0.5 }
 
@@ -75,6 +77,7 @@ class Drive<E extends EventShape> {
   /** Since the projection last moved: takeovers without the lock, and losses. */
   #contests = 0
   #losses = 0
+  #lostAt = 0
   #lastHandOver = -Infinity
   #claim: Claim | undefined
 
@@ -242,6 +245,10 @@ class Drive<E extends EventShape> {
     const lost = hasCode(reason, 'leadership-lost') ? reason : error
     if (!hasCode(lost, 'leadership-lost')) throw error
     this.#report({ type: 'leadership-lost', error: lost as LeadershipLostError })
+    const now = clock.monotonic()
+    // On a quiet log nothing is committed, and a connection with its locks is lost every few days.
+    if (now - this.#lostAt > lossesLast) this.#losses = 0
+    this.#lostAt = now
     this.#losses += 1
     this.#contests += 1
     if (this.#losses > maxLosses || !this.#lasting) throw lost

@@ -691,4 +691,12 @@ export default [
     tests: ['test/unit/running/supervise.test.ts'],
     breaks: 'a server asks a database that is away ten times a second',
   },
+  {
+    id: 'run-losses-last',
+    file: 'src/projection/leadership.ts',
+    find: 'if (now - this.#lostAt > lossesLast) this.#losses = 0',
+    replace: '',
+    tests: ['test/unit/projection/leadership.test.ts'],
+    breaks: 'on a quiet log the twenty-first lost connection ends a projection, however long that took',
+  },
 ]

@@ -7,6 +7,7 @@ import { driveTarget, type Backend } from '../../../src/projection/leadership.js
 import { stallTimeout } from '../../../src/projection/stall-watch.js'
 import type { ProjectionOptions } from '../../../src/projection/config.js'
 import type { ProjectionReport } from '../../../src/projection/report.js'
+import type { Coordinator } from '../../../src/ports.js'
 import { applied, applying, type ProjectionTarget } from '../../../src/projection/target.js'
 import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fake-backend.js'
 
@@ -410,6 +411,38 @@ describe('the lock', () => {
     await backend.clock.runUntil(ended)
     expect(reports.filter(({ type }) => type === 'leadership-lost').length).toBeGreaterThan(25)
     expect(rows.applied).toEqual(upTo(60))
+  })
+  test('losses that lie far apart have no end either, on a log to which nothing is appended', async () => {
+    const backend = fakeBackend()
+    const reports: ProjectionReport[] = []
+    const stopping = new AbortController()
+    let ends: AbortController | undefined
+    const { coordinator } = backend
+    const connected: Coordinator = {
+      tryAcquire: async (name) => {
+        const guard = await coordinator.tryAcquire(name)
+        if (!guard) return undefined
+        ends = new AbortController()
+        return { release: () => guard.release(), lost: ends.signal }
+      },
+      acquire: async (name, signal) => coordinator.acquire(name, signal),
+    }
+    const ended = drive(
+      backend,
+      fakeTarget(fakeRows()),
+      { ...ports(backend), coordinator: connected },
+      { signal: stopping.signal },
+      reports,
+    )
+    for (let times = 0; times < 30; times += 1) {
+      await backend.clock.advance(90_000)
+      ends?.abort(new Error('the connection was lost'))
+    }
+    await backend.clock.advance(10_000)
+    expect(reports.filter(({ type }) => type === 'leadership-lost')).toHaveLength(30)
+    expect(reports.filter(({ type }) => type === 'leading')).toHaveLength(31)
+    stopping.abort()
+    expect(await backend.clock.runUntil(ended)).toMatchObject({ reason: 'aborted' })
   })
   test('a batch, and one that does not wait, ends with its first loss', async () => {
     for (const config of [{ mode: 'batch' }, { leadership: 'try' }] as const) {
