@@ -17,7 +17,7 @@ export default [
     file: 'src/durable-object/sql-log.ts',
     find: '    for (const { lines } of this.#rowsBehind(position, pageEvents)) {',
     replace: `    for (const { lines } of this.#sql.exec('select lines from tidemark_commits where "end" > ? order by "end"', position) as unknown as PackedRow[]) {`,
-    tests: [contract],
+    tests: [parts],
     breaks: 'a statement that is not read to its end holds up SQLite',
   },
   {

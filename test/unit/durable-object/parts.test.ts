@@ -36,6 +36,41 @@ function fakeContext(sockets: DurableSocket[] = []) {
   return { ctx, calls }
 }
 
+test('a page that is full before the log ends leaves no statement open', () => {
+  const all = Array.from({ length: 5000 }, (_, index) => {
+    const position = index + 1
+    const event = { position, commit: position, stream: 's', version: position, type: 'T', id: `e${position}`, time: 1 }
+    return { end: position, n: 1, bytes: 1100, lines: JSON.stringify({ ...event, data: 'x'.repeat(1000) }) }
+  })
+  const open = new Set<object>()
+  const exec = (query: string, after: number, most: number) => {
+    const behind = all.filter(({ end }) => end > after)
+    const rows = query.includes('<= ?')
+      ? behind.filter(({ end }) => end <= most)
+      : query.includes('limit ?')
+        ? behind.slice(0, most)
+        : behind
+    const cursor = {
+      toArray() {
+        open.delete(cursor)
+        return rows
+      },
+      *[Symbol.iterator]() {
+        yield* rows
+        open.delete(cursor)
+      },
+    }
+    open.add(cursor)
+    return cursor
+  }
+  const { storage } = fakeContext().ctx
+  const log = new SqlLog({ ...storage, sql: { exec, databaseSize: 0 } } as unknown as typeof storage, {})
+  const events = log.behind(0)
+  expect(events.length).toBeGreaterThan(100)
+  expect(events.length).toBeLessThan(all.length)
+  expect(open.size).toBe(0)
+})
+
 describe('tickets', () => {
   test('are good once, for a minute', async () => {
     const clock = virtualClock()
