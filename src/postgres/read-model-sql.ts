@@ -171,7 +171,7 @@ export class ReadModelSql {
     }
   }
 
-  /** One step, of the first part behind a number; nothing if there is none. Stuck: another one holds what is left of it. */
+  /** One step, of the first part behind a number, if there is one. Stuck: another process holds what is left of it. */
   async #sweepSome(after: number): Promise<{ readonly part: number; readonly isStuck: boolean } | undefined> {
     const tables = ['rows', 'entries', 'dead_letters'].map((table) => `${this.#schema}.read_model_${table}`)
     const steps = tables.map(

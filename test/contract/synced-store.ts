@@ -75,7 +75,7 @@ export function syncedStoreContract(name: string, open: () => SyncedSubject): vo
       const { onDevice, ...given } = options
       test(title, async (context) => {
         const subject = open()
-        if (onDevice === true && !subject.isOnDevice) return context.skip()
+        if (onDevice === true && !subject.isOnDevice) return context.skip('Only on a device.')
         const openOne = async (more?: SyncedOptions) => {
           const store = await subject.open({ ...given, ...more })
           opened.push(store)

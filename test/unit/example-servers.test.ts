@@ -35,7 +35,7 @@ test('that its port is taken', { timeout: 120_000 }, async () => {
 })
 
 test('that connections were lost', { timeout: 120_000 }, async (context) => {
-  if (example.database === undefined) return context.skip()
+  if (example.database === undefined) return context.skip('It keeps its log in no PostgreSQL.')
   const { child, printed, ended } = start({ PORT: '0' })
   await expect.poll(() => printed.out, { timeout: 60_000 }).toContain('/logs/<household>')
   const admin = new pg.Client({ connectionString: example.database })
