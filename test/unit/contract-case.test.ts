@@ -15,7 +15,7 @@ const reason = "The subject has no 'reopen'."
 let warned: unknown[] = []
 beforeEach(() => {
   warned = []
-  vi.spyOn(console, 'warn').mockImplementation((text) => void warned.push(text))
+  vi.spyOn(console, 'info').mockImplementation((text) => void warned.push(text))
 })
 afterEach(() => vi.restoreAllMocks())
 

@@ -56,5 +56,5 @@ function skip(context: unknown, name: string, reason: string): void {
   // That of Vitest is a function.
   const runner = Object(context) as { readonly skip?: unknown }
   if (typeof runner.skip === 'function') runner.skip(reason)
-  else console.warn(`Not tested: ${name}. ${reason}`)
+  else console.info(`Not tested: ${name}. ${reason}`)
 }
