@@ -79,7 +79,8 @@ describe.skipIf(url === undefined)('stores of other processes', { timeout: 60_00
     await leading.pause()
     await expect.poll(status, soon).toMatchObject({ phase: 'paused' })
     await leading.resume()
-    await expect.poll(status, soon).toMatchObject({ phase: 'standby' })
+    // Either of them may have the lock by then.
+    await expect.poll(() => status().phase, soon).not.toBe('paused')
     expect(clock.now()).toBe(0)
     await following.stop()
     await leading.stop()
