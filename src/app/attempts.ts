@@ -22,15 +22,18 @@ export interface AttemptHooks {
 export interface Attempts<T extends object> {
   /** What is open. */
   value(): T | undefined
-  /** Of the last try, until one succeeds. */
+  /** Of the last try, until one succeeds; after the end its reason. */
   error(): unknown
   isUnderWay(): boolean
-  /** A call of the app: what failed is tried again immediately. */
+  /**
+   * A call of the app: what failed is tried again immediately. The same promise until a try fails; after the end it
+   * rejects.
+   */
   use(): Promise<T>
   /** A subscription: does not disturb the pause after a failure, nor repeat what cannot succeed. */
   want(): void
-  /** No try follows any more: calls reject. Resolves with what the last one opened, if it did. */
-  end(): Promise<T | undefined>
+  /** No try follows any more. Closes what the last one opened, if it did. */
+  end(reason?: unknown): Promise<void>
 }
 
 /** Errors that a later try meets again. */
@@ -59,19 +62,23 @@ export function onceEach(told: (error: unknown) => void): OnceEach {
 }
 
 /** Opens something once at a time, for as long as it takes. */
-export function attempts<T extends object>(hooks: AttemptHooks, open: () => Promise<T>): Attempts<T> {
+export function attempts<T extends { close(): unknown }>(
+  hooks: AttemptHooks,
+  open: () => Promise<T>,
+  problem = onceEach(hooks.failed),
+): Attempts<T> {
   let value: T | undefined
   let error: unknown
-  let underWay: Promise<T> | undefined
+  /** The try under way, or the one that succeeded. */
+  let trying: Promise<T> | undefined
   /** A call waits for the try under way. */
   let isHeard = false
   let failures = 0
   let cancel: (() => void) | undefined
-  let isEnded = false
+  let ended: unknown
 
-  const problem = onceEach(hooks.failed)
   const failed = () => {
-    if (isEnded) return
+    if (ended !== undefined) return
     if (!isHeard) problem.tell(error)
     if (isLasting(error) || !hooks.isWanted()) return
     cancel = hooks.clock.schedule(pauseBefore(failures, pauses), () => {
@@ -84,10 +91,10 @@ export function attempts<T extends object>(hooks: AttemptHooks, open: () => Prom
     cancel?.()
     cancel = undefined
     isHeard = false
-    underWay = optional(
+    const mine = (trying = optional(
       open().then(
         (opened) => {
-          underWay = error = undefined
+          error = undefined
           failures = 0
           problem.over()
           value = opened
@@ -95,41 +102,39 @@ export function attempts<T extends object>(hooks: AttemptHooks, open: () => Prom
           return opened
         },
         (thrown: unknown) => {
-          underWay = undefined
+          trying = undefined
           error = thrown
           failed()
           hooks.changed()
           throw thrown
         },
       ),
-    )
-    const mine = underWay
+    ))
     hooks.changed()
     return mine
   }
   const want = () => {
-    if (value ?? underWay ?? cancel) return
-    if (isEnded) return
+    if (ended ?? trying ?? cancel) return
     if (isLasting(error)) problem.tell(error)
     else void attempt()
   }
   return {
-    value: () => value,
-    error: () => error,
-    isUnderWay: () => underWay !== undefined,
+    value: () => (ended === undefined ? value : undefined),
+    error: () => ended ?? error,
+    isUnderWay: () => trying !== undefined && value === undefined,
     use() {
-      if (value !== undefined) return Promise.resolve(value)
       // What a try opened now would never be closed.
-      if (isEnded && underWay === undefined) return Promise.reject(new ClosedError(say`The former store of the app`))
-      const trying = underWay ?? attempt()
+      if (ended !== undefined) return Promise.reject(ended)
+      const mine = trying ?? attempt()
       isHeard = true
-      return trying
+      return mine
     },
     want,
-    end() {
-      isEnded = true
+    async end(reason: unknown = new ClosedError(say`The former store of the app`)) {
+      ended = reason
       cancel?.()
-      return Promise.resolve(underWay ?? value).catch(() => undefined)
+      const last = await trying?.catch(() => undefined)
+      await last?.close()
     },
   }
 }

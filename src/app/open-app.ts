@@ -19,6 +19,7 @@ import type { AppKind } from './app-kind.js'
 import { attempts, onceEach, type AttemptHooks, type Attempts, type OnceEach } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
 import { shareRun } from './shared-runs.js'
+import type { Subscribe } from './while-open.js'
 
 /** The options of an app, checked and complete. */
 export interface AppConfig<E extends EventShape> {
@@ -50,9 +51,10 @@ export interface OpenModel {
 /** An app that is open. */
 export interface Opened<E extends EventShape> {
   readonly store: TidemarkStore<E>
-  readonly runs: boolean
   readonly models: ReadonlyMap<string, OpenModel>
-  readonly projectors: readonly (readonly [name: string, run: { readonly handle: ProjectionHandle }])[]
+  readonly projectors: ReadonlyMap<string, ProjectionHandle>
+  /** Calls back whenever the status of a model or of a projector is another one. */
+  readonly subscribe: Subscribe
   close(): Promise<void>
 }
 
@@ -70,8 +72,13 @@ export function startApp<E extends EventShape>(
   const letGo = hold()
   const runs = mayRun()
   const ends: (() => unknown)[] = []
+  const statuses: StatusStore<ProjectionStatus>[] = []
   const lasts: (() => void)[] = []
   if (kind.attach !== undefined) ends.push(kind.attach(store, runs))
+  const follow = ({ status }: ProjectionHandle, problem: OnceEach) => {
+    statuses.push(status)
+    ends.push(tellFaults(status, problem))
+  }
   const openModel = (name: string, model: Projection): OpenModel => {
     const definition = model as unknown as Projection<E>
     const check =
@@ -83,29 +90,36 @@ export function startApp<E extends EventShape>(
     )
     const { handle } = share
     const problem = onceEach(hooks.failed)
-    const view = attempts<OpenView<Tables>>({ ...hooks, failed: problem.tell }, async () => {
+    const open = async () => {
       const refusal = share.claim()
       if (refusal !== undefined) throw refusal
-      const open = await openView(store, definition, clock)
+      const view = await openView(store, definition, clock)
       // What kept it from joining its store may be over as well.
       if (handle.status.getSnapshot().phase === 'faulted') handle.caughtUp(0).catch(() => {})
-      return open
-    })
-    ends.push(share.release, async () => (await view.end())?.close())
+      return view
+    }
+    const view = attempts<OpenView<Tables>>(hooks, open, problem)
+    ends.push(share.release, view.end)
     lasts.push(share.forget)
     view.want()
-    ends.push(tellFaults(handle.status, problem))
+    follow(handle, problem)
     return { view, handle, definition: model }
   }
   return {
     store,
-    runs,
     models: new Map(Object.entries(models).map(([name, model]) => [name, openModel(name, model)])),
-    projectors: (runs ? projectors : []).map((projector) => {
-      const handle = startProjection(store, projector, { clock })
-      ends.push(() => handle.stop(), tellFaults(handle.status, onceEach(hooks.failed)))
-      return [projector.name, { handle }]
-    }),
+    projectors: new Map(
+      (runs ? projectors : []).map((projector) => {
+        const handle = startProjection(store, projector, { clock })
+        ends.push(handle.stop)
+        follow(handle, onceEach(hooks.failed))
+        return [projector.name, handle]
+      }),
+    ),
+    subscribe(listener) {
+      const stops = statuses.map((status) => status.subscribe(listener))
+      return () => stops.forEach((stop) => stop())
+    },
     async close() {
       await Promise.all(ends.splice(0).map((end) => end()))
       for (const last of lasts) last()
