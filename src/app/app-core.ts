@@ -74,7 +74,7 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
       const of = current
       try {
         const { store, models } = await of.use()
-        await Promise.all([...models.values()].map(({ view }) => view.use()))
+        await Promise.all(models.map(({ view }) => view.use()))
         if (of === current) return store
       } catch (error) {
         if (of === current) throw error
@@ -107,15 +107,14 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
     },
     get phase() {
       if (closed !== undefined) return 'closed'
-      if (this.opened !== undefined) return 'open'
       if (this.failure !== undefined) return 'failed'
-      return current.isUnderWay() && !isServer() ? 'opening' : 'idle'
+      return current.isUnderWay() ? 'opening' : 'idle'
     },
     use: () => current.use(),
     follow(listener) {
       const remove = changes.add(listener)
       current.want()
-      for (const { view } of current.value()?.models.values() ?? []) view.want()
+      for (const { view } of current.value()?.models ?? []) view.want()
       return remove
     },
     watch: watching.add,

@@ -15,7 +15,8 @@ export interface AppPorts<O> {
   readonly opened: O | undefined
   /** Why nothing is open, or never will be. On a server the app is not open, and that is no failure. */
   readonly failure: unknown
-  readonly phase: 'idle' | 'opening' | 'failed' | 'closed' | 'open'
+  /** While nothing is open. */
+  readonly phase: 'idle' | 'opening' | 'failed' | 'closed'
   /** For a call of the app. The same promise until another store is to be opened, or opening failed. */
   use(): Promise<O>
   /** For a subscription, which counts as long as it lasts. Calls back whenever another one is open, or nothing is. */
@@ -49,5 +50,5 @@ export interface AppKind<E extends EventShape> {
    *
    * @param runs this context runs the models
    */
-  attach?(store: TidemarkStore<E>, runs: boolean): () => unknown
+  attach?(store: TidemarkStore<E>, runs: boolean): (() => unknown) | undefined
 }

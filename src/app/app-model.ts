@@ -14,8 +14,9 @@ import { storeOf } from './while-open.js'
 
 const stopped: ProjectionStatus = Object.freeze({ ...nothingKnown, phase: 'stopped' })
 
-export function appModel<E extends EventShape>(core: AppCore<E>, name: string, definition: Projection): AppModel {
-  const modelOf = ({ models }: Opened<E>) => models.get(name) as OpenModel
+/** @param at which of the models */
+export function appModel<E extends EventShape>(core: AppCore<E>, at: number, definition: Projection): AppModel {
+  const modelOf = ({ models }: Opened<E>) => models[at] as OpenModel
   const viewOf = (opened: Opened<E>) => modelOf(opened).view
   const view = async (): Promise<OpenView<Tables>> => viewOf(await core.use()).use()
   const handle = async (): Promise<ProjectionHandle> => modelOf(await core.use()).handle

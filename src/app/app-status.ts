@@ -46,13 +46,11 @@ export function appStatus(
   models: { readonly [name: string]: ProjectionStatus },
   others: { readonly [name: string]: ProjectionStatus } = {},
 ): AppStatus {
-  const rank = (status: ProjectionStatus) => ranks.indexOf(appPhaseOf(status))
-  const [worst] = [...Object.entries(models), ...Object.entries(others)].sort(
-    ([, one], [, other]) => rank(one) - rank(other) || other.behind - one.behind,
-  )
-  const phase = worst ? appPhaseOf(worst[1]) : 'live'
-  if (worst === undefined || phase === 'live') return { phase: 'live', behind: 0, models }
-  const [model, { behind, message, lastError: error }] = worst
+  const [worst] = [...Object.entries(models), ...Object.entries(others)]
+    .map(([model, status]) => ({ ...status, model, phase: appPhaseOf(status) }))
+    .sort((one, other) => ranks.indexOf(one.phase) - ranks.indexOf(other.phase) || other.behind - one.behind)
+  if (worst === undefined || worst.phase === 'live') return { phase: 'live', behind: 0, models }
+  const { phase, behind, model, message, lastError: error } = worst
   return {
     phase,
     behind,

@@ -24,6 +24,7 @@ export interface Attempts<T extends object> {
   value(): T | undefined
   /** Of the last try, until one succeeds; after the end its reason. */
   error(): unknown
+  /** Something is open, or being opened. */
   isUnderWay(): boolean
   /**
    * A call of the app: what failed is tried again immediately. The same promise until a try fails; after the end it
@@ -121,7 +122,7 @@ export function attempts<T extends { close(): unknown }>(
   return {
     value: () => (ended === undefined ? value : undefined),
     error: () => ended ?? error,
-    isUnderWay: () => trying !== undefined && value === undefined,
+    isUnderWay: () => trying !== undefined,
     use() {
       // What a try opened now would never be closed.
       if (ended !== undefined) return Promise.reject(ended)

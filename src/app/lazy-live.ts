@@ -1,5 +1,4 @@
 /** A live query that exists before its store is open, and outlives it. */
-import { optional } from '../platform/promises.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import { failed, loading, type LiveSnapshot } from '../reading/live-snapshot.js'
 import type { AppPorts } from './app-kind.js'
@@ -17,8 +16,8 @@ export function lazyLive<O, V extends object, A>(
   let of: V | undefined
   let blank: LiveSnapshot<A> = loading
   let failure: LiveSnapshot<A> = loading
-  let opening: Promise<A> | undefined
-  let openingOf: Promise<O> | undefined
+  /** What was asked for before a reopening is the former user's. */
+  const opening = new WeakMap<Promise<O>, Promise<A>>()
 
   const view = () => core.opened && viewOf(core.opened)
   const query = (): LiveQuery<A> | undefined => {
@@ -41,20 +40,16 @@ export function lazyLive<O, V extends object, A>(
       const found = query()
       if (found !== undefined) return found.ready()
       const opened = core.use()
-      // What was asked for before a reopening is the former user's.
-      if (openingOf !== opened) opening = undefined
-      openingOf = opened
-      const mine = (opening ??= optional(
-        opened
+      let asked = opening.get(opened)
+      if (asked === undefined) {
+        asked = opened
           .then((open) => viewOf(open).use())
           // Of the view that was asked for, also if another one is open by now.
-          .then((open) => ((open === view()?.value() && query()) || make(open)).ready()),
-      ))
-      const over = () => {
-        if (opening === mine) opening = undefined
+          .then((open) => ((open === view()?.value() && query()) || make(open)).ready())
+        opening.set(opened, asked)
+        asked.catch(() => opening.delete(opened))
       }
-      mine.then(over, over)
-      return mine
+      return asked
     },
   }
 }

@@ -17,6 +17,7 @@ import { tell } from '../platform/tasks.js'
 import { settle } from '../projection/config.js'
 import { isDefinition, type Projection } from '../read-model/define.js'
 import { equal } from '../read-model/equal.js'
+import { assertCaughtUpOptions } from '../running/caught-up.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import { appCore, type AppCore } from './app-core.js'
 import type { StoreReport } from '../reports.js'
@@ -42,7 +43,7 @@ export function makeApp<E extends EventShape>(options: AppOptions<E>, kind: AppK
   const core = appCore(config, (error) => tell(() => onError(error)))
   const models: Readonly<Record<string, AppModel>> = Object.freeze(
     Object.fromEntries(
-      Object.entries(config.models).map(([name, definition]) => [name, appModel(core, name, definition)]),
+      Object.entries(config.models).map(([name, definition], at) => [name, appModel(core, at, definition)]),
     ),
   )
   const base = membersOf(core, models)
@@ -78,7 +79,6 @@ function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>)
     projectors = [],
     run,
     onError,
-    hot,
     clock = systemClock,
   } = options
   const check = (right: boolean, what: string, problem: string) => {
@@ -113,7 +113,7 @@ function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>)
     durability,
     codec,
     clock,
-    hot: Boolean(hot),
+    hot: __DEV__ && Boolean(options.hot),
     needsIndexedDb: open === undefined,
     kind,
     opener: kind.opener(open),
@@ -141,8 +141,8 @@ function membersOf<E extends EventShape>(core: AppCore<E>, models: Readonly<Reco
     async catchUp(options: CatchUpOptions = {}) {
       onlyKnown(options, ['budget', 'signal'])
       // As each run refuses it, but before the store is opened.
-      settle(options, 'batch', false)
-      await catchUp(await core.use(), core.config, options)
+      const settings = settle(options, 'batch', false)
+      await catchUp(await core.use(), core.config, settings, options.signal)
     },
     head: async () => (await core.use()).store.head(),
     read: iterates('read'),
@@ -182,8 +182,7 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
   if (until !== 'stored' && until !== 'visible')
     throw new InvalidArgumentError('until', say`must be 'stored' or 'visible'.`)
-  if (!(typeof timeout === 'number' && timeout >= 0))
-    throw new InvalidArgumentError('timeout', say`must be a number of ms of at least 0.`)
+  assertCaughtUpOptions({ timeout })
   // Immediately, where that is possible: what is given is read before this returns.
   const opened = core.opened ?? (await core.use())
   const result = await act(opened.store, options)
@@ -220,10 +219,7 @@ function statusOf<E extends EventShape>(core: AppCore<E>, models: Readonly<Recor
   const getSnapshot = () => {
     const { phase, opened, failure } = core
     const known = snapshots(Object.entries(models))
-    const next =
-      opened === undefined
-        ? notOpen(phase === 'open' ? 'opening' : phase, known, failure)
-        : appStatus(known, snapshots(opened.projectors))
+    const next = opened === undefined ? notOpen(phase, known, failure) : appStatus(known, snapshots(opened.projectors))
     return equal(next, last) ? (last as AppStatus) : (last = next)
   }
   return storeOf(core.follow, () => core.opened, getSnapshot(), getSnapshot)

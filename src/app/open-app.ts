@@ -13,7 +13,7 @@ import type { Projection, Tables } from '../read-model/define.js'
 import { openView, type OpenView } from '../reading/read-model-view.js'
 import type { ProjectionHandle } from '../running/handle.js'
 import { startModel, startProjection } from '../running/start-projection.js'
-import { definitionText } from '../running/definitions.js'
+import { definitionText, modelNames } from '../running/definitions.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import type { AppKind } from './app-kind.js'
 import { attempts, onceEach, type AttemptHooks, type Attempts, type OnceEach } from './attempts.js'
@@ -51,8 +51,9 @@ export interface OpenModel {
 /** An app that is open. */
 export interface Opened<E extends EventShape> {
   readonly store: TidemarkStore<E>
-  readonly models: ReadonlyMap<string, OpenModel>
-  readonly projectors: ReadonlyMap<string, ProjectionHandle>
+  /** In the order of the options. */
+  readonly models: readonly OpenModel[]
+  readonly projectors: readonly (readonly [name: string, handle: ProjectionHandle])[]
   /** Calls back whenever the status of a model or of a projector is another one. */
   readonly subscribe: Subscribe
   close(): Promise<void>
@@ -71,10 +72,8 @@ export function startApp<E extends EventShape>(
   const hold = shares(() => store.close())
   const letGo = hold()
   const runs = mayRun()
-  const ends: (() => unknown)[] = []
+  const ends = [kind.attach?.(store, runs)]
   const statuses: StatusStore<ProjectionStatus>[] = []
-  const lasts: (() => void)[] = []
-  if (kind.attach !== undefined) ends.push(kind.attach(store, runs))
   const follow = ({ status }: ProjectionHandle, problem: OnceEach) => {
     statuses.push(status)
     ends.push(tellFaults(status, problem))
@@ -85,44 +84,38 @@ export function startApp<E extends EventShape>(
       __DEV__ && hot && runs
         ? (outdated: () => void) => newestCode({ ...hot, text: textHash(definitionText(model)) }, outdated)
         : undefined
-    const share = shareRun(store, hold, name, model, runs, (claim) =>
-      startModel(store, definition, { clock }, { runs, claim, check }),
+    modelNames.set(model, name)
+    const [handle, release] = shareRun(store, hold, model, runs, () =>
+      startModel(store, definition, { clock }, { runs, check }),
     )
-    const { handle } = share
     const problem = onceEach(hooks.failed)
     const open = async () => {
-      const refusal = share.claim()
-      if (refusal !== undefined) throw refusal
       const view = await openView(store, definition, clock)
       // What kept it from joining its store may be over as well.
       if (handle.status.getSnapshot().phase === 'faulted') handle.caughtUp(0).catch(() => {})
       return view
     }
     const view = attempts<OpenView<Tables>>(hooks, open, problem)
-    ends.push(share.release, view.end)
-    lasts.push(share.forget)
+    ends.push(release, view.end)
     view.want()
     follow(handle, problem)
     return { view, handle, definition: model }
   }
   return {
     store,
-    models: new Map(Object.entries(models).map(([name, model]) => [name, openModel(name, model)])),
-    projectors: new Map(
-      (runs ? projectors : []).map((projector) => {
-        const handle = startProjection(store, projector, { clock })
-        ends.push(handle.stop)
-        follow(handle, onceEach(hooks.failed))
-        return [projector.name, handle]
-      }),
-    ),
+    models: Object.entries(models).map(([name, model]) => openModel(name, model)),
+    projectors: (runs ? projectors : []).map((projector) => {
+      const handle = startProjection(store, projector, { clock })
+      ends.push(handle.stop)
+      follow(handle, onceEach(hooks.failed))
+      return [projector.name, handle]
+    }),
     subscribe(listener) {
       const stops = statuses.map((status) => status.subscribe(listener))
       return () => stops.forEach((stop) => stop())
     },
     async close() {
-      await Promise.all(ends.splice(0).map((end) => end()))
-      for (const last of lasts) last()
+      await Promise.all(ends.map((end) => end?.()))
       await letGo()
     },
   }

@@ -18,7 +18,7 @@ export async function becomesVisible<E extends EventShape>(
   timeout: number,
   clock: Clock,
 ): Promise<boolean> {
-  const handling = [...models.values()].filter(
+  const handling = models.filter(
     ({ definition }) => definition.filter.types?.some((type) => types.has(type)) ?? types.size > 0,
   )
   // Own events are laid over the rows immediately: then only live queries are waited for.

@@ -2,7 +2,7 @@
  * Which definitions are in use in this context: two under one name would share rows, and only one of them would write
  * those.
  */
-import { DefinitionChangedError } from '../errors.js'
+import { AlreadyRunningError, DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
 import { closedError, type StoreInternals } from '../log/open.js'
@@ -13,7 +13,7 @@ import { fingerprintOf, handledBy } from '../read-model/fingerprint.js'
 
 /** A definition in use, and everything that uses it. */
 export interface InUse {
-  readonly definition: object
+  readonly definition: Projection | Projector<never>
   /** The store of each. */
   readonly users: StoreInternals[]
   /** Runs that wait after a failure of the storage: a call of the app makes them try again immediately. */
@@ -29,11 +29,14 @@ function textOf(given: () => unknown): string {
   return /\{\s*\[native code\]\s*\}$/.test(text) ? `${given.name}: ${text}` : text
 }
 
+type Definition = Projection | Projector<never>
+
 /** What tells one definition from another, part by part, as text. What a handler closes over does not show. */
-function partsOf(source: Projection | Projector<never>): Map<string, string> {
-  const parts = new Map<string, string>()
-  const add = (name: string, part: unknown) =>
-    part !== undefined && parts.set(name, typeof part === 'function' ? textOf(part as () => unknown) : String(part))
+function partsOf(source: Definition): { readonly [part: string]: string } {
+  const parts: Record<string, string> = {}
+  const add = (name: string, part: unknown) => {
+    if (part !== undefined) parts[name] = typeof part === 'function' ? textOf(part as () => unknown) : String(part)
+  }
   add('onFailure', source.onFailure)
   if (!isDefinition(source)) {
     add('apply', source.apply)
@@ -61,16 +64,17 @@ function partsOf(source: Projection | Projector<never>): Map<string, string> {
 }
 
 /** The parts in which two definitions differ. */
-function differing(there: Map<string, string>, here: Map<string, string>): string[] {
-  return [...new Set([...there.keys(), ...here.keys()])].filter((part) => there.get(part) !== here.get(part))
+function differing(one: Definition, other: Definition): string[] {
+  const [there, here] = [partsOf(one), partsOf(other)]
+  return Object.keys({ ...there, ...here }).filter((part) => there[part] !== here[part])
 }
 
 /** Whether two objects are one definition: the same tables, filter and text of functions. */
-export const isSameDefinition = (one: Projection, other: Projection): boolean =>
-  one === other || differing(partsOf(one), partsOf(other)).length === 0
+export const isSameDefinition = (one: Definition, other: Definition): boolean => differing(one, other).length === 0
 
 /** A definition as text. */
-export const definitionText = (definition: Projection): string => JSON.stringify([...partsOf(definition)].sort())
+export const definitionText = (definition: Projection): string =>
+  JSON.stringify(Object.entries(partsOf(definition)).sort())
 
 /** What two texts are from where they differ on. */
 function excerpts(one = 'nothing', other = 'nothing'): string {
@@ -81,15 +85,23 @@ function excerpts(one = 'nothing', other = 'nothing'): string {
   return say`${first} in the first and ${second} in the second`
 }
 
-function assertSame(key: string, name: string, before: object, definition: Projection | Projector<never>): void {
-  if (before === definition) return
-  const [there, here] = [partsOf(before as Projector<never>), partsOf(definition)]
-  const differs = differing(there, here)
+/** What apps of this context call the definitions that they use. */
+export const modelNames = new WeakMap<object, string>()
+
+function assertSame(store: string, key: string, before: Definition, definition: Definition): void {
+  const differs = differing(before, definition)
   const [first] = differs
   if (first === undefined) return
+  const { name } = definition
+  const [one, other] = [modelNames.get(before), modelNames.get(definition)]
+  if (one !== undefined && other !== undefined)
+    throw new AlreadyRunningError(
+      name,
+      say`Two apps called '${store}' in this context define '${key}' differently: as '${one}', which came first, and as '${other}'. Make one app and import it, or rename one of the two.`,
+    )
   throw new DefinitionChangedError(
     name,
-    say`Two definitions of '${key}' are in use in this context, and they differ in ${differs.join(', ')}${__DEV__ ? say`: ${first} is ${excerpts(there.get(first), here.get(first))}` : ''}. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
+    say`Two definitions of '${key}' are in use in this context, and they differ in ${differs.join(', ')}${__DEV__ ? say`: ${first} is ${excerpts(partsOf(before)[first], partsOf(definition)[first])}` : ''}. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
   )
 }
 
@@ -130,7 +142,7 @@ export function useDefinition(
   if (used === undefined || used.users.every(closedError))
     all.set(id, (used = { definition, users: [], waiting: listenerSet() }))
   const mine = used
-  assertSame(key, definition.name, mine.definition, definition)
+  assertSame(store, key, mine.definition, definition)
   mine.users.push(parts)
   mine.waiting.tell()
   let released = false

@@ -8,16 +8,13 @@ import { becomesVisible } from '../../../src/app/visible.js'
 const openedWith = (published: () => Promise<void>) =>
   ({
     store: {},
-    models: new Map([
-      [
-        'todos',
-        {
-          definition: { filter: {} },
-          handle: { caughtUp: async () => {} },
-          view: { value: () => ({ published }) },
-        },
-      ],
-    ]),
+    models: [
+      {
+        definition: { filter: {} },
+        handle: { caughtUp: async () => {} },
+        view: { value: () => ({ published }) },
+      },
+    ],
   }) as unknown as Opened<never>
 
 test('what live queries show is waited for, at most a second, which a failed look does not end', async () => {
