@@ -1,16 +1,19 @@
 /** The body of a request, counted while it is read. */
 import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
-import { startDeadline } from '../platform/deadline.js'
 import type { BodyPlace } from './body-space.js'
 import { RequestRefusedError } from './request-refused.js'
 
+/** When it is looked whether something has arrived, ms. */
+const look = 15_000
 /**
- * How long a body may take until it has arrived, and how long nothing of it may arrive, in ms: what has arrived is in
- * memory. A device of which one is not enough comes again.
+ * How many looks a body outlives, and how many of them in turn at which nothing new has arrived: it has 5 minutes, and each
+ * of its parts 30 to 45 s. Looks
+ * and not ms, since what arrived while this process slept is read after the timer that is late.
  */
-const longestBody = 300_000
-const longestSilence = 30_000
+const limits = { looks: 19, silent: 2 }
+
+type Timers = Pick<Clock, 'schedule'>
 
 /**
  * The JSON of a body.
@@ -19,7 +22,7 @@ const longestSilence = 30_000
  * @throws RequestRefusedError for another type (415), more bytes than `most` (413) or than there is space for
  * (503), what does not arrive in time (408), what is no JSON in UTF-8 (400)
  */
-export async function readJson(request: Request, most: number, place: BodyPlace, clock: Clock): Promise<unknown> {
+export async function readJson(request: Request, most: number, place: BodyPlace, clock: Timers): Promise<unknown> {
   const header = (name: string) => (request.headers.get(name) ?? '').toLowerCase()
   if (!/^\s*application\/json\s*(;\s*(charset\s*=\s*"?utf-8"?\s*)?)*$/.test(header('Content-Type')))
     throw new RequestRefusedError(415, 'wrong-type', say`'Content-Type' must be application/json.`)
@@ -33,7 +36,7 @@ export async function readJson(request: Request, most: number, place: BodyPlace,
   }
 }
 
-async function readText(request: Request, most: number, place: BodyPlace, clock: Clock): Promise<string> {
+async function readText(request: Request, most: number, place: BodyPlace, clock: Timers): Promise<string> {
   const tooLarge = new RequestRefusedError(413, 'too-large', say`The body has more than ${most} bytes.`)
   const announced = Number(request.headers.get('Content-Length'))
   if (announced > most) throw tooLarge
@@ -65,24 +68,25 @@ async function readText(request: Request, most: number, place: BodyPlace, clock:
 }
 
 /** The time that a body takes. */
-function startTime(clock: Clock) {
-  let expire = () => {}
+function startTime(clock: Timers) {
+  let [looks, silent] = [0, 0]
+  let cancel = () => {}
   const expired = new Promise<never>((_, reject) => {
-    expire = () => reject(new RequestRefusedError(408, 'too-slow', say`The body did not arrive in time.`))
+    const next = () => {
+      cancel = clock.schedule(look, () => {
+        if (looks++ < limits.looks && silent++ < limits.silent) next()
+        else reject(new RequestRefusedError(408, 'too-slow', say`The body did not arrive in time.`))
+      })
+    }
+    next()
   })
   expired.catch(() => {})
-  const endAll = startDeadline(clock, longestBody, expire)
-  let endSilence = () => {}
   return {
     /** @throws RequestRefusedError (408) if the next part takes too long, or all of them together do */
     limit<T>(part: Promise<T> | undefined): Promise<T | undefined> {
-      endSilence()
-      endSilence = startDeadline(clock, longestSilence, expire)
-      return Promise.race([part ?? Promise.resolve(undefined), expired])
+      silent = 0
+      return Promise.race([part, expired])
     },
-    end() {
-      endSilence()
-      endAll()
-    },
+    end: () => cancel(),
   }
 }

@@ -2,7 +2,7 @@
 import { hasCode, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
-import { systemClock, type Clock } from '../platform/clock.js'
+import { systemTimers, type Clock } from '../platform/clock.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
 import { BodySpace } from './body-space.js'
@@ -177,7 +177,7 @@ async function respond<C>(
     }
     const place = space.enter()
     try {
-      const body = await readJson(request, leastLimits.pushBytes, place, options.clock ?? systemClock)
+      const body = await readJson(request, leastLimits.pushBytes, place, options.clock ?? systemTimers)
       return json(await log.push(body, session), seen)
     } finally {
       place.leave()
@@ -191,7 +191,7 @@ async function respond<C>(
     return 'log' in now && authorOf(now) === author ? now.log.tail?.(after) : undefined
   }
   const events = url.searchParams.get('events') === '1' ? tailOf : undefined
-  const hints = wakeStream(log, info.head, options.clock ?? systemClock, request.signal, events)
+  const hints = wakeStream(log, info.head, options.clock ?? systemTimers, request.signal, events)
   return reply(hints, 'text/event-stream', seen)
 }
 
