@@ -62,7 +62,7 @@ const quiet =
   <T>(ask: () => Promise<T>) =>
   (): Promise<T> => {
     const asked = ask().catch((error: unknown) => {
-      if (hasCode(error, 'closed')) optional(asked)
+      if (hasCode(error, 'closed')) void optional(asked)
       throw error
     })
     return asked

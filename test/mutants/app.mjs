@@ -268,8 +268,8 @@ export default [
   {
     id: 'app-quiet-closed',
     file: 'src/app/make-app.ts',
-    find: "if (hasCode(error, 'closed')) optional(asked)",
-    replace: 'optional(asked)',
+    find: "if (hasCode(error, 'closed')) void",
+    replace: 'void',
     tests: ['test/unit/app/closing.test.ts'],
     breaks: 'an app that does not open says nothing to those who did not wait',
   },

@@ -1,11 +1,10 @@
 // What an app that is closed leaves behind: no rejection of a promise that its user did not keep.
 import 'fake-indexeddb/auto'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { defineEvents, defineProjection, openEventStore, table, tidemark, type EventStoreOptions } from 'tidemark'
+import { defineEvents, defineProjection, openEventStore, table, tidemark } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
 
-type Added = { type: 'Added'; data: { id: string } }
-const events = defineEvents<Added>()
+const events = defineEvents<{ type: 'Added'; data: { id: string } }>()
 const model = defineProjection(events, {
   name: 'model',
   tables: { rows: table<{ id: string }>({ key: 'id' }) },
@@ -29,8 +28,13 @@ describe.each([
   ['fake-indexeddb', openEventStore],
 ] as const)('%s', (_backend, open) => {
   let count = 0
-  const make = (opener: typeof open = open) =>
-    tidemark({ name: `closing-${(count += 1)}`, events, models: { model }, open: opener })
+  const make = (before = async () => {}) =>
+    tidemark({
+      name: `closing-${(count += 1)}`,
+      events,
+      models: { model },
+      open: async (options) => before().then(() => open(options)),
+    })
 
   test.each([
     ['ready', false],
@@ -61,7 +65,7 @@ describe.each([
     await tasks(10)
     expect(found.mock.calls).toMatchObject([[{ message: 'no store' }, {}]])
     await failing.close()
-    const app = make(async (options: EventStoreOptions<Added>) => open(options))
+    const app = make()
     await app.ready()
     await app.close()
     void app.append('s', events.Added({ id: 'lost' }))
