@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { build, type InlineConfig } from 'vite'
+import { scratch } from '../../scripts/scratch.mjs'
 import { readAs } from '../../scripts/builds.mjs'
 import { logsAt, type ServerOfLogs } from './logs-at.js'
 import { postgresUrl } from './postgres/server.js'
@@ -72,7 +72,7 @@ export async function postgresExample(): Promise<PostgresExample> {
 
 async function inDurableObjects(): Promise<ServerOfLogs> {
   const example = join(root, 'examples/server-durable-object')
-  const folder = mkdtempSync(join(tmpdir(), 'tidemark-example-'))
+  const folder = mkdtempSync(join(scratch(), 'tidemark-example-'))
   await bundle({
     root: example,
     configFile: join(example, 'vite.config.js'),
