@@ -463,4 +463,12 @@ export default [
     tests: ['test/unit/running/supervise.test.ts'],
     breaks: 'a projection that was resumed is shown as stalled, for the time in which it was stopped',
   },
+  {
+    id: 'postgres-awake-time',
+    file: 'src/postgres/awake-time.ts',
+    find: '      this.#slept += now - this.#due\n',
+    replace: '',
+    tests: ['test/unit/postgres/log-queue.test.ts'],
+    breaks: 'after a process was stopped for 45 s all pushes that wait are given up',
+  },
 ]
