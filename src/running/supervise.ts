@@ -72,7 +72,7 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
       // Before the status says so: a subscriber may resume synchronously.
       const woken = new Promise<void>((resolve) => (wake = resolve))
       watch.faulted()
-      // Otherwise one who was told of this failure has resumed already, before the run had ended.
+      // Otherwise a restart was asked for already: after this failure was reported, and before the run ended.
       if (heard === undefined || heard !== (error as Error).cause) {
         const again = run.isContinuous && (joining.failed ? mayPass(error) : isUnreachable(error))
         if (again) {
