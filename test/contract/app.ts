@@ -509,10 +509,13 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         /** Lets time pass until that is so: what another thread does takes no virtual time. */
         const until = (isSo: () => boolean) =>
           expect
-            .poll(async () => {
-              await clock.advance(1_000)
-              return isSo()
-            }, soon)
+            .poll(
+              async () => {
+                await clock.advance(1_000)
+                return isSo()
+              },
+              { ...soon, interval: 1 },
+            )
             .toBe(true)
         await until(() => thrown.length >= 4)
         expect(errors).toEqual([thrown[0]])
