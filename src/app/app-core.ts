@@ -6,9 +6,9 @@ import { say } from '../messages.js'
 import { assertAvailable, isMissing } from '../platform/indexeddb.js'
 import { listenerSet } from '../platform/listeners.js'
 import { isObject } from '../platform/objects.js'
-import type { AppPorts, OpenStore } from './app-kind.js'
+import type { AppPorts } from './app-kind.js'
 import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
-import { startApp, type AppConfig, type HotRun, type Opened } from './open-app.js'
+import { openApp, type AppConfig, type HotRun, type Opened } from './open-app.js'
 import { joinApps, nextApp, type OpenApp } from './take-over.js'
 import type { Subscribe } from './while-open.js'
 
@@ -21,13 +21,12 @@ export interface AppCore<E extends EventShape> extends AppPorts<Opened<E>> {
   close(): Promise<void>
 }
 
-/** @param tellError is told errors that no promise carries */
+/** @param tellError gets each error that no promise carries */
 export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (error: unknown) => void): AppCore<E> {
   /** Subscriptions: called whenever what is open, or why nothing is, is another one. */
   const changes = listenerSet()
   /** The same, for what is no subscription. */
   const watching = listenerSet()
-  const told = new WeakSet<object>()
   let ends: Promise<unknown> = Promise.resolve()
   let closed: unknown
 
@@ -36,35 +35,21 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
     watching.tell()
     changes.tell()
   }
-  const failed = (error: unknown) => {
-    if (hasCode(error, 'closed')) return
-    if (isObject(error)) {
-      if (told.has(error)) return
-      told.add(error)
-    }
-    tellError(error)
-  }
+  const failed = eachOnce(tellError)
   const hooks: AttemptHooks = { clock: config.clock, isWanted: () => changes.size > 0, changed, failed }
   const end = (reason?: unknown) => (ends = Promise.all([ends, current.end(reason)]))
 
-  const start = async (name: string, open: OpenStore<E>, hot?: HotRun): Promise<Opened<E>> => {
-    if (closed !== undefined) throw closed
-    const { events, durability, codec } = config
-    const store = await open({
-      name,
-      events,
-      ...(durability !== undefined && { durability }),
-      ...(codec !== undefined && { codec }),
-    })
-    return startApp(store, config, hooks, hot)
-  }
   const opening = async (): Promise<Opened<E>> => {
     if (isServer()) assertAvailable(say`opening an app`)
     // Before anything is waited for: what is called now is meant for this name.
     const name = typeof config.name === 'function' ? config.name() : config.name
     const open = config.opener()
     await ends
-    return __DEV__ && entry ? joinApps(name, entry, (hot) => start(name, open, hot)) : start(name, open)
+    const start = (hot?: HotRun) => {
+      if (closed !== undefined) throw closed
+      return openApp(name, open, config, hooks, hot)
+    }
+    return __DEV__ && entry ? joinApps(name, entry, start) : start()
   }
   let current: Attempts<Opened<E>> = attempts(hooks, opening)
 
@@ -129,5 +114,18 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
       return reopened
     },
     close: () => close(),
+  }
+}
+
+/** Calls back with each error once, unless it only says that something was closed. */
+function eachOnce(tellError: (error: unknown) => void): (error: unknown) => void {
+  const told = new WeakSet<object>()
+  return (error) => {
+    if (hasCode(error, 'closed')) return
+    if (isObject(error)) {
+      if (told.has(error)) return
+      told.add(error)
+    }
+    tellError(error)
   }
 }

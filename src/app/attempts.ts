@@ -40,25 +40,17 @@ export interface Attempts<T extends object> {
 /** Errors that a later try meets again. */
 const isLasting = (error: unknown): boolean => hasCode(error, 'storage-unavailable', 'unsupported-format')
 
-/** See {@link onceEach}. */
-export interface OnceEach {
-  tell(error: unknown): void
-  over(): void
-}
-
-/** Tells a problem once, until it is over or there is another one, whichever error objects it comes as. */
-export function onceEach(told: (error: unknown) => void): OnceEach {
-  let last: string | undefined
-  return {
-    tell(error) {
-      const problem = error instanceof TidemarkError ? error.code : String(error)
-      if (problem === last) return
-      last = problem
-      told(error)
-    },
-    over() {
-      last = undefined
-    },
+/**
+ * Returns what calls back with a problem once, until there is another one, whichever error objects it comes as. Call it
+ * without an error once the problem is over.
+ */
+export function onceEach(told: (error: unknown) => void): (error?: unknown) => void {
+  let last: unknown
+  return (error) => {
+    const problem = error instanceof TidemarkError ? error.code : error && String(error)
+    if (problem === last) return
+    last = problem
+    if (problem) told(error)
   }
 }
 
@@ -78,16 +70,6 @@ export function attempts<T extends { close(): unknown }>(
   let cancel: (() => void) | undefined
   let ended: unknown
 
-  const failed = () => {
-    if (ended !== undefined) return
-    if (!isHeard) problem.tell(error)
-    if (isLasting(error) || !hooks.isWanted()) return
-    cancel = hooks.clock.schedule(pauseBefore(failures, pauses), () => {
-      cancel = undefined
-      if (hooks.isWanted()) want()
-    })
-    failures += 1
-  }
   const attempt = (): Promise<T> => {
     cancel?.()
     cancel = undefined
@@ -97,7 +79,7 @@ export function attempts<T extends { close(): unknown }>(
         (opened) => {
           error = undefined
           failures = 0
-          problem.over()
+          problem()
           value = opened
           hooks.changed()
           return opened
@@ -105,7 +87,16 @@ export function attempts<T extends { close(): unknown }>(
         (thrown: unknown) => {
           trying = undefined
           error = thrown
-          failed()
+          if (ended === undefined) {
+            if (!isHeard) problem(error)
+            if (!isLasting(error) && hooks.isWanted()) {
+              cancel = hooks.clock.schedule(pauseBefore(failures, pauses), () => {
+                cancel = undefined
+                if (hooks.isWanted()) want()
+              })
+              failures += 1
+            }
+          }
           hooks.changed()
           throw thrown
         },
@@ -116,7 +107,7 @@ export function attempts<T extends { close(): unknown }>(
   }
   const want = () => {
     if (ended ?? trying ?? cancel) return
-    if (isLasting(error)) problem.tell(error)
+    if (isLasting(error)) problem(error)
     else void attempt()
   }
   return {

@@ -7,24 +7,32 @@ import { runProjection } from '../running/run-projection.js'
 import type { AppConfig, Opened } from './open-app.js'
 
 export async function catchUp<E extends EventShape>(
-  { store }: Opened<E>,
-  { clock, models, projectors }: AppConfig<E>,
+  { store, models }: Opened<E>,
+  { clock, projectors }: AppConfig<E>,
   { budgetTime, budgetEvents }: Pick<Settings, 'budgetTime' | 'budgetEvents'>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const end = clock.monotonic() + budgetTime
   let events = budgetEvents
-  let failure: { readonly error: unknown } | undefined
-  for (const projector of [...Object.values(models), ...projectors]) {
+  const failures: unknown[] = []
+  const all = [...models, ...projectors.map((definition) => ({ definition, view: undefined }))]
+  for (const { definition, view } of all) {
     const left = end - clock.monotonic()
     if (signal?.aborted === true || events <= 0 || left < 0) break
     const options = { budget: { maxTime: left, maxEvents: events }, clock, signal }
     try {
-      events -= (await runProjection(store, projector as unknown as Projection<E>, options)).applied
+      // Rejects if another app of this context defines the model differently.
+      await view?.use()
+      await runProjection(store, definition as unknown as Projection<E>, options).then(
+        ({ applied }) => (events -= applied),
+        (error: unknown) => {
+          // Another context, or this one, does the work.
+          if (!hasCode(error, 'already-running')) throw error
+        },
+      )
     } catch (error) {
-      // Another context, or this one, does the work.
-      if (!hasCode(error, 'already-running')) failure ??= { error }
+      failures.push(error)
     }
   }
-  if (failure !== undefined) throw failure.error
+  if (failures.length > 0) throw failures[0]
 }

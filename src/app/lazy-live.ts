@@ -54,7 +54,7 @@ export function lazyLive<O, V extends object, A>(
   }
 }
 
-/** Tells of a failure while there are subscribers, once until the query is ready. */
+/** Calls back when the query fails while it has subscribers, once until it is ready. */
 function told<A>(live: LiveQuery<A>, failed: (error: unknown) => void): LiveQuery<A> {
   let isTold = false
   return {

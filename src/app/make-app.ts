@@ -1,7 +1,7 @@
 /** How an app is made of its options: what every entry with a `tidemark()` shares. */
 import { execute, type ExecuteOptions } from '../commands/execute.js'
 import type { Command, Decision } from '../commands/command.js'
-import { InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError } from '../errors.js'
 import { catalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
@@ -13,6 +13,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
 import { feature } from '../platform/features.js'
+import { optional } from '../platform/promises.js'
 import { tell } from '../platform/tasks.js'
 import { settle } from '../projection/config.js'
 import { isDefinition, type Projection } from '../read-model/define.js'
@@ -48,10 +49,23 @@ export function makeApp<E extends EventShape>(options: AppOptions<E>, kind: AppK
   )
   const base = membersOf(core, models)
   const own = { ...base, ...kind.members?.(core, base) }
+  own.ready = quiet(own.ready)
+  own.reopen = quiet(own.reopen)
   for (const name of Object.keys(models)) assertModelName(name, own)
   const members = { ...models, ...own } as unknown as Omit<TidemarkApp<E>, typeof Symbol.asyncDispose>
   return disposable<TidemarkApp<E>>(members, core.close)
 }
+
+/** What only asks for an opening: if the app is closed meanwhile, that is no rejection to be handled. */
+const quiet =
+  <T>(ask: () => Promise<T>) =>
+  (): Promise<T> => {
+    const asked = ask().catch((error: unknown) => {
+      if (hasCode(error, 'closed')) void optional(asked)
+      throw error
+    })
+    return asked
+  }
 
 const names = [
   'name',
@@ -177,7 +191,7 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   core: AppCore<E>,
   given: O | undefined,
   act: (store: TidemarkStore<E>, options: Omit<O, keyof UntilOptions>) => Promise<R>,
-  typesOf: (result: R) => ReadonlySet<string>,
+  typesOf: (result: R) => readonly string[],
 ): Promise<R & { readonly visible?: boolean }> {
   const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
   if (until !== 'stored' && until !== 'visible')
@@ -193,9 +207,9 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
 }
 
 /** The types of the events of one or several writes. */
-function typesOf(writes: unknown): ReadonlySet<string> {
+function typesOf(writes: unknown): readonly string[] {
   const events = [writes].flat().flatMap((write) => (write as { events: EventShape | readonly EventShape[] }).events)
-  return new Set(events.map(({ type }) => type))
+  return events.map(({ type }) => type)
 }
 
 /** A copy of what is to be appended. What cannot be copied stays as it is, and the store refuses it. */

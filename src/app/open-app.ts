@@ -15,8 +15,8 @@ import type { ProjectionHandle } from '../running/handle.js'
 import { startModel, startProjection } from '../running/start-projection.js'
 import { definitionText, modelNames } from '../running/definitions.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
-import type { AppKind } from './app-kind.js'
-import { attempts, onceEach, type AttemptHooks, type Attempts, type OnceEach } from './attempts.js'
+import type { AppKind, OpenStore } from './app-kind.js'
+import { attempts, onceEach, type AttemptHooks, type Attempts } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
 import { shareRun } from './shared-runs.js'
 import type { Subscribe } from './while-open.js'
@@ -62,19 +62,26 @@ export interface Opened<E extends EventShape> {
 /** When the code of an app ran that is being developed, and the code that it took over from. */
 export type HotRun = Pick<RunningCode, 'ranAt' | 'replaced'>
 
-/** Starts what belongs to a store that was opened. */
-export function startApp<E extends EventShape>(
-  store: TidemarkStore<E>,
-  { clock, models, projectors, kind, runs: mayRun }: AppConfig<E>,
+/** Opens a store, and starts what belongs to it. */
+export async function openApp<E extends EventShape>(
+  name: string,
+  open: OpenStore<E>,
+  { events, durability, codec, clock, models, projectors, kind, runs: mayRun }: AppConfig<E>,
   hooks: AttemptHooks,
   hot: HotRun | undefined,
-): Opened<E> {
+): Promise<Opened<E>> {
+  const store = await open({
+    name,
+    events,
+    ...(durability !== undefined && { durability }),
+    ...(codec !== undefined && { codec }),
+  })
   const hold = shares(() => store.close())
   const letGo = hold()
   const runs = mayRun()
   const ends = [kind.attach?.(store, runs)]
   const statuses: StatusStore<ProjectionStatus>[] = []
-  const follow = ({ status }: ProjectionHandle, problem: OnceEach) => {
+  const follow = ({ status }: ProjectionHandle, problem: (error?: unknown) => void) => {
     statuses.push(status)
     ends.push(tellFaults(status, problem))
   }
@@ -122,13 +129,13 @@ export function startApp<E extends EventShape>(
 }
 
 /** Tells each fault of a projection, and each rebuild that was given up, once. Returns how to stop that. */
-function tellFaults(status: StatusStore<ProjectionStatus>, problem: OnceEach): () => void {
+function tellFaults(status: StatusStore<ProjectionStatus>, problem: (error?: unknown) => void): () => void {
   const look = () => {
     const { phase, lastError, rebuildFault } = status.getSnapshot()
     // While it starts, newer code may be about to fold again.
     const isGivenUp = rebuildFault !== undefined && phase !== 'starting' && lastError instanceof ProjectionFailedError
-    if (isGivenUp || (phase === 'faulted' && lastError !== undefined)) problem.tell(lastError)
-    else if (phase === 'live' || phase === 'catching-up') problem.over()
+    if (isGivenUp || (phase === 'faulted' && lastError !== undefined)) problem(lastError)
+    else if (phase === 'live' || phase === 'catching-up') problem()
   }
   look()
   return status.subscribe(look)
