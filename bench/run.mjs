@@ -17,7 +17,7 @@ import { measure } from './driver/rounds.mjs'
 import { buildAndServe } from './driver/serve.mjs'
 
 const results = fileURLToPath(new URL('./results/', import.meta.url))
-const options = { ...readOptions(process.argv.slice(2)), say: (line) => console.error(line) }
+const options = { ...readOptions(import.meta.url), say: (line) => console.error(line) }
 const started = Date.now()
 await mkdir(results, { recursive: true })
 const peers = options.peers ? installPeers(options.say) : {}

@@ -5,12 +5,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { readFlags } from './flags.mjs'
 import { MINUTE, runTool, tool } from './run-tool.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
+const { values } = readFlags(import.meta.url, { 'if-possible': { type: 'boolean' } })
 
-if (process.argv.includes('--if-possible') && !existsSync(join(root, 'node_modules', 'typescript'))) {
+if (values['if-possible'] && !existsSync(join(root, 'node_modules', 'typescript'))) {
   // `npm install --omit=dev` in a checkout has no compiler.
   console.log('tidemark was not built: TypeScript is not installed. Run `npm install`, then `npm run build`.')
 } else {

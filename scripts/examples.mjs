@@ -6,6 +6,7 @@ import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, preview } from 'vite'
 import { readAs } from './builds.mjs'
+import { readFlags } from './flags.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const source = (path) => join(root, 'src', path)
@@ -38,7 +39,8 @@ export async function buildExample(name, outDir) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const port = Number(process.argv[2])
+  const { positionals } = readFlags(import.meta.url, {}, { allowPositionals: true })
+  const port = Number(positionals[0])
   const outDir = join(root, 'test', 'e2e', '.dist', `examples-${port}`)
   rmSync(outDir, { recursive: true, force: true })
   for (const name of examples) await buildExample(name, outDir)

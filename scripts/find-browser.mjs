@@ -7,6 +7,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
+import { readFlags } from './flags.mjs'
 
 const systemPaths = {
   linux: () => [
@@ -108,6 +109,7 @@ function isSnapPlaceholder(path) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  readFlags(import.meta.url)
   const found = findChromium()
   if (found) console.log(found.path)
   else {

@@ -3,11 +3,16 @@
 // Needs Linux and root, because the disk is a tmpfs of its own. See docs/engines.md.
 // Exit code: 0 nothing wrong, 1 something was, 2 an engine that was asked for is missing.
 import process from 'node:process'
-import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { runnerImport } from 'vite'
 import { engineNames, whyMissing } from './engines.mjs'
+import { readFlags } from './flags.mjs'
 
+const { values, positionals: given } = readFlags(
+  import.meta.url,
+  { rounds: { type: 'string', default: '1' }, only: { type: 'string' } },
+  { allowPositionals: true },
+)
 const root = fileURLToPath(new URL('..', import.meta.url))
 const imported = async (path) =>
   (await runnerImport(fileURLToPath(new URL(path, import.meta.url)), { root, configFile: false, logLevel: 'error' }))
@@ -15,10 +20,6 @@ const imported = async (path) =>
 const { engines, fillDisk, situationsOf } = await imported('../test/ledger/index.ts')
 const { serveHarness } = await imported('../test/support/harness-server.ts')
 
-const { values, positionals: given } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string', default: '1' }, only: { type: 'string' } },
-})
 const chosen = given.length > 0 ? given : engineNames
 const harness = await serveHarness()
 let wrong = false

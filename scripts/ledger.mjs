@@ -8,20 +8,18 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { build, preview, runnerImport } from 'vite'
 import { whyMissing } from './engines.mjs'
+import { readFlags } from './flags.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '60' },
-    engine: { type: 'string', default: 'all' },
-    seed: { type: 'string', default: '1' },
-    minutes: { type: 'string' },
-    add: { type: 'boolean', default: false },
-    out: { type: 'string', default: join(root, '.cache', 'ledger') },
-  },
+const { values: options } = readFlags(import.meta.url, {
+  rounds: { type: 'string', default: '60' },
+  engine: { type: 'string', default: 'all' },
+  seed: { type: 'string', default: '1' },
+  minutes: { type: 'string' },
+  add: { type: 'boolean', default: false },
+  out: { type: 'string', default: join(root, '.cache', 'ledger') },
 })
 process.env['TIDEMARK_E2E_PORT'] ??= '4827'
 const { module: ledger } = await runnerImport(join(root, 'test', 'ledger', 'index.ts'), {

@@ -7,6 +7,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } f
 import { join, relative, sep } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { readFlags } from './flags.mjs'
 import { readMutants, staleMutants } from './mutant-list.mjs'
 import { tool } from './run-tool.mjs'
 
@@ -15,10 +16,14 @@ const copies = join(root, '.cache', 'mutants')
 /** A mutant whose tests take longer hangs them, which is noticed, too. */
 const TIMEOUT = 180_000
 
-const option = (name, otherwise) =>
-  process.argv.find((each) => each.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise
-const only = option('only', '')
-const jobs = Math.max(1, Number(option('jobs', '2')))
+const { values } = readFlags(import.meta.url, {
+  only: { type: 'string', default: '' },
+  jobs: { type: 'string', default: '2' },
+  check: { type: 'boolean' },
+  write: { type: 'boolean' },
+})
+const { only } = values
+const jobs = Math.max(1, Number(values.jobs))
 
 const chosen = (await readMutants(root)).filter(({ id, file, list }) =>
   [id, file, list].some((text) => text.includes(only)),
@@ -26,7 +31,7 @@ const chosen = (await readMutants(root)).filter(({ id, file, list }) =>
 
 const stale = staleMutants(chosen, root)
 for (const problem of stale) console.log(`stale: ${problem}`)
-if (process.argv.includes('--check')) {
+if (values.check) {
   console.log(`${chosen.length} mutants, ${stale.length === 0 ? 'all fit the code' : `${stale.length} problems`}`)
   process.exit(stale.length === 0 ? 0 : 1)
 }
@@ -118,7 +123,7 @@ const report = [
     .map(({ id, file, equivalent }) => `| ${id} | ${file} | ${cell(equivalent)} |`),
 ].join('\n')
 console.log(`\n${report}`)
-if (process.argv.includes('--write')) {
+if (values.write) {
   const page = join(root, 'docs', 'mutants.md')
   const [head] = readFileSync(page, 'utf8').split('<!-- result -->')
   writeFileSync(page, `${head}<!-- result -->\n\n${report}\n`)

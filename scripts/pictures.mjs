@@ -9,6 +9,9 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { chromium } from '@playwright/test'
 import { chromiumArgs, findChromium } from './find-browser.mjs'
+import { readFlags } from './flags.mjs'
+
+readFlags(import.meta.url)
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = join(root, 'docs', 'pictures')

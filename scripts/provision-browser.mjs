@@ -6,6 +6,7 @@ import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 import { whyMissing } from './engines.mjs'
 import { findChromium } from './find-browser.mjs'
+import { readFlags } from './flags.mjs'
 
 const INSTALL_TIMEOUT = 10 * 60_000
 /** Of all engines together that the suite can do without. */
@@ -89,6 +90,7 @@ function run(command, args, timeout, env = {}) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  readFlags(import.meta.url)
   const path = provisionChromium()
   if (path) console.log(`Chromium: ${path}`)
   else process.exitCode = 1

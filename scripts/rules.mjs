@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { readFlags } from './flags.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const places = ['src', 'test', 'docs', 'bench', 'demo', 'scripts', 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
@@ -116,9 +117,10 @@ export function coverage(files = readTexts()) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { positionals } = readFlags(import.meta.url, {}, { allowPositionals: true })
   const books = readBooks()
   const files = coverage()
-  const asked = process.argv.slice(2).map((id) => id.toUpperCase())
+  const asked = positionals.map((id) => id.toUpperCase())
   const unknown = asked.filter((id) => !books.some((rule) => rule.id === id))
   for (const id of unknown) console.error(`${id} is in neither docs/rules.md nor docs/hazards.md.`)
   if (unknown.length > 0) process.exitCode = 1

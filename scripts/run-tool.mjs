@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { vitestFailures } from './failures.mjs'
+import { vitestSkipped } from './skipped.mjs'
 
 /** The folder of the project. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
@@ -92,6 +93,7 @@ export function countVitest(file) {
     failed: report.numFailedTests + broken,
     skipped: report.numPendingTests + report.numTodoTests,
     failures: vitestFailures(report, root),
+    skippedTests: vitestSkipped(report, root),
   }
 }
 

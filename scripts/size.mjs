@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { brotliCompressSync, constants } from 'node:zlib'
 import { build } from 'vite'
 import { readAs } from './builds.mjs'
+import { readFlags } from './flags.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const entries = {
@@ -84,7 +85,7 @@ export const budgets = [
     title: 'everything of tidemark/server',
     entry: 'tidemark/server',
     names: '*',
-    budget: kib(8.75),
+    budget: kib(8.875),
     aim: kib(8),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
@@ -92,7 +93,7 @@ export const budgets = [
     title: 'everything of tidemark/durable-object',
     entry: 'tidemark/durable-object',
     names: '*',
-    budget: kib(12.5),
+    budget: kib(12.625),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
   {
@@ -330,6 +331,7 @@ function compressed(code) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  readFlags(import.meta.url)
   const shown = (bytes) => (bytes === undefined ? '' : (bytes / 1024).toFixed(2))
   const foreignCode = []
   console.log('| import | minified KiB | brotli KiB | budget KiB | aim KiB |\n|---|---:|---:|---:|---:|')

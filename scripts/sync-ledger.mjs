@@ -12,25 +12,23 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { build, preview, runnerImport } from 'vite'
 import { whyMissing } from './engines.mjs'
+import { readFlags } from './flags.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '60' },
-    engine: { type: 'string', default: 'all' },
-    seed: { type: 'string', default: '1' },
-    parallel: { type: 'string', default: '2' },
-    minutes: { type: 'string' },
-    add: { type: 'boolean', default: false },
-    sabotage: { type: 'string' },
-    client: { type: 'string' },
-    fault: { type: 'string' },
-    server: { type: 'string', default: 'file' },
-    out: { type: 'string', default: join(root, '.cache', 'sync-ledger') },
-  },
+const { values: options } = readFlags(import.meta.url, {
+  rounds: { type: 'string', default: '60' },
+  engine: { type: 'string', default: 'all' },
+  seed: { type: 'string', default: '1' },
+  parallel: { type: 'string', default: '2' },
+  minutes: { type: 'string' },
+  add: { type: 'boolean', default: false },
+  sabotage: { type: 'string' },
+  client: { type: 'string' },
+  fault: { type: 'string' },
+  server: { type: 'string', default: 'file' },
+  out: { type: 'string', default: join(root, '.cache', 'sync-ledger') },
 })
 process.env['TIDEMARK_E2E_PORT'] ??= '4829'
 const { module: ledger } = await runnerImport(join(root, 'test', 'sync-ledger', 'index.ts'), {

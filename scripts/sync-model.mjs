@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import { build, normalizePath } from 'vite'
 import { readAs } from './builds.mjs'
+import { readFlags } from './flags.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -78,17 +78,15 @@ export async function runModel(
 }
 
 async function main() {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '1000' },
-      seed: { type: 'string', default: '1' },
-      fresh: { type: 'boolean', default: false },
-      style: { type: 'string' },
-      until: { type: 'string', default: '3' },
-      mutant: { type: 'string' },
-      mutants: { type: 'boolean', default: false },
-      stack: { type: 'boolean', default: false },
-    },
+  const { values } = readFlags(import.meta.url, {
+    runs: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    fresh: { type: 'boolean', default: false },
+    style: { type: 'string' },
+    until: { type: 'string', default: '3' },
+    mutant: { type: 'string' },
+    mutants: { type: 'boolean', default: false },
+    stack: { type: 'boolean', default: false },
   })
   const runs = Number(values.runs)
   // Each second has 1,000 seeds of its own, and a run takes far less of them.

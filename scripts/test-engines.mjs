@@ -3,11 +3,12 @@
 // Exit code: 0 all passed, 1 something failed, 2 nothing failed but an engine is missing.
 import process from 'node:process'
 import { engineNames } from './engines.mjs'
+import { readFlags } from './flags.mjs'
 import { engineTable, runEngine } from './run-engine.mjs'
 
 const given = process.argv.slice(2)
 const split = given.includes('--') ? given.indexOf('--') : given.length
-const chosen = given.slice(0, split)
+const { positionals: chosen } = readFlags(import.meta.url, {}, { allowPositionals: true, args: given.slice(0, split) })
 
 const results = []
 for (const name of chosen.length > 0 ? chosen : engineNames)

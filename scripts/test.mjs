@@ -1,21 +1,24 @@
 // npm test: the whole suite: format, lint, unused code, typecheck, the Node suites, the packed package in the tools of its users,
 // the browser suites on every engine, Playwright (both storage engines of Chromium). Several at a time, since each waits much
 // of its time; `--lanes=1` runs one after the other. What each prints is in .cache/test/NAME.log, and is shown when it ends.
-// Engines that are missing and tests that failed are named at the end. The last line is always `N passed, N failed`.
+// Engines that are missing and tests that failed are named at the end, and how many tests were skipped, with the reasons. The
+// last line is always `N passed, N failed`.
 // Not `test:browser`: the same files run on disk, on the engines.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { engineNames } from './engines.mjs'
 import { playwrightFailures } from './failures.mjs'
+import { readFlags } from './flags.mjs'
 import { inLanes } from './lanes.mjs'
 import { provisionChromium, provisionOtherEngines } from './provision-browser.mjs'
 import { engineTable, runEngine } from './run-engine.mjs'
+import { playwrightSkipped, skippedLine } from './skipped.mjs'
 import { attempt, countVitest, judged, MINUTE, reports, root, runTool, runVitest, tool } from './run-tool.mjs'
 
-const given = process.argv.find((each) => each.startsWith('--lanes='))?.slice('--lanes='.length)
+const { lanes: given } = readFlags(import.meta.url, { lanes: { type: 'string' } }).values
 // One more than there are processors: alone, a suite leaves more than half of two processors idle. More would need memory for more browsers.
 const lanes = given === undefined ? Math.min(4, availableParallelism() + 1) : Number(given)
 
@@ -42,6 +45,7 @@ mkdirSync(reports, { recursive: true })
 const total = { passed: 0, failed: 0 }
 const engines = []
 const failures = []
+const skippedTests = []
 
 const chromium = provisionChromium()
 if (chromium) {
@@ -65,7 +69,13 @@ if (chromium) {
 }
 
 const notRun = engines.filter(({ missing }) => missing).map(({ name, missing }) => `${name} not run: ${missing}`)
-const summary = [...notRun, ...failures, `${total.passed} passed, ${total.failed} failed`].join('\n')
+const skipped = skippedLine(skippedTests, lacks())
+const summary = [
+  ...notRun,
+  ...failures,
+  ...(skipped ? [skipped] : []),
+  `${total.passed} passed, ${total.failed} failed`,
+].join('\n')
 writeFileSync(join(reports, 'summary.txt'), `${summary}\n`)
 // Not process.exit(): it may cut off what is still to be printed.
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
@@ -78,9 +88,10 @@ async function step(name, run) {
   const log = join(reports, `${name}.log`)
   // A mistake of these scripts counts as a failure of the part, and the others run on.
   const result = await run(log).catch((error) => ({ passed: 0, failed: 1, problem: String(error) }))
-  const { missing, passed, failed, skipped, problem, failures: named = [] } = result
+  const { missing, passed, failed, skipped, problem, failures: named = [], skippedTests: unasked = [] } = result
   total.passed += passed
   total.failed += failed
+  skippedTests.push(...unasked)
   // A tool that failed without a failed test says why itself.
   const reasons = named.length > 0 ? named : [problem ?? 'nothing ran']
   if (failed > 0) failures.push(...reasons.map((reason) => `failed: ${name}: ${reason}`))
@@ -99,6 +110,22 @@ function printed(log) {
     // A part that did not run printed nothing.
     return ''
   }
+}
+
+/** What this machine lacks. The tests that look for PostgreSQL, and install it where they may, say why they have none. */
+function lacks() {
+  const [, noPostgres] = /TESTS ARE SKIPPED: (.+)/.exec(printed(join(reports, 'node.log'))) ?? []
+  const cloudflare = join(root, 'node_modules', '@cloudflare')
+  const programs = existsSync(cloudflare) ? readdirSync(cloudflare) : []
+  const hasWorkerd = programs.some((name) =>
+    ['workerd', 'workerd.exe'].some((program) => existsSync(join(cloudflare, name, 'bin', program))),
+  )
+  return [
+    ...(noPostgres ? [{ of: /postgres/i, why: `without PostgreSQL (${noPostgres.replace(/\.$/, '')})` }] : []),
+    ...(hasWorkerd
+      ? []
+      : [{ of: /durable.?object|workerd/i, why: 'without workerd (it has no program for this machine)' }]),
+  ]
 }
 
 /** A tool that passes or fails as a whole. */
@@ -141,5 +168,6 @@ function countPlaywright(file) {
     failed: stats.unexpected + stats.flaky,
     skipped: stats.skipped,
     failures: playwrightFailures(report),
+    skippedTests: playwrightSkipped(report),
   }
 }

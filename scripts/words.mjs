@@ -5,6 +5,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { readFlags } from './flags.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -238,7 +239,8 @@ export function checkedFiles(from = '') {
 export const readChecked = (path) => readFileSync(join(root, path), 'utf8')
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
-  const from = argv.length > 2 ? argv.slice(2).map((path) => relative(root, join(process.cwd(), path))) : ['']
+  const { positionals } = readFlags(import.meta.url, {}, { allowPositionals: true })
+  const from = positionals.length > 0 ? positionals.map((path) => relative(root, join(process.cwd(), path))) : ['']
   let count = 0
   for (const path of from.flatMap(checkedFiles))
     for (const finding of wordFindings(path, readChecked(path))) {

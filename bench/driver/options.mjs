@@ -1,4 +1,6 @@
 // What can be asked for, and how much work that is.
+import { readFlags } from '../../scripts/flags.mjs'
+
 const quick = {
   single: 500,
   batches: 50,
@@ -32,14 +34,17 @@ const full = {
   compaction: true,
 }
 
-/** @param {readonly string[]} args */
-export function readOptions(args) {
-  const known = new Set(['--quick', '--engine', '--only', '--profile', '--peers', '--no-peers'])
-  for (const arg of args) {
-    if (!known.has(arg.split('=')[0])) throw new Error(`Unknown option ${arg}. There are: ${[...known].join(' ')}`)
-  }
-  const value = (name) => args.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1)
-  const isQuick = args.includes('--quick')
+/** @param {string} url of the script, whose flags they are */
+export function readOptions(url) {
+  const { values } = readFlags(url, {
+    quick: { type: 'boolean' },
+    engine: { type: 'string' },
+    only: { type: 'string' },
+    profile: { type: 'string' },
+    peers: { type: 'boolean' },
+    'no-peers': { type: 'boolean' },
+  })
+  const isQuick = values.quick === true
   return {
     mode: isQuick ? 'quick' : 'full',
     sizes: isQuick ? quick : full,
@@ -48,11 +53,11 @@ export function readOptions(args) {
     /** No further round starts after so long; at least three are kept. */
     softLimit: isQuick ? 60_000 : 20 * 60_000,
     /** Installed when they are first asked for. */
-    peers: (!isQuick || args.includes('--peers')) && !args.includes('--no-peers'),
-    engine: value('--engine') ?? 'chromium-leveldb',
+    peers: (!isQuick || values.peers === true) && !values['no-peers'],
+    engine: values.engine ?? 'chromium-leveldb',
     /** Only cases whose name has this in it. */
-    only: value('--only'),
+    only: values.only,
     /** Take CPU profiles of contenders whose name has this in it. */
-    profile: value('--profile'),
+    profile: values.profile,
   }
 }

@@ -9,29 +9,37 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { createServer as createLoader } from 'vite'
 import { readAs } from '../../scripts/builds.mjs'
+import { readFlags } from '../../scripts/flags.mjs'
 import { cases } from './cases.mjs'
 import { Engines } from './engines.mjs'
 import { alias, buildPrograms } from './programs.mjs'
 
-const known = ['--only', '--engines', '--small', '--postgres', '--rounds', '--seconds', '--devices', '--seed']
-for (const arg of process.argv.slice(2))
-  if (!known.includes(arg.split('=')[0])) throw new Error(`Unknown option ${arg}. There are: ${known.join(' ')}`)
-const value = (name) => process.argv.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1)
-const isSmall = process.argv.includes('--small')
-const only = value('--only') ?? ''
+const text = { type: 'string' }
+const { values } = readFlags(import.meta.url, {
+  only: { type: 'string', default: '' },
+  engines: text,
+  small: { type: 'boolean' },
+  postgres: text,
+  rounds: text,
+  seconds: text,
+  devices: text,
+  seed: text,
+})
+const isSmall = values.small === true
+const { only } = values
 const sizes = {
   events: isSmall ? 200 : 10_000,
   warmUp: isSmall ? 10 : 2000,
   projected: isSmall ? 200 : 50_000,
   /** With the first one, which is discarded unless it is the only one. */
-  rounds: Number(value('--rounds') ?? (isSmall ? 1 : 6)),
+  rounds: Number(values.rounds ?? (isSmall ? 1 : 6)),
   alone: isSmall ? 5 : 300,
   followers: isSmall ? [2] : [10, 50],
   hints: isSmall ? 5 : 200,
   told: isSmall ? 5 : 1000,
-  devices: Number(value('--devices') ?? (isSmall ? 20 : 10_000)),
-  seconds: Number(value('--seconds') ?? (isSmall ? 1 : 60)),
-  seed: Number(value('--seed') ?? 20_261_130),
+  devices: Number(values.devices ?? (isSmall ? 20 : 10_000)),
+  seconds: Number(values.seconds ?? (isSmall ? 1 : 60)),
+  seed: Number(values.seed ?? 20_261_130),
   isSmall,
 }
 
@@ -51,8 +59,8 @@ const engines = new Engines({
   loader,
   folder,
   programs: programs.folder,
-  url: value('--postgres'),
-  only: value('--engines')?.split(','),
+  url: values.postgres,
+  only: values.engines?.split(','),
 })
 const say = (line) => console.error(line)
 const started = new Date()

@@ -7,22 +7,26 @@ import type { CatchUpOptions } from './app-types.js'
 import type { AppConfig, Opened } from './open-app.js'
 
 export async function catchUp<E extends EventShape>(
-  { store }: Opened<E>,
-  { clock, models, projectors }: AppConfig<E>,
+  { store, models }: Opened<E>,
+  { clock, projectors }: AppConfig<E>,
   { budget: { maxTime = Infinity, maxEvents = Infinity } = {}, signal }: CatchUpOptions,
 ): Promise<void> {
   const end = clock.monotonic() + maxTime
   let events = maxEvents
   let failure: { readonly error: unknown } | undefined
-  for (const projector of [...Object.values(models), ...projectors]) {
+  const all = [...models.values(), ...projectors.map((definition) => ({ definition, claim: undefined }))]
+  for (const { definition, claim } of all) {
     const left = end - clock.monotonic()
     if (signal?.aborted === true || events <= 0 || left < 0) break
     const options = { budget: { maxTime: left, maxEvents: events }, clock, signal }
+    // Every call of the model says so if another app of this context defines it differently.
+    const refusal = claim?.()
     try {
-      events -= (await runProjection(store, projector as unknown as Projection<E>, options)).applied
+      if (refusal !== undefined) throw refusal
+      events -= (await runProjection(store, definition as unknown as Projection<E>, options)).applied
     } catch (error) {
       // Another context, or this one, does the work.
-      if (!hasCode(error, 'already-running')) failure ??= { error }
+      if (error === refusal || !hasCode(error, 'already-running')) failure ??= { error }
     }
   }
   if (failure !== undefined) throw failure.error

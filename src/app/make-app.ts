@@ -1,7 +1,7 @@
 /** How an app is made of its options: what every entry with a `tidemark()` shares. */
 import { execute, type ExecuteOptions } from '../commands/execute.js'
 import type { Command, Decision } from '../commands/command.js'
-import { InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError } from '../errors.js'
 import { catalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
@@ -13,6 +13,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
 import { feature } from '../platform/features.js'
+import { optional } from '../platform/promises.js'
 import { tell } from '../platform/tasks.js'
 import { settle } from '../projection/config.js'
 import { isDefinition, type Projection } from '../read-model/define.js'
@@ -45,6 +46,8 @@ export function makeApp<E extends EventShape>(options: AppOptions<E>, kind: AppK
   const models: Record<string, AppModel> = {}
   const base = membersOf(core, models)
   const own = { ...base, ...kind.members?.(core, base) }
+  own.ready = quiet(own.ready)
+  own.reopen = quiet(own.reopen)
   for (const [name, definition] of Object.entries(config.models)) {
     assertModelName(name, own)
     models[name] = appModel(core, name, definition)
@@ -53,6 +56,17 @@ export function makeApp<E extends EventShape>(options: AppOptions<E>, kind: AppK
   const members = { ...models, ...own } as unknown as Omit<TidemarkApp<E>, typeof Symbol.asyncDispose>
   return disposable<TidemarkApp<E>>(members, () => core.close())
 }
+
+/** What only asks for an opening: if the app is closed meanwhile, that is no rejection to be handled. */
+const quiet =
+  <T>(ask: () => Promise<T>) =>
+  (): Promise<T> => {
+    const asked = ask().catch((error: unknown) => {
+      if (hasCode(error, 'closed')) void optional(asked)
+      throw error
+    })
+    return asked
+  }
 
 const names = [
   'name',

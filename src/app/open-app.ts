@@ -45,6 +45,8 @@ export interface OpenModel {
   readonly view: Attempts<OpenView<Tables>>
   /** Faulted, if the model is refused. */
   readonly handle: ProjectionHandle
+  /** See `RunShare`. */
+  claim(): unknown
 }
 
 /** An app that is open. */
@@ -81,10 +83,10 @@ export function startApp<E extends EventShape>(
     const share = shareRun(store, hold, name, model, runs, (claim) =>
       startModel(store, definition, { clock }, { runs, claim, check }),
     )
-    const { handle } = share
+    const { handle, claim } = share
     const problem = onceEach(hooks.failed)
     const view = attempts<OpenView<Tables>>({ ...hooks, failed: problem.tell }, async () => {
-      const refusal = share.claim()
+      const refusal = claim()
       if (refusal !== undefined) throw refusal
       const open = await openView(store, definition, clock)
       // What kept it from joining its store may be over as well.
@@ -95,7 +97,7 @@ export function startApp<E extends EventShape>(
     lasts.push(share.forget)
     view.want()
     ends.push(tellFaults(handle.status, problem))
-    return { view, handle, definition: model }
+    return { view, handle, claim, definition: model }
   }
   return {
     store,

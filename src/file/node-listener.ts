@@ -189,6 +189,8 @@ async function respond(
 
 function beginResponse(outgoing: ServerResponse, { status, statusText, headers }: Response): void {
   outgoing.statusCode = status
+  // The client is still sending, or never will.
+  if (status === 408) outgoing.shouldKeepAlive = false
   if (statusText !== '') outgoing.statusMessage = statusText
   for (const [name, value] of headers) if (name !== 'set-cookie') outgoing.setHeader(name, value)
   // Each cookie is a header of its own.

@@ -9,8 +9,9 @@
 import { StorageBusyError } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
-import { systemClock } from '../platform/clock.js'
+import { systemClock, type Clock } from '../platform/clock.js'
 import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
+import { AwakeTime } from './awake-time.js'
 import { DecisionGroup, questionOf } from './log-decision.js'
 import { logRow, type LogRow, type LogTables, type Question } from './log-tables.js'
 import { longestQuery, type Database, type Sql, type Transaction } from './sql-database.js'
@@ -22,7 +23,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void
   /** Begins the log if it is not there. */
   readonly create: (sql: Sql) => Promise<void>
-  /** When it began to wait, ms. */
+  /** When it began to wait, ms of {@link AwakeTime}. */
   readonly since: number
   /** It has waited for too long, and its caller knows. */
   isOver: boolean
@@ -54,18 +55,26 @@ export class LogQueue {
   readonly #tables: LogTables
   readonly #onMoved: (head: number) => void
   readonly #onIdle: () => void
+  readonly #time: AwakeTime
   #waiting: Waiting[] = []
   #running: Promise<void> | undefined
   #locksLeft = 0
-  /** When the last group was decided, ms. */
+  /** When the last group was decided, ms of {@link AwakeTime}. */
   #decided = -Infinity
   #cancelWatch: (() => void) | undefined
 
-  constructor(database: Database, tables: LogTables, onMoved: (head: number) => void, onIdle: () => void) {
+  constructor(
+    database: Database,
+    tables: LogTables,
+    onMoved: (head: number) => void,
+    onIdle: () => void,
+    clock: Clock = systemClock,
+  ) {
     this.#database = database
     this.#tables = tables
     this.#onMoved = onMoved
     this.#onIdle = onIdle
+    this.#time = new AwakeTime(clock)
   }
 
   decide<T>(
@@ -74,7 +83,7 @@ export class LogQueue {
     asks?: DecisionQuestions,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const since = systemClock.monotonic()
+      const since = this.#time.now()
       const settle = { resolve: resolve as (value: unknown) => void, reject }
       this.#waiting.push({ work, asks, ...settle, create, since, isOver: false })
       this.#watch()
@@ -97,13 +106,13 @@ export class LogQueue {
     this.#onIdle()
   }
 
-  /** Ends what waits for too long. The oldest ones are in front. */
+  /** Ends what waits for too long. The oldest ones are in front. May look sooner, and then looks again. */
   #watch(): void {
     if (this.#cancelWatch !== undefined) return
     const oldest = this.#waiting.find(({ isOver }) => !isOver)
     if (oldest === undefined) return
-    const due = (each: Waiting) => Math.max(each.since, this.#decided) + longestWait - systemClock.monotonic()
-    this.#cancelWatch = systemClock.schedule(due(oldest), () => {
+    const due = (each: Waiting) => Math.max(each.since, this.#decided) + longestWait - this.#time.now()
+    this.#cancelWatch = this.#time.schedule(due(oldest), () => {
       this.#cancelWatch = undefined
       for (const each of this.#waiting) if (!each.isOver && due(each) <= 0) this.#giveUp(each)
       this.#watch()
@@ -121,7 +130,7 @@ export class LogQueue {
     const ended: Ended[] = []
     try {
       const head = this.#database.isEmbedded ? await this.#embedded(ended) : await this.#shared(ended)
-      this.#decided = systemClock.monotonic()
+      this.#decided = this.#time.now()
       for (const { settle } of ended) settle()
       if (head !== undefined) this.#onMoved(head)
     } catch (error) {

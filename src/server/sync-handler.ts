@@ -177,7 +177,8 @@ async function respond<C>(
     }
     const place = space.enter()
     try {
-      return json(await log.push(await readJson(request, leastLimits.pushBytes, place), session), seen)
+      const body = await readJson(request, leastLimits.pushBytes, place, options.clock ?? systemTimers)
+      return json(await log.push(body, session), seen)
     } finally {
       place.leave()
     }

@@ -167,6 +167,7 @@ export type ProblemCode =
   | 'forbidden'
   | 'not-found'
   | 'wrong-method'
+  | 'too-slow'
   | 'diverged'
   | 'other-epoch'
   | 'other-log'

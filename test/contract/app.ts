@@ -509,10 +509,13 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         /** Lets time pass until that is so: what another thread does takes no virtual time. */
         const until = (isSo: () => boolean) =>
           expect
-            .poll(async () => {
-              await clock.advance(1_000)
-              return isSo()
-            }, soon)
+            .poll(
+              async () => {
+                await clock.advance(1_000)
+                return isSo()
+              },
+              { ...soon, interval: 1 },
+            )
             .toBe(true)
         await until(() => thrown.length >= 4)
         expect(errors).toEqual([thrown[0]])
@@ -1124,6 +1127,23 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(errors).toMatchObject([{ code: 'already-running' }])
         await other.close()
         await one.close()
+      })
+
+      test('catchUp() of one that was refused says why, runs its other models, and works once the other is closed', async () => {
+        if (!shared) return
+        const name = newName()
+        const one = make({ name, run: false })
+        const other = make({ name, run: false, onError: nothing }, { baskets: otherBaskets, orders })
+        await one.append('s', [add('A1', 2), events.OrderPlaced({ total: 1 })])
+        await one.ready()
+        // As its reads say it, and not as a projection that was edited.
+        await expect(other.catchUp()).rejects.toMatchObject({ code: 'already-running', projector: 'baskets' })
+        await expect(other.baskets.lines.count()).rejects.toMatchObject({ code: 'already-running' })
+        expect(await other.orders.position()).toBe(2)
+        await one.close()
+        await other.catchUp()
+        expect(await other.baskets.lines.get('A1')).toEqual({ sku: 'A1', quantity: 4 })
+        await other.close()
       })
 
       test('one that was refused works as soon as the other is closed: with the next call', async () => {

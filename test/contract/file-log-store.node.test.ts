@@ -1,13 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openFileLogStore } from 'tidemark/file'
 import { logStoreContract } from 'tidemark/testing'
 import { describe, test } from 'vitest'
+import { scratch } from '../../scripts/scratch.mjs'
 
 describe('openFileLogStore keeps the contract of a log store', () => {
   const open = async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'tidemark-file-'))
+    const folder = await mkdtemp(join(scratch(), 'tidemark-file-'))
     const path = join(folder, 'shop.log')
     const store = await openFileLogStore({ path })
     let current = store

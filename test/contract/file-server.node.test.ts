@@ -3,19 +3,19 @@ import { randomUUID } from 'node:crypto'
 import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeListener, openFileLogStore, type FileLogStore } from 'tidemark/file'
 import { serverLog, syncHandler } from 'tidemark/server'
 import { serverContract } from 'tidemark/testing'
 import { describe, test } from 'vitest'
+import { scratch } from '../../scripts/scratch.mjs'
 import { refusalOf } from '../support/refusing.js'
 
 const names = ['one', 'two'] as const
 
 describe('syncHandler over files and node:http keeps the contract of a server', () => {
   const open = async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'tidemark-file-server-'))
+    const folder = await mkdtemp(join(scratch(), 'tidemark-file-server-'))
     const pathOf = (name: string) => join(folder, `${name}.log`)
     const stores = new Map<string, FileLogStore>()
     const openLog = async (name: string) => void stores.set(name, await openFileLogStore({ path: pathOf(name) }))

@@ -1,8 +1,8 @@
 // The synced React example against the servers of the examples: over PostgreSQL, and in Durable Objects.
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
+import { scratch } from '../../scripts/scratch.mjs'
 import { expect, onOneStorage, test } from '../support/e2e.js'
 import { exampleServer, isThere, type ExampleServerName } from '../support/example-servers.js'
 
@@ -28,7 +28,7 @@ for (const name of ['server-postgres', 'server-durable-object'] as const) {
   test(`react-sync with ${name}: what one browser adds, the other sees`, onOneStorage, async ({ launch }, info) => {
     test.skip(!isThere(name), 'workerd does not run on this machine')
     test.setTimeout(120_000)
-    const profile = mkdtempSync(join(tmpdir(), 'tidemark-other-device-'))
+    const profile = mkdtempSync(join(scratch(), 'tidemark-other-device-'))
     const server = await exampleServer(name)
     const contexts = [await launch(), await launch({ profile })]
     try {

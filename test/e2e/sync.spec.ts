@@ -1,9 +1,9 @@
 // Two profiles are two devices, their pages are tabs, and the server is a process that is killed. On the other engines:
 // test/engines/storm/sync.node.test.ts.
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext } from '@playwright/test'
+import { scratch } from '../../scripts/scratch.mjs'
 import { expect, openPage, run, test } from '../support/e2e.js'
 import { playSync, type DeviceBrowser, type Same } from '../support/sync-scenario.js'
 import { startSyncServer } from '../support/sync-server-process.js'
@@ -20,7 +20,7 @@ test('two devices, tabs that are closed, a worker, and a server that is killed: 
   launch,
 }) => {
   test.setTimeout(120_000)
-  const profile = await mkdtemp(join(tmpdir(), 'tidemark-e2e-other-'))
+  const profile = await mkdtemp(join(scratch(), 'tidemark-e2e-other-'))
   const server = await startSyncServer()
   try {
     const [one, other] = [await launch(), await launch({ profile })]

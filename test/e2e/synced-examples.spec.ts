@@ -1,8 +1,8 @@
 // The examples that sync: two browsers, one list, and a server that one of them cannot always reach.
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from '@playwright/test'
+import { scratch } from '../../scripts/scratch.mjs'
 import { expect, onOneStorage, test } from '../support/e2e.js'
 import { todoServer } from '../support/todo-server.js'
 
@@ -26,7 +26,7 @@ for (const framework of frameworks) {
     launch: (options?: { profile?: string }) => Promise<BrowserContext>,
     work: (one: Page, other: Page, server: Awaited<ReturnType<typeof todoServer>>) => Promise<void>,
   ) => {
-    const profile = mkdtempSync(join(tmpdir(), 'tidemark-other-device-'))
+    const profile = mkdtempSync(join(scratch(), 'tidemark-other-device-'))
     const server = await todoServer()
     const contexts = [await launch(), await launch({ profile })]
     try {

@@ -2,9 +2,9 @@
 import { defineBrowserProvider } from '@vitest/browser'
 import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserProvider, BrowserProviderOption } from 'vitest/node'
+import { scratch } from '../../scripts/scratch.mjs'
 import type { Engine, RunningEngine } from './engine.js'
 
 /** A vitest browser provider for the engine, on a new profile on disk that is removed at the end. */
@@ -31,7 +31,7 @@ class EngineProvider implements BrowserProvider {
   }
 
   async openPage(sessionId: string, url: string): Promise<void> {
-    const profile = await mkdtemp(join(tmpdir(), `tidemark-${this.#engine.name}-`))
+    const profile = await mkdtemp(join(scratch(), `tidemark-${this.#engine.name}-`))
     try {
       const running = await this.#engine.start(url, profile)
       // Vitest may be told to end without closing its provider. After the start, so that the browser's own handler comes first.

@@ -249,4 +249,28 @@ export default [
     tests: ['test/unit/sync/synced-app.test.ts'],
     breaks: 'an address with a password is offline for ever',
   },
+  {
+    id: 'app-catch-up-refused',
+    file: 'src/app/catch-up.ts',
+    find: '      if (refusal !== undefined) throw refusal\n',
+    replace: '',
+    tests: [contract],
+    breaks: 'catchUp() of an app that was refused says that its definition was edited',
+  },
+  {
+    id: 'app-quiet-ready',
+    file: 'src/app/make-app.ts',
+    find: '  own.ready = quiet(own.ready)\n',
+    replace: '',
+    tests: ['test/unit/app/closing.test.ts'],
+    breaks: 'ready() of an app that is closed meanwhile comes up as an unhandled rejection',
+  },
+  {
+    id: 'app-quiet-closed',
+    file: 'src/app/make-app.ts',
+    find: "if (hasCode(error, 'closed')) void",
+    replace: 'void',
+    tests: ['test/unit/app/closing.test.ts'],
+    breaks: 'an app that does not open says nothing to those who did not wait',
+  },
 ]

@@ -463,4 +463,20 @@ export default [
     tests: ['test/unit/running/supervise.test.ts'],
     breaks: 'a projection that was resumed is shown as stalled, for the time in which it was stopped',
   },
+  {
+    id: 'postgres-awake-time',
+    file: 'src/postgres/awake-time.ts',
+    find: '      this.#slept += now - this.#due\n',
+    replace: '',
+    tests: ['test/unit/postgres/log-queue.test.ts'],
+    breaks: 'after a process was stopped for 45 s all pushes that wait are given up',
+  },
+  {
+    id: 'postgres-lost-already',
+    file: 'src/postgres/sql-database.ts',
+    find: '    if (this.#isLost) listener()\n    else this.#lost.push(listener)',
+    replace: '    this.#lost.push(listener)',
+    tests: ['test/unit/postgres/lost-while-taken.test.ts'],
+    breaks: 'a connection that ends with its first reply is noticed only when something is asked',
+  },
 ]

@@ -1,8 +1,8 @@
 /** Playwright with real profiles on disk: a browser that is closed, killed or frozen keeps what it really kept. */
 import { test as base, chromium, expect, type BrowserContext, type CDPSession, type Page } from '@playwright/test'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { scratch } from '../../scripts/scratch.mjs'
 import { chromiumArgs, findChromium } from '../../scripts/find-browser.mjs'
 import type { Realm } from '../e2e/harness/main.js'
 import type { Tidemark } from '../e2e/harness/rpc.js'
@@ -66,7 +66,7 @@ export const test = base.extend<E2eFixtures & E2eOptions & { collectedErrors: Co
   allowPageErrors: [false, { option: true }],
 
   profile: async ({}, use) => {
-    const profile = await mkdtemp(join(tmpdir(), 'tidemark-e2e-'))
+    const profile = await mkdtemp(join(scratch(), 'tidemark-e2e-'))
     await use(profile)
     // Chromium may still write for a moment after it was told to end.
     await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })

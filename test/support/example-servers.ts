@@ -1,8 +1,7 @@
 /** The servers of the examples, started as they are, with the sources of this folder in place of the installed package. */
 import { randomUUID } from 'node:crypto'
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -23,14 +22,18 @@ export function exampleServer(name: ExampleServerName): Promise<ServerOfLogs> {
   return name === 'server-postgres' ? overPostgres() : inDurableObjects()
 }
 
-/** The program of `examples/server-postgres`, and what it is started with: a database of its own, or PGlite. */
-export interface PostgresExample {
+/** The program of an example, and what it is started with. */
+export interface ExampleProgram {
   readonly program: string
   readonly folder: string
   readonly env: NodeJS.ProcessEnv
+  dispose(): Promise<void>
+}
+
+/** The program of `examples/server-postgres`, with a database of its own, or PGlite. */
+export interface PostgresExample extends ExampleProgram {
   /** The address of its database, if it has one on a server. */
   readonly database: string | undefined
-  dispose(): Promise<void>
 }
 
 /** In the database of a server of the tests; without one by PGlite, as the example does. */
@@ -71,21 +74,24 @@ export async function postgresExample(): Promise<PostgresExample> {
 }
 
 async function inDurableObjects(): Promise<ServerOfLogs> {
+  const { program, folder, env, dispose } = await durableObjectExample()
+  return started(process.execPath, [program], { cwd: folder, env }, /:(\d+)\/logs/, dispose)
+}
+
+/** The program of `examples/server-durable-object`, and what it is started with. */
+export async function durableObjectExample(): Promise<ExampleProgram> {
   const example = join(root, 'examples/server-durable-object')
-  const folder = mkdtempSync(join(tmpdir(), 'tidemark-example-'))
+  // In the repository, so that workerd is found.
+  const folder = join(root, '.cache', 'example-servers', randomUUID())
   await bundle({
     root: example,
     configFile: join(example, 'vite.config.js'),
     build: { outDir: join(folder, 'dist') },
   })
   mkdirSync(join(folder, 'logs'))
-  copyFileSync(join(example, 'config.capnp'), join(folder, 'config.capnp'))
-  const config = readFileSync(join(folder, 'config.capnp'), 'utf8')
-  writeFileSync(join(folder, 'config.capnp'), config.replace('127.0.0.1:8787', '127.0.0.1:0'))
-  const how = ['serve', 'config.capnp', '--control-fd=1']
-  return started(workerd as string, how, { cwd: folder }, /"port":\s*(\d+)/, async () =>
-    rmSync(folder, { recursive: true, force: true }),
-  )
+  for (const name of ['config.capnp', 'start.js']) copyFileSync(join(example, name), join(folder, name))
+  const dispose = async () => rmSync(folder, { recursive: true, force: true })
+  return { program: join(folder, 'start.js'), folder, env: { ...process.env, PORT: '0' }, dispose }
 }
 
 async function bundle(config: InlineConfig): Promise<void> {
@@ -127,7 +133,8 @@ async function started(
   return {
     serve: logsAt(Number(at)),
     async close() {
-      child.kill('SIGKILL')
+      // That of Durable Objects is two programs, of which the first one ends the other.
+      child.kill('SIGTERM')
       await end
       await ended()
     },

@@ -2,9 +2,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { scratch } from '../../scripts/scratch.mjs'
 
 const script = fileURLToPath(new URL('./sync-server.mjs', import.meta.url))
 
@@ -19,7 +19,7 @@ export interface SyncServerProcess {
 }
 
 export async function startSyncServer(): Promise<SyncServerProcess> {
-  const folder = await mkdtemp(join(tmpdir(), 'tidemark-sync-server-'))
+  const folder = await mkdtemp(join(scratch(), 'tidemark-sync-server-'))
   let port = '0'
   let child: ChildProcess | undefined
   const kill = async () => {

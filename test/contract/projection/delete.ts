@@ -4,7 +4,7 @@ import { deleteReadModel, openReadModel, runProjection, startProjection } from '
 import { databaseNames, databaseOf } from '../../support/raw-database.js'
 import { added, folded, rowsOf, sums, type Backend } from './model.js'
 
-const soon = { timeout: 20_000, interval: 20 }
+const soon = { timeout: 20_000 }
 
 export function deleteContract({ name: backend, open, shared, onDevice = shared }: Backend): void {
   describe(`deleting a read model: ${backend}`, () => {

@@ -20,7 +20,7 @@ import {
 import { added, events, folded, sums, type Backend } from './model.js'
 
 const modelOf = (store: string) => `${databaseOf(store)}:sums@1`
-const soon = { timeout: 20_000, interval: 50 }
+const soon = { timeout: 20_000 }
 
 /** Puts a damaged copy of a read model in its place, while nobody has it open. */
 async function damage(name: string, remove: (stores: Record<string, any>) => void): Promise<void> {

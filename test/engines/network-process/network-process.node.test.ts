@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { build, type Rolldown } from 'vite'
 import { expect, test } from 'vitest'
+import { scratch } from '../../../scripts/scratch.mjs'
 import { readAs } from '../../../scripts/builds.mjs'
 import { alias } from '../../../vite.config.js'
 import { webkit } from '../webkit.js'
@@ -22,7 +22,7 @@ test(
   { timeout: 180_000 },
   async () => {
     const page = await servePage()
-    const profile = await mkdtemp(join(tmpdir(), 'tidemark-network-process-'))
+    const profile = await mkdtemp(join(scratch(), 'tidemark-network-process-'))
     const running = await webkit.start(page.url, profile)
     try {
       for (let kill = 1; kill <= KILLS; kill += 1) {

@@ -1,10 +1,10 @@
 // Real tabs and workers of one profile append, project and race at once, while whoever leads is taken away again and again.
 // The same on Chromium, with crashes: test/e2e/storm.spec.ts.
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { scratch } from '../../../scripts/scratch.mjs'
 import type { Realm } from '../../e2e/harness/main.js'
 import type { LedgerBrowser, LedgerPage } from '../../ledger/browser.js'
 import { engines } from '../../ledger/engines.js'
@@ -33,7 +33,7 @@ beforeAll(async () => {
   const engine = engines.find((each) => each.name === name)
   if (engine === undefined) throw new Error(`There is no engine '${name}'`)
   harness = await serveHarness()
-  profile = await mkdtemp(join(tmpdir(), `tidemark-storm-${name}-`))
+  profile = await mkdtemp(join(scratch(), `tidemark-storm-${name}-`))
   browser = await engine.start(profile, harness.url)
   pages = []
   for (let tab = 0; tab < TABS; tab += 1) pages.push(await browser.openPage())

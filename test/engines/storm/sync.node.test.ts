@@ -1,9 +1,9 @@
 // Two profiles are two devices, their pages are tabs, and the server is a process that is killed. On Chromium:
 // test/e2e/sync.spec.ts.
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { scratch } from '../../../scripts/scratch.mjs'
 import type { LedgerBrowser } from '../../ledger/browser.js'
 import { engines } from '../../ledger/engines.js'
 import { serveHarness, type HarnessServer } from '../../support/harness-server.js'
@@ -22,7 +22,7 @@ beforeAll(async () => {
   harness = await serveHarness()
   server = await startSyncServer()
   for (let device = 0; device < 2; device += 1) {
-    const profile = await mkdtemp(join(tmpdir(), `tidemark-sync-${name}-`))
+    const profile = await mkdtemp(join(scratch(), `tidemark-sync-${name}-`))
     profiles.push(profile)
     browsers.push(await engine.start(profile, harness.url))
   }

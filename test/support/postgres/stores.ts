@@ -1,6 +1,6 @@
 /** Event stores in PostgreSQL for the contract suites: a schema for each file, and a pool for each store of a test. */
 import { PGlite } from '@electric-sql/pglite'
-import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { EventShape } from 'tidemark'
 import {
   migratePostgres,
@@ -27,7 +27,7 @@ const url = await postgresUrl()
 /** Calls back with each backend that this machine has. */
 export function onPostgres(suite: (backend: PostgresBackend) => void): void {
   // A machine without PostgreSQL shows that as skipped, and the search for one has said what to do.
-  if (url === undefined) describe.skip('PostgreSQL', () => {})
+  if (url === undefined) test.skip('what every backend must do, on PostgreSQL', () => {})
   else suite(onServer(url))
 }
 

@@ -2,10 +2,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
+import { scratch } from '../../../scripts/scratch.mjs'
 import { readAs } from '../../../scripts/builds.mjs'
 import { alias } from '../../../vite.config.js'
 
@@ -85,7 +85,7 @@ export class Workerd {
     options?: StartOptions,
     code: WorkerCode = testWorker,
   ): Promise<Workerd> {
-    const running = new Workerd(await mkdtemp(join(tmpdir(), 'tidemark-workerd-')), code)
+    const running = new Workerd(await mkdtemp(join(scratch(), 'tidemark-workerd-')), code)
     await writeFile(join(running.folder, 'worker.mjs'), await bundled(kind, code))
     await running.startAgain(options)
     return running

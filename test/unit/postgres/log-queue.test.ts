@@ -4,6 +4,7 @@ import type { TidemarkError } from 'tidemark'
 import { LogQueue } from '../../../src/postgres/log-queue.js'
 import { LogTables } from '../../../src/postgres/log-tables.js'
 import { Database } from '../../../src/postgres/sql-database.js'
+import { systemClock } from '../../../src/platform/clock.js'
 import type { LogDecision } from '../../../src/server/log-store.js'
 import { chainStart } from '../../../src/wire/protocol.js'
 
@@ -31,7 +32,7 @@ const kindOf = (text: string): Kind =>
 /** A database that hangs where a test says so, until that is over. */
 function hangingDatabase() {
   let hangs: Kind | undefined
-  let delay = 0
+  let [delay, slept] = [0, 0]
   const released: (() => void)[] = []
   const sent: Kind[] = []
   const waits = (kind: Kind) =>
@@ -65,7 +66,10 @@ function hangingDatabase() {
     query: async () => ({ rows: [] }),
   }
   const idle = vi.fn<() => void>()
-  const queue = new LogQueue(new Database(pool), new LogTables('tidemark', 'log'), () => {}, idle)
+  const queue = new LogQueue(new Database(pool), new LogTables('tidemark', 'log'), () => {}, idle, {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() + slept,
+  })
   return {
     queue,
     idle,
@@ -73,6 +77,8 @@ function hangingDatabase() {
     hangsAt: (kind: Kind) => (hangs = kind),
     /** Each transaction takes this long to begin. */
     slow: (ms: number) => (delay = ms),
+    /** The process was stopped for this long: what was due then is late. */
+    sleep: (ms: number) => (slept += ms),
     isOvertaken: () => (stores = false),
     isBack() {
       hangs = undefined
@@ -214,4 +220,49 @@ test('a database that is slow, and decides: what waits for longer is decided all
   expect(calls.length).toBe(2_000)
   expect(all.get('1999')?.after).toBeGreaterThan(limit)
   expect(vi.getTimerCount()).toBe(0)
+})
+
+describe('after the process was stopped for longer than a decision may wait', () => {
+  /** Three that wait for a database that hangs, the first of them asked about already. */
+  async function stopped() {
+    const it = hangingDatabase()
+    const calls: string[] = []
+    const { all, watch } = fates()
+    it.hangsAt('begin')
+    const ask = (name: string) =>
+      watch(
+        name,
+        it.queue.decide(keeping(calls, name), async () => {}),
+      )
+    for (const name of ['1', '2', '3']) ask(name)
+    // Timers look every 5 s, and that one is late then.
+    await vi.advanceTimersByTimeAsync(4_999)
+    it.sleep(600_000)
+    return { it, calls, all, ask }
+  }
+
+  test('what waits is decided all the same, as soon as the database is there', async () => {
+    const { it, calls, all } = await stopped()
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect([...all]).toEqual([])
+    it.isBack()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect([...all.values()].map(({ value }) => value)).toEqual(['1', '2', '3'])
+    expect(calls).toEqual(['1', '2', '3'])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('N77: what waits fails within the limit, in which that time does not count', async () => {
+    const { all, ask } = await stopped()
+    // Before the timers that are late.
+    ask('new')
+    await vi.advanceTimersByTimeAsync(limit - 5_000 - 10)
+    expect([...all.keys()]).toEqual([])
+    await vi.advanceTimersByTimeAsync(5_020)
+    expect([...all.keys()].sort()).toEqual(['1', '2', '3', 'new'])
+    for (const [name, { error, after }] of all) {
+      expect(after, name).toBeLessThanOrEqual(limit + 10)
+      expect(error, name).toMatchObject({ outcome: 'not-written' })
+    }
+  })
 })

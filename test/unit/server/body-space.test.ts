@@ -1,6 +1,10 @@
 // How much of the bodies of pushes is in memory at a time.
+import { createServer } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import { nodeListener } from 'tidemark/file'
 import { memoryLogStore, serverLog } from 'tidemark/server'
-import { expect, test } from 'vitest'
+import { virtualClock } from 'tidemark/testing'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { BodySpace } from '../../../src/server/body-space.js'
 import { syncHandlerWith } from '../../../src/server/sync-handler.js'
 import { commit } from './support.js'
@@ -10,12 +14,14 @@ async function served() {
   const store = memoryLogStore()
   const log = serverLog(store)
   const { log: id, epoch } = await store.identity()
+  const clock = virtualClock()
   const gate = { isClosed: false, open: () => {} }
   const handler = syncHandlerWith(
     {
       open: () => ({ log }),
       accept: () => (gate.isClosed ? new Promise<void>((resolve) => void (gate.open = resolve)) : undefined),
       onError: () => {},
+      clock,
     },
     undefined,
     new BodySpace(200_000),
@@ -34,7 +40,7 @@ async function served() {
         },
       } as RequestInit),
     )
-  return { post, gate }
+  return { post, gate, clock, handler, log: `${id}/${epoch}` }
 }
 
 const push = (name: string, bytes = 0) => JSON.stringify({ commits: [commit(name)] }).padStart(bytes)
@@ -103,4 +109,71 @@ test('a body of which the length says that it does not fit is not read', async (
   expect((await post(' '.repeat(4_000_000))).status).toBe(503)
   expect((await post('x'.repeat(260_000))).status).toBe(400)
   expect((await post(push('a', 265_000))).status).toBe(200)
+})
+
+test('a body that stops has left its space 45 s later, and its device is told to come again', async () => {
+  const { post, clock } = await served()
+  const stopped = dripping()
+  const first = post(stopped.body)
+  stopped.send(' '.repeat(150_000))
+  await clock.advance(30_000)
+  expect((await post(push('b', 250_000))).status).toBe(503)
+  await clock.advance(15_000)
+  const late = await first
+  expect([late.status, (await late.json()).code]).toEqual([408, 'too-slow'])
+  expect((await post(push('b', 250_000))).status).toBe(200)
+  expect(clock.pending).toBe(0)
+})
+
+test('a body that drips has 5 minutes, and no more', async () => {
+  const { post, clock } = await served()
+  const [slow, slower] = [dripping(), dripping()]
+  const [first, second] = [post(slow.body), post(slower.body)]
+  for (const { send } of [slow, slower]) send(' '.repeat(100_000))
+  for (let each = 1; each < 15; each += 1) {
+    await clock.advance(20_000)
+    for (const { send } of [slow, slower]) send(' ')
+  }
+  slow.send(push('a'))
+  slow.end()
+  expect((await first).status).toBe(200)
+  await clock.advance(20_000)
+  expect((await second).status).toBe(408)
+  expect((await post(push('b', 250_000))).status).toBe(200)
+  expect(clock.pending).toBe(0)
+})
+
+test('over node:http a body that stops leaves its space, and its connection ends', async () => {
+  const { post, clock, handler, log } = await served()
+  const server = createServer(nodeListener(handler))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => new Promise<void>((resolve) => void server.close(() => resolve())))
+  const { port } = server.address() as AddressInfo
+  const head = [
+    'POST /log/push HTTP/1.1',
+    'Host: 127.0.0.1',
+    'Tidemark-Sync: 1',
+    `Tidemark-Log: ${log}`,
+    'Content-Type: application/json',
+  ]
+  const responses = [160_000, 60_000].map((length) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write([...head, `Content-Length: ${length}`, '', ''].join('\r\n'))
+      // The other one sends no more than that.
+      if (length > 100_000) socket.write(' '.repeat(150_000))
+    })
+    let received = ''
+    socket.setEncoding('latin1').on('data', (part: string) => (received += part))
+    return new Promise<string>((resolve, reject) => socket.on('end', () => resolve(received)).on('error', reject))
+  })
+  // It has arrived.
+  await vi.waitFor(async () => expect((await post(push('b', 250_000))).status).toBe(503))
+  // Each of both has a timer.
+  await vi.waitFor(() => expect(clock.pending).toBe(2))
+  await clock.advance(45_000)
+  for (const response of await Promise.all(responses))
+    expect(response).toMatch(/^HTTP\/1\.1 408 [^]*\r\nConnection: close\r\n[^]*"too-slow"/)
+  expect((await post(push('b', 250_000))).status).toBe(200)
+  // No connection is left that this would wait for.
+  expect(clock.pending).toBe(0)
 })
