@@ -6,7 +6,7 @@ import type { Entry } from './rows.js'
 /** How many rows of a table are remembered, in addition to those not yet committed. */
 export const maxCachedRows = 20_000
 
-/** And how large they may be together, in bytes: twice what is read of a table at once. */
+/** And how large they may be together, in bytes: twice what is read of a table together. */
 export const maxCachedBytes = 134_217_728
 
 /** Rows by key, the least recently used forgotten first. */
