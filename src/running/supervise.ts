@@ -6,7 +6,7 @@ import { hasCode, messageOf } from '../errors.js'
 import { notice, say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { pauseBefore } from '../platform/backoff.js'
-import { sleep, type Clock } from '../platform/clock.js'
+import type { Clock } from '../platform/clock.js'
 import type { Listeners } from '../platform/listeners.js'
 import type { ProjectionResult } from '../projection/projector.js'
 import type { Attached } from './attach.js'
@@ -46,14 +46,20 @@ export interface Supervised<E extends EventShape> {
 /** Resolves when the projection is stopped, or with why its batch ended. Never rejects. */
 export async function supervise<E extends EventShape>(run: Supervised<E>): Promise<string | undefined> {
   const { joining, watch, stopping, status, clock, restarts } = run
-  const stopped = new Promise<void>((resolve) => stopping.addEventListener('abort', () => resolve(), { once: true }))
   /** How often in a row it failed, without a run that lasted. */
   let failures = 0
+  /** What was failing when a restart was asked for. */
+  let heard: unknown
+  let wake = () => {}
+  stopping.addEventListener('abort', () => wake(), { once: true })
+  restarts.add(() => {
+    heard = status.getSnapshot().lastError
+    wake()
+  })
   for (;;) {
     let joined: number | undefined
-    const waiting = new AbortController()
-    const ends: Promise<void>[] = [stopped]
-    let forget: () => unknown = () => {}
+    let cancel = () => {}
+    heard = undefined
     try {
       const attached = await joining.latest
       joined = clock.monotonic()
@@ -64,23 +70,25 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
     } catch (error) {
       if (stopping.aborted) return undefined
       // Before the status says so: a subscriber may resume synchronously.
-      ends.push(new Promise((resolve) => (forget = restarts.add(resolve))))
-      const again = run.isContinuous && (joining.failed ? mayPass(error) : isUnreachable(error))
-      if (again) {
-        if (joined !== undefined && clock.monotonic() - joined > longestPause) failures = 0
-        const pause = pauseBefore(failures, { delay: run.failureBackoff, maxDelay: longestPause })
-        ends.push(sleep(clock, pause, waiting.signal))
-        failures += 1
-      }
+      const woken = new Promise<void>((resolve) => (wake = resolve))
       watch.faulted()
-      const phase = again ? 'retrying' : 'faulted'
-      status.set({ phase, message: messageOf(error), lastError: error, leader: false, rate: 0 })
-      if (!again) run.faulted(error)
-      await watch.look()
+      // Otherwise a restart was asked for already: after this failure was reported, and before the run ended.
+      if (heard === undefined || heard !== (error as Error).cause) {
+        const again = run.isContinuous && (joining.failed ? mayPass(error) : isUnreachable(error))
+        if (again) {
+          if (joined !== undefined && clock.monotonic() - joined > longestPause) failures = 0
+          const pause = pauseBefore(failures, { delay: run.failureBackoff, maxDelay: longestPause })
+          cancel = clock.schedule(pause, wake)
+          failures += 1
+        }
+        const phase = again ? 'retrying' : 'faulted'
+        status.set({ phase, message: messageOf(error), lastError: error, leader: false, rate: 0 })
+        if (!again) run.faulted(error)
+        await watch.look()
+        await woken
+      }
     }
-    await Promise.race(ends)
-    waiting.abort()
-    forget()
+    cancel()
     if (stopping.aborted) return undefined
     joining.retry()
     status.restarted()

@@ -699,4 +699,20 @@ export default [
     tests: ['test/unit/projection/leadership.test.ts'],
     breaks: 'on a quiet log the twenty-first lost connection ends a projection, however long that took',
   },
+  {
+    id: 'run-restart-heard',
+    file: 'src/running/supervise.ts',
+    find: 'if (heard === undefined || heard !== (error as Error).cause) {',
+    replace: '{',
+    tests: ['test/unit/running/supervise.test.ts', 'test/unit/running/seams-of-failures.test.ts'],
+    breaks: 'resume() and skip() of one who was told that the event failed are lost if the run ends only then',
+  },
+  {
+    id: 'run-restart-old',
+    file: 'src/running/supervise.ts',
+    find: '    heard = undefined\n',
+    replace: '',
+    tests: ['test/unit/running/supervise.test.ts'],
+    breaks: 'an event that fails with the same error once more is tried without end',
+  },
 ]

@@ -97,6 +97,40 @@ describe.for([
     await store.close()
   })
 
+  test.for(['resume', 'skip', 'rebuild'] as const)(
+    'N41: %s() called by one who was told that the event failed is heard, also before the run has ended',
+    async (how) => {
+      for (const kind of ['model', 'plain'] as const) {
+        for (let turns = 0; turns <= 12; turns += 1) {
+          const store = await open(3)
+          let broken = true
+          const handler = ({ position }: { position: number }) => (position === 2 && broken ? poison() : undefined)
+          const act = async () => {
+            broken = false
+            for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+            if (how !== 'skip') await projection[how]()
+            // Refused until the projection has stopped at that event.
+            else while ((await codeOf(projection.skip(2))) !== 'fulfilled');
+            // With the fault from before, it would reject.
+            await projection.caughtUp(3)
+          }
+          let acted: Promise<string> | undefined
+          const onReport = ({ type }: { type: string }) => {
+            if (type === 'event-failed') acted ??= codeOf(act())
+          }
+          const projection: ProjectionHandle =
+            kind === 'model'
+              ? startProjection(store, model({ handler }), { onReport })
+              : startProjection(store, plain(handler), { onReport })
+          await vi.waitFor(() => expect(acted).toBeDefined(), { timeout: 5_000, interval: 1 })
+          expect(await acted, `${kind}, after ${turns} turns`).toBe('fulfilled')
+          await projection.stop()
+          await store.close()
+        }
+      }
+    },
+  )
+
   test('P15: a rebuild counts the tries of an event from the first', async () => {
     const store = await open(3)
     let failing = 2

@@ -1,6 +1,6 @@
 // When a projection that stopped runs again, over runs that the test is.
 import { expect, test, vi } from 'vitest'
-import { CoordinationFailedError, StorageFailedError } from 'tidemark'
+import { CoordinationFailedError, ProjectionFailedError, StorageFailedError } from 'tidemark'
 import { listenerSet } from '../../../src/platform/listeners.js'
 import type { ProjectionResult } from '../../../src/projection/projector.js'
 import type { Attached } from '../../../src/running/attach.js'
@@ -12,9 +12,12 @@ const attached = {} as Attached<never>
 const no = new Error('no')
 const result = { position: 1, applied: 1, skipped: 0, parked: 0, reason: 'caught-up' } as ProjectionResult
 
-/** A supervised projection: each run takes the next outcome, and joining fails as long as `joinError` is there. */
+/**
+ * A supervised projection: each run takes the next outcome, of which `'later'` fails as `end` says; joining fails as long
+ * as `joinError` is there.
+ */
 function supervised(
-  outcomes: (Error | ProjectionResult)[],
+  outcomes: (Error | ProjectionResult | 'later')[],
   { isContinuous = true, joinError = undefined as unknown } = {},
 ) {
   const clock = virtualClock()
@@ -41,6 +44,7 @@ function supervised(
   joining.join()
   const watch = { look: vi.fn(async () => {}), start: vi.fn(), faulted: vi.fn() }
   const ended = vi.fn()
+  let end: (error: Error) => void = () => {}
   void supervise({
     status,
     clock,
@@ -58,11 +62,12 @@ function supervised(
         return new Promise((resolve) =>
           stopping.signal.addEventListener('abort', () => resolve({ ...result, reason: 'aborted' })),
         )
+      if (outcome === 'later') return new Promise((_, reject) => (end = reject))
       if (outcome instanceof Error) throw outcome
       return outcome
     },
   }).then(ended)
-  return { clock, status, stopping, restarts, runs, tries, state, watch, ended }
+  return { clock, status, stopping, restarts, runs, tries, state, watch, ended, end: (error: Error) => end(error) }
 }
 
 test('a batch that is done ends with why, after a last look at the stored state', async () => {
@@ -86,8 +91,34 @@ test('a run that faults waits for a restart, which may come synchronously from a
   restarts.tell()
   await clock.advance(0)
   unsubscribe()
-  expect([runs.length, restarts.size, clock.pending]).toEqual([3, 0, 0])
+  expect([runs.length, restarts.size, clock.pending]).toEqual([3, 1, 0])
   expect(status.getSnapshot().phase).toBe('starting')
+})
+
+test('a restart that is asked for while an event fails counts once the run has ended; one from before that does not', async () => {
+  const poison = new TypeError('poison')
+  const failed = new ProjectionFailedError('No.', { projector: 'p', attempts: 1, position: 2 }, poison)
+  const { clock, status, restarts, runs, watch, end } = supervised(['later', 'later', failed])
+  const phases: string[] = []
+  status.subscribe(() => phases.push(status.getSnapshot().phase))
+  await clock.advance(0)
+  // After a pause, for example: nothing fails.
+  restarts.tell()
+  status.report({ type: 'event-failed', error: new TypeError('another'), projection: 'p', time: 0 } as never)
+  status.report({ type: 'event-failed', error: poison, projection: 'p', time: 0 } as never)
+  restarts.tell()
+  end(failed)
+  await clock.advance(0)
+  expect([runs.length, watch.faulted.mock.calls.length]).toEqual([2, 1])
+  expect(phases).not.toContain('faulted')
+  // Of that failure nothing is left to be asked for.
+  status.report({ type: 'event-failed', error: poison, projection: 'p', time: 0 } as never)
+  end(failed)
+  await clock.advance(0)
+  expect([runs.length, status.getSnapshot().phase]).toEqual([2, 'faulted'])
+  restarts.tell()
+  await clock.advance(0)
+  expect([runs.length, status.getSnapshot().phase]).toEqual([3, 'faulted'])
 })
 
 test('joining that fails for a reason that may pass is tried again after pauses that double, up to 30 s', async () => {
@@ -127,11 +158,13 @@ test('joining that fails for good, or in batch mode, waits for a restart', async
 
 test('a stop ends it in whatever state, and leaves nothing behind', async () => {
   for (const outcomes of [[], [no]]) {
-    const { clock, stopping, restarts, ended } = supervised(outcomes)
+    const { clock, stopping, restarts, ended, runs } = supervised(outcomes)
     await clock.advance(1_000)
     stopping.abort()
     await clock.advance(0)
-    expect([ended.mock.calls.length, restarts.size, clock.pending]).toEqual([1, 0, 0])
+    restarts.tell()
+    await clock.advance(0)
+    expect([ended.mock.calls.length, runs.length, clock.pending]).toEqual([1, 1, 0])
   }
 })
 
