@@ -35,7 +35,37 @@ const chromium = findChromium()
 
 const browserSuites = ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.test.ts']
 
+const nodeSuites = ['test/unit/**/*.test.ts', 'test/contract/**/*.node.test.ts']
+
+/** Of them, those that start servers or other processes, or ask PostgreSQL. */
+const servers = [
+  'test/contract/{postgres,durable-object,file-server}*.node.test.ts',
+  'test/unit/{postgres,sync-ledger}/*.test.ts',
+  'test/unit/file/kill.test.ts',
+  'test/unit/example-servers.test.ts',
+]
+
+/** And those that run tools: builds, bundles, compilers, benches. */
+const tools = [
+  'test/unit/{api,bench-engines,builds,components,error-names,examples,size}.test.ts',
+  'test/unit/{guide,guide-frameworks,readme,durable-objects-guide,postgres-guide,sync-guide}.test.ts',
+]
+
 const test = fileURLToPath(new URL('./test/', import.meta.url))
+
+function inNode(name: string, include: string[], exclude: string[] = []) {
+  return {
+    extends: true as const,
+    test: {
+      name,
+      environment: 'node' as const,
+      include,
+      exclude,
+      // One more than there are processors: half of the time a file waits for timers, and for tools that it runs.
+      maxWorkers: availableParallelism() + 1,
+    },
+  }
+}
 
 /** A project for tests of bindings, on those of the engines that this machine has. */
 function bindings(name: string, include: string[], on: readonly string[], react = '19') {
@@ -86,16 +116,9 @@ export default defineConfig({
     // `npm run coverage`; the figures are in docs/coverage.md.
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text'], reportsDirectory: '.cache/coverage' },
     projects: [
-      {
-        extends: true,
-        test: {
-          name: 'node',
-          environment: 'node',
-          include: ['test/unit/**/*.test.ts', 'test/contract/**/*.node.test.ts'],
-          // One more than there are processors: half of the time a file waits for timers, and for tools that it runs.
-          maxWorkers: availableParallelism() + 1,
-        },
-      },
+      inNode('node', nodeSuites, [...servers, ...tools]),
+      inNode('servers', servers),
+      inNode('tools', tools),
       {
         // The packed package in the tools of those who use it: nothing here is imported from `src`.
         test: {

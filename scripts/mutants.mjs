@@ -135,7 +135,12 @@ function vitest(folder, files, timeout) {
   return new Promise((resolve) => {
     const child = spawn(
       process.execPath,
-      [tool('vitest', 'vitest.mjs'), 'run', '--project', 'node', '--bail', '1', '--reporter', 'dot', ...files],
+      [
+        tool('vitest', 'vitest.mjs'),
+        'run',
+        ...['node', 'servers', 'tools'].flatMap((name) => ['--project', name]),
+        ...['--bail', '1', '--reporter', 'dot', ...files],
+      ],
       {
         cwd: folder,
         stdio: 'ignore',

@@ -22,7 +22,7 @@ const { lanes: given } = readFlags(import.meta.url, { lanes: { type: 'string' } 
 // One more than there are processors: alone, a suite leaves more than half of two processors idle. More would need memory for more browsers.
 const lanes = given === undefined ? Math.min(4, availableParallelism() + 1) : Number(given)
 
-/** Quick ones first, then the longest ones, so that no lane is empty at the end. */
+/** Quick ones first, then the longest ones, so that no lane is empty at the end; those that keep several processors busy come last. */
 const steps = [
   ['format', (log) => checked(tool('oxfmt', 'bin/oxfmt'), ['--check', '.'], log)],
   ['lint', (log) => checked(tool('oxlint', 'bin/oxlint'), [], log)],
@@ -30,12 +30,14 @@ const steps = [
   ['unused', (log) => checked(join(root, 'node_modules', 'knip', 'bin', 'knip.js'), ['--no-progress'], log)],
   ['typecheck', (log) => checked(fileURLToPath(new URL('typecheck.mjs', import.meta.url)), [], log)],
   ['playwright', playwright],
-  ['firefox', engine('firefox')],
   ['webkit', engine('webkit')],
+  ['firefox', engine('firefox')],
+  ['package', vitest('package')],
   ['chromium-leveldb', engine('chromium-leveldb')],
   ['chromium-sqlite', engine('chromium-sqlite')],
-  ['package', vitest('package')],
+  ['servers', vitest('servers')],
   ['node', vitest('node')],
+  ['tools', vitest('tools')],
 ]
 
 // A report of an earlier run must never be counted.

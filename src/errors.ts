@@ -544,7 +544,7 @@ export const describeKey = (key: unknown): string =>
 
 /** A bad value in a message: short, and safe for any value. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`
+  if (typeof value === 'string') return `'${value.replace(/^(.{60}).+/su, '$1…')}'`
   if (value === null || typeof value === 'number' || typeof value === 'boolean' || value === undefined)
     return String(value)
   if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object'

@@ -8,6 +8,7 @@ import {
   type ReadModel,
   type TidemarkStore,
 } from 'tidemark'
+import { leaderByHand, wakeUpByHand } from '../raw/wake-up.js'
 import { timedEach, type Case, type Sizes } from './case.js'
 import { forms } from './projections.js'
 import { deposit, events, type Customer, type DepositEvent } from './workload.js'
@@ -22,7 +23,9 @@ export const leader = {
     const store = await openEventStore({ name: storeName, events, durability: 'relaxed' })
     const running = startProjection(store, projection)
     await running.caughtUp(await store.head())
+    await leaderByHand.start()
     leader.stop = async () => {
+      await leaderByHand.stop()
       await running.stop()
       await store.close()
     }
@@ -36,6 +39,7 @@ export function wakeUpCase(inOtherTab: (task: 'start' | 'stop') => Promise<void>
   let view: ReadModel<typeof projection.tables>
   let live: LiveQuery<Customer | undefined>
   let unsubscribe: () => void
+  let byHand: Awaited<ReturnType<typeof wakeUpByHand>>
   let count = 0
 
   const append = async () => {
@@ -70,6 +74,7 @@ export function wakeUpCase(inOtherTab: (task: 'start' | 'stop') => Promise<void>
       live = view.live(({ customers }) => customers.get(customer))
       unsubscribe = live.subscribe(() => {})
       await seen()
+      byHand = await wakeUpByHand()
     },
     contenders: [
       {
@@ -91,10 +96,34 @@ export function wakeUpCase(inOtherTab: (task: 'start' | 'stop') => Promise<void>
           return run
         },
       },
+      {
+        name: 'raw, until the row is seen',
+        run: () =>
+          timedEach(waits, async () => {
+            const seen = byHand.seen()
+            await byHand.append()
+            await seen
+          }),
+      },
+      {
+        name: 'raw, until the append resolves',
+        async run() {
+          let seen: Promise<void>
+          return timedEach(
+            waits,
+            () => {
+              seen = byHand.seen()
+              return byHand.append()
+            },
+            () => seen,
+          )
+        },
+      },
     ],
     async tearDown() {
       unsubscribe()
       await inOtherTab('stop')
+      await byHand.close()
       await view.close()
       await store.close()
       await deleteEventStore(storeName)

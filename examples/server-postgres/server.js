@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import { startProjection } from 'tidemark'
 import { nodeListener } from 'tidemark/file'
-import { migratePostgres, openPostgresStore, sqlProjector } from 'tidemark/postgres'
+import { migratePostgres, openPostgresStore, sqlProjector, waitForPostgres } from 'tidemark/postgres'
 import { serverLog, syncHandler } from 'tidemark/server'
 
 const { PORT = '8787', HOST = '127.0.0.1', FOLDER = 'data', DATABASE_URL } = process.env
@@ -23,6 +23,8 @@ async function openDatabase() {
   return new Pool({ connectionString: DATABASE_URL, max: 10 }).on('error', lost)
 }
 const pool = await openDatabase()
+// Both may have been started together.
+await waitForPostgres(pool)
 await migratePostgres(pool)
 await pool.query('create table if not exists activity (home text, day date, events int, primary key (home, day))')
 

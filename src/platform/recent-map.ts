@@ -28,7 +28,17 @@ export class RecentMap<K, V> {
   set(key: K, value: V): boolean {
     this.#entries.delete(key)
     this.#entries.set(key, value)
-    return this.#entries.size > this.#most && this.delete(this.#oldest.next().value as K)
+    const isOver = this.#entries.size > this.#most
+    if (isOver) this.shift()
+    return isOver
+  }
+
+  /** Forgets the oldest one, and returns it. */
+  shift(): V | undefined {
+    const key = this.#oldest.next().value as K
+    const value = this.#entries.get(key)
+    this.#entries.delete(key)
+    return value
   }
 
   /** Sets what is there, which does not become newer by it. Returns whether it is there. */

@@ -79,16 +79,20 @@ function stampsIn(
 /**
  * Between two messages that say the same of newer heads and commits, in ms: telling others of each append would take a
  * sixth of its time. Each time that something waited twice as long, up to a frame; no user can see that other tabs are
- * notified less often than that.
+ * notified less often than that. Tabs that respond to each other wait for nothing.
  */
-const spacing = [4, 16] as const
+const spacing = 4
+const longestSpacing = 16
 
 /** Signals over a BroadcastChannel of that name where the context has one; within this instance only without a name. */
 export function openSignals(channelName?: string): Signals {
   const listeners = listenerSet<[hint: Hint]>()
   const channel = openChannel(channelName, (message) => {
     const hint = parseHint(message)
-    if (hint !== undefined) listeners.tell(hint)
+    if (hint !== undefined) {
+      others?.heard()
+      listeners.tell(hint)
+    }
   })
   const others = channel === undefined ? undefined : outbox(channel)
   return {
@@ -113,18 +117,17 @@ export function openSignals(channelName?: string): Signals {
 function outbox(channel: BroadcastChannel) {
   let waiting = new Map<string, Hint>()
   let timer: ReturnType<typeof setTimeout> | undefined
-  let last = -Infinity
-  let pause: number = spacing[0]
+  let pause = spacing
+  /** Until then hints are merged. */
+  let due = 0
   /** Something that waits was said again. */
   let repeated = false
   const flush = () => {
     clearTimeout(timer)
-    timer = undefined
-    if (waiting.size === 0) return
     const hints = [...waiting.values()]
     waiting = new Map()
-    last = systemClock.monotonic()
-    pause = repeated ? Math.min(2 * pause, spacing[1]) : spacing[0]
+    pause = repeated ? Math.min(2 * pause, longestSpacing) : spacing
+    due = systemClock.monotonic() + pause
     repeated = false
     try {
       for (const hint of hints) channel.postMessage(hint)
@@ -134,17 +137,20 @@ function outbox(channel: BroadcastChannel) {
   }
   return {
     flush,
+    /** Another context responded, perhaps to what was said last: the next hint begins something new. */
+    heard() {
+      due = 0
+    },
     post(hint: Hint, join: Join = () => 'unknown') {
       const about = 'projection' in hint ? `${hint.kind} ${hint.projection}` : hint.kind
       const before = waiting.get(about)
       waiting.set(about, hint.kind === 'committed' ? merged(before, hint, join) : hint)
       repeated ||= before !== undefined
       if (waiting.size > 1 || before !== undefined) return
-      const since = systemClock.monotonic() - last
+      const left = due - systemClock.monotonic()
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      if (since >= pause || feature(({ document }) => document.visibilityState) === 'hidden')
-        void nextTask().then(flush)
-      else timer = setTimeout(flush, pause - since)
+      if (left <= 0 || feature(({ document }) => document.visibilityState) === 'hidden') void nextTask().then(flush)
+      else timer = setTimeout(flush, left)
     },
   }
 }

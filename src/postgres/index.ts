@@ -1,5 +1,6 @@
 /** `tidemark/postgres`: logs in PostgreSQL, over a `Pool` of `pg` or over PGlite. */
 export { migratePostgres, type MigrateOptions } from './migrate-postgres.js'
+export { waitForPostgres, type WaitForPostgresOptions } from './wait-for-postgres.js'
 export { deleteOldRefusals, type DeleteRefusalsOptions } from './delete-refusals.js'
 export { openPostgresLogStore, type PostgresLogStore, type PostgresLogStoreOptions } from './postgres-log-store.js'
 export { openPostgresStore, type PostgresStoreOptions } from './open-postgres-store.js'

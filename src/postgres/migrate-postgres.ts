@@ -35,6 +35,7 @@ export interface MigrateOptions {
  * const pool = new Pool({ connectionString: process.env.DATABASE_URL })
  * await migratePostgres(pool)
  * @throws InvalidArgumentError for a database whose encoding is not UTF8
+ * @throws StorageFailedError, StorageBusyError if the database fails or is not there: `waitForPostgres` waits for it
  * @throws UnsupportedFormatError if a newer version of tidemark made the tables
  */
 export async function migratePostgres(pool: SqlPool, options: MigrateOptions = {}): Promise<void> {

@@ -54,7 +54,7 @@ export interface PostgresStoreOptions<E extends EventShape = EventShape> extends
  * @throws InvalidArgumentError, InvalidNameError before anything is asked of the database
  * @throws NotMigratedError where `migratePostgres` has to be called first; UnsupportedFormatError if a newer tidemark made
  * the tables
- * @throws StorageFailedError, StorageBusyError if the database fails
+ * @throws StorageFailedError, StorageBusyError if the database fails or is not there: `waitForPostgres` waits for it
  *
  * @example
  * const pool = new Pool({ connectionString: process.env.DATABASE_URL })

@@ -316,6 +316,7 @@ export class Session implements Sql {
   /** How many statements were asked for. */
   #asked = 0
   #isOver = false
+  #isLost = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(client: PgClient, beat: string, heartbeat: Heartbeat) {
@@ -352,9 +353,13 @@ export class Session implements Sql {
     this.#client.on('notification', (message) => listener((message as { readonly payload?: string }).payload ?? ''))
   }
 
-  /** Called once if the connection ends before `end` is called. */
+  /**
+   * Called once if the connection ends before `end` is called: immediately if it has, as one piece of data may hold a reply
+   * and the end.
+   */
   onLost(listener: () => void): void {
-    this.#lost.push(listener)
+    if (this.#isLost) listener()
+    else this.#lost.push(listener)
   }
 
   /** Closes the connection: what it listened to and held is of no use to others. */
@@ -379,6 +384,7 @@ export class Session implements Sql {
   /** The connection ended, or what it holds is not known. */
   readonly lost = (): void => {
     if (this.#isOver) return
+    this.#isLost = true
     this.end()
     for (const listener of this.#lost) listener()
   }

@@ -1,6 +1,7 @@
 /** One log as a server offers it: what becomes of pushed commits, and pages of the log. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
+import { cut } from '../platform/cut.js'
 import { isObject } from '../platform/objects.js'
 import {
   leastLimits,
@@ -167,10 +168,6 @@ function refusalOf(reply: unknown): Refusal | undefined {
     )
   return { code, message: cut(message, maxRefusal.message) }
 }
-
-/** Not within a character. */
-const cut = (text: string, most: number): string =>
-  text.length <= most ? text : text.slice(0, most).replace(/[\ud800-\udbff]$/, '')
 
 async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<string>> {
   const { after, chain, limit = longestPage } = page

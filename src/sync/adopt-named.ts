@@ -1,4 +1,5 @@
 /** Adopting a local store of this device by its name, if there is one. */
+import { hasCode } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeName } from '../events/names.js'
 import { internalsOf, openOnDevice, storeInternals, type StoreLayer, type TidemarkStore } from '../log/open.js'
@@ -13,6 +14,7 @@ import type { SyncedStore } from './synced-store.js'
  * it, that of another user for example.
  *
  * @param impatience something waits for it: the server is not waited for any longer
+ * @throws InvalidArgumentError where a synced store in memory would have to adopt it: its events would be lost with the page
  */
 export async function adoptNamed(
   name: string,
@@ -20,12 +22,17 @@ export async function adoptNamed(
   signal: AbortSignal,
   impatience: AbortSignal,
 ): Promise<void> {
-  // What is in memory is not found by its name.
-  if (internalsOf(synced)?.medium === 'memory') return
-  const local = await openIfThere(name)
+  const isInMemory = internalsOf(synced)?.medium === 'memory'
+  const local = await openIfThere(name).catch((error: unknown) => {
+    // Without IndexedDB there is nothing to lose. A store in memory needs none, and is not found by its name.
+    if (isInMemory && hasCode(error, 'storage-unavailable')) return undefined
+    throw error
+  })
   if (local === undefined) return
   try {
-    const { adopter } = await adoptedLog(local.name, storeInternals(local)).mark()
+    const { adopter, isClosed } = await adoptedLog(local.name, storeInternals(local)).mark()
+    // All of it is in the store that adopted it.
+    if (isInMemory && isClosed) return
     if (adopter === undefined || adopter === synced.name) await adopt(local, synced, { signal }, impatience)
   } finally {
     await local.close()

@@ -95,7 +95,7 @@ export async function adopt(
   if (from.medium === 'indexeddb' && internalsOf(synced)?.medium === 'memory')
     throw new InvalidArgumentError(
       'synced',
-      say`is in memory, and the local store is on this device: its events would be lost with the page.`,
+      say`is in memory, and the local store '${local.name}' is on this device: its events would be lost with the page. Adopt it into a store of tidemark/sync, or leave 'adopt' out here.`,
     )
   const check = () => {
     signal?.throwIfAborted()

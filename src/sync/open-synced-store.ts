@@ -21,6 +21,7 @@ import { systemClock } from '../platform/clock.js'
 import { isObject } from '../platform/objects.js'
 import { assertCommands, commandRow } from './define-commands.js'
 import { decideAgain } from './decide-again.js'
+import { decidedStreams } from './decided-streams.js'
 import { followLog } from './follow-log.js'
 import type { DeviceStorage } from './device-storage.js'
 import { assertRemote } from './log-address.js'
@@ -179,6 +180,7 @@ function open(
     forget: takenBack,
     commandRow: (command) => commandRow(command, codec),
   })
+  const streamOf = decidedStreams((stream, at) => outboxLog.streamAt(stream, {}, at), decoding)
   return {
     gone: () => keeper.look(),
     own,
@@ -209,7 +211,7 @@ function open(
         return decideAgain(row, {
           commands,
           context: { ...about, clock },
-          stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: before }),
+          stream: (stream) => streamOf(stream, { state, outbox: before }),
           pending: (stream) => streams.get(stream),
         })
       },

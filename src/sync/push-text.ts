@@ -1,6 +1,7 @@
 /** The body of a push, and what the server said to it. */
 import { isEventId } from '../events/names.js'
 import { say } from '../messages.js'
+import { cut } from '../platform/cut.js'
 import { isObject } from '../platform/objects.js'
 import { maxRefusal, type CommitAnswer } from '../wire/protocol.js'
 import { commitText, list, strings } from './commit-text.js'
@@ -52,7 +53,7 @@ function answerOf(value: unknown, asked: ReadonlySet<unknown>): CommitAnswer {
     isCount(position) && { id, conflict: { position } },
     isName(code) && {
       id,
-      refused: { code, message: typeof message === 'string' ? message.slice(0, maxRefusal.message) : '' },
+      refused: { code, message: typeof message === 'string' ? cut(message, maxRefusal.message) : '' },
     },
     isEventId(blocked) && { id, blocked },
     isEventId(behind) && { id, behind },

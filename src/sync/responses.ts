@@ -1,6 +1,7 @@
 /** What a response means: the table of docs/protocol.md, from the side of the device. */
 import { messageOf } from '../errors.js'
 import { say } from '../messages.js'
+import { cut } from '../platform/cut.js'
 import { isObject } from '../platform/objects.js'
 import { headers as names } from '../wire/protocol.js'
 import type { AnsweredBy, RequestFailure } from './sync-effects.js'
@@ -144,7 +145,7 @@ function problemOf(status: number, text: string): Pick<Refused, 'code' | 'messag
     const { code, message } = parsedObject(text)
     return {
       code: isName(code) && codes[status] === undefined ? code : fallback,
-      message: typeof message === 'string' && message !== '' ? message.slice(0, longestName) : plain,
+      message: typeof message === 'string' && message !== '' ? cut(message, longestName) : plain,
     }
   } catch {
     return { code: fallback, message: plain }

@@ -1,6 +1,6 @@
 /**
  * Durable Objects that end: killed under load, aborted, evicted while sockets are open; alarms. A longer run:
- * `TIDEMARK_KILL_ROUNDS=200 npx vitest run --project node test/contract/durable-object-faults.node.test.ts`.
+ * `TIDEMARK_KILL_ROUNDS=200 npx vitest run --project servers test/contract/durable-object-faults.node.test.ts`.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { request } from 'node:http'

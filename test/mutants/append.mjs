@@ -69,6 +69,14 @@ export default [
     breaks: 'heads that are no positions get past the distrust',
   },
   {
+    id: 'G3',
+    file: 'src/platform/signals.ts',
+    find: '      others?.heard()',
+    replace: '',
+    tests: ['test/unit/platform/signals.test.ts'],
+    breaks: 'tabs that respond to each other wait for the end of a burst',
+  },
+  {
     id: 'G2',
     file: 'src/platform/signals.ts',
     find: 'return position(revision) && shortText(from) && shortText(to)',

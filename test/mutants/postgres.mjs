@@ -471,4 +471,12 @@ export default [
     tests: ['test/unit/postgres/log-queue.test.ts'],
     breaks: 'after a process was stopped for 45 s all pushes that wait are given up',
   },
+  {
+    id: 'postgres-lost-already',
+    file: 'src/postgres/sql-database.ts',
+    find: '    if (this.#isLost) listener()\n    else this.#lost.push(listener)',
+    replace: '    this.#lost.push(listener)',
+    tests: ['test/unit/postgres/lost-while-taken.test.ts'],
+    breaks: 'a connection that ends with its first reply is noticed only when something is asked',
+  },
 ]

@@ -7,6 +7,7 @@ import type { LedgerPage } from '../ledger/browser.js'
 import { limited } from '../ledger/limit.js'
 import { freezeProcess } from '../support/browser-processes.js'
 import { startFaultProxy, type FaultKind, type FaultProxy } from './fault-proxy.js'
+import { beginLog } from './begin-log.js'
 import type { LedgerBackup } from './ledger-server.js'
 import { SyncAccount } from './sync-account.js'
 import { auditSync, type SeenCommit, type ServerLine, type SyncFound, type SyncJudged } from './sync-audit.js'
@@ -179,6 +180,7 @@ class SyncRound {
     const { server } = this.#stage
     const { killAt } = this.#plan.server
     await server.start()
+    await beginLog(server.url, this.#name)
     await server.arm(killAt, this.#name)
     if (killAt !== undefined)
       void server.ended().then(async (isByItself) => {

@@ -51,7 +51,7 @@ describe.for(examples)('examples/%s', (name) => {
         },
         allowArbitraryExtensions: true,
       },
-      // Components of Vue and Svelte are compiled by their own tools, not by tsc.
+      // Components of Vue and Svelte are checked by tools of their own: see components.test.ts.
       files: [
         ...files.filter((file) => /\.tsx?$/.test(file)).map((file) => `../../../examples/${name}/src/${file}`),
         'components.d.ts',

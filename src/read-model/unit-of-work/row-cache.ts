@@ -6,9 +6,13 @@ import type { Entry } from './rows.js'
 /** How many rows of a table are remembered, in addition to those not yet committed. */
 export const maxCachedRows = 20_000
 
+/** And how large they may be together, in bytes: twice what is read of a table together. */
+export const maxCachedBytes = 134_217_728
+
 /** Rows by key, the least recently used forgotten first. */
 export class RowCache {
-  readonly #entries = new RecentMap<MapKey, Entry>(maxCachedRows)
+  readonly #entries = new RecentMap<MapKey, Entry>(Infinity)
+  #bytes = 0
   #complete: boolean
 
   /** `complete`: the table is empty. */
@@ -42,7 +46,21 @@ export class RowCache {
   }
 
   set(mapKey: MapKey, entry: Entry): void {
-    if (this.#entries.set(mapKey, entry)) this.#complete = false
+    this.#count(mapKey, entry)
+    this.#entries.set(mapKey, entry)
+    this.#trim()
+  }
+
+  #count(mapKey: MapKey, { size = 0 }: Entry): void {
+    this.#bytes += size - (this.#entries.get(mapKey)?.size ?? 0)
+  }
+
+  /** The last one stays, however large it is. */
+  #trim(): void {
+    while (this.size > maxCachedRows || (this.#bytes > maxCachedBytes && this.size > 1)) {
+      this.#bytes -= this.#entries.shift()?.size ?? 0
+      this.#complete = false
+    }
   }
 
   /**
@@ -53,9 +71,12 @@ export class RowCache {
     let tooMany = entries.size - maxCachedRows / 2
     for (const [mapKey, entry] of entries) {
       tooMany -= 1
-      if (this.#entries.replace(mapKey, entry)) continue
-      if (tooMany < 0) this.set(mapKey, entry)
+      if (this.#entries.has(mapKey)) {
+        this.#count(mapKey, entry)
+        this.#entries.replace(mapKey, entry)
+      } else if (tooMany < 0) this.set(mapKey, entry)
       else this.#complete = false
     }
+    this.#trim()
   }
 }

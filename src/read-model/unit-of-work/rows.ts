@@ -11,13 +11,16 @@ export interface Entry {
   readonly row: unknown
   /** The row holds what cannot be frozen. */
   readonly copied?: true
+  /** About how much memory it takes, in bytes. */
+  readonly size?: number
 }
 
 /**
- * Objects within rows that are ours and frozen, and whether something in them can be changed all the same. Rows
- * themselves are not remembered: most hold no objects, and a weak map of every row would cost more than looking at it.
+ * Objects within rows that are ours and frozen, and their sizes: below zero if something in them can be changed all the
+ * same. Rows themselves are not remembered: most hold no objects, and a weak map of every row would cost more than
+ * looking at it.
  */
-const sealed = new WeakMap<object, boolean>()
+const sealed = new WeakMap<object, number>()
 
 /** What is no plain object or array: a Date, a Map, bytes, an instance of a class. */
 export function isExotic(value: object): boolean {
@@ -60,6 +63,8 @@ interface Walk {
   path: string[] | undefined
   /** Something can be changed in what was seen so far. */
   changeable: boolean
+  /** Of what was seen so far. */
+  size: number
   /** Copies by what they are copies of: an object may be in a row twice, or contain itself. */
   copied: Map<object, object> | undefined
 }
@@ -83,18 +88,20 @@ function seal(value: object, walk: Walk, isPart: boolean): object {
   ) as Record<string, unknown>
   if (isPart) {
     // Before going deeper, so that an object which contains itself ends the walk.
-    sealed.set(own, false)
+    sealed.set(own, 0)
     walk.copied?.set(value, own)
   }
   for (const key in value) {
     // Read of the object that is walked, which is several times as fast as of the copy.
-    const kind = typeof (value as Record<string, unknown>)[key]
+    const given = (value as Record<string, unknown>)[key]
+    const kind = typeof given
+    walk.size += kind === 'string' ? 8 + (given as string).length : 8
     if (kind !== 'object' && kind !== 'function' && kind !== 'symbol') continue
     const part = own[key]
     if (part === null || part === undefined) continue
     if (typeof part !== 'object') refuse(walk, key, say`is ${describe(part)}, which cannot be stored.`)
     const known = sealed.get(part as object)
-    if (known !== undefined) walk.changeable ||= known
+    if (known !== undefined) sawSealed(known, walk)
     else {
       walk.copied ??= new Map([[value, own]])
       const sealedPart = sealIn(part as object, key, walk)
@@ -104,18 +111,24 @@ function seal(value: object, walk: Walk, isPart: boolean): object {
   return Object.freeze(own)
 }
 
+function sawSealed(size: number, walk: Walk): void {
+  walk.changeable ||= size < 0
+  walk.size += Math.abs(size)
+}
+
 function sealIn(part: object, key: string, walk: Walk): object {
   const known = walk.copied?.get(part)
   if (known !== undefined) {
-    walk.changeable ||= sealed.get(known) === true
+    sawSealed(sealed.get(known) ?? 0, walk)
     return known
   }
   // Of an instance of a class structured clone keeps what a plain object has.
   if (isExotic(part) && tagOf(part) !== '[object Object]') {
     walk.changeable = true
+    walk.size += (part as { readonly byteLength?: number }).byteLength ?? 8
     return walk.copies ? cloned(part, key, walk) : part
   }
-  const before = walk.changeable
+  const { changeable: before, size } = walk
   walk.changeable = false
   const path = (walk.path ??= [])
   path.push(key)
@@ -123,7 +136,7 @@ function sealIn(part: object, key: string, walk: Walk): object {
     throw new InvalidArgumentError(say`A row of '${walk.table}'`, say`is nested more than ${deepest} levels deep.`)
   const own = seal(part, walk, true)
   path.pop()
-  if (walk.changeable) sealed.set(own, true)
+  sealed.set(own, walk.changeable ? size - walk.size : walk.size - size)
   walk.changeable ||= before
   return own
 }
@@ -145,9 +158,10 @@ function cloned(part: object, key: string, walk: Walk): object {
 }
 
 function entryOf(key: RowKey, row: object, table: string, copies: boolean): Entry {
-  const walk: Walk = { copies, table, path: undefined, changeable: false, copied: undefined }
+  const walk: Walk = { copies, table, path: undefined, changeable: false, size: 0, copied: undefined }
   const own = seal(row, walk, false)
-  return walk.changeable ? { key, row: own, copied: true } : { key, row: own }
+  const { size } = walk
+  return walk.changeable ? { key, row: own, size, copied: true } : { key, row: own, size }
 }
 
 /**

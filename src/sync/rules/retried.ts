@@ -46,7 +46,7 @@ export function discarded(snapshot: SyncSnapshot, n: number): SyncChange | undef
 
 /**
  * A commit that the app wants once more, as the newest one, under other ids: decided again if a command made it, else
- * without preconditions.
+ * without preconditions. One that was confirmed before the server was restored is sent as that.
  */
 export function newestVersion(row: OutboxRow, n: number, ids: readonly string[], data?: readonly string[]): OutboxRow {
   const rest = without(
@@ -59,7 +59,6 @@ export function newestVersion(row: OutboxRow, n: number, ids: readonly string[],
     'renew',
     'renewData',
     'tries',
-    'healed',
     'leaves',
   )
   const next = {

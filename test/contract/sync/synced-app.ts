@@ -11,6 +11,7 @@ import {
   tidemark as localTidemark,
 } from 'tidemark'
 import { defineCommands, SyncRefusedError, tidemark, type AppSyncOptions, type SyncedAppOptions } from 'tidemark/sync'
+import { openSyncedStore as openInMemory } from 'tidemark/memory'
 import { testSyncServer, type TestSyncServer } from 'tidemark/testing'
 import { heldClock } from '../../support/held-clock.js'
 
@@ -259,7 +260,7 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       await app.close()
     })
 
-    test('a local store that the app names is adopted by the first user, and created for no one', async () => {
+    test('a local store that the app names is adopted by the first user, created for no one, and not taken into memory', async () => {
       const server = testSyncServer()
       const adopt = `local-${crypto.randomUUID()}`
       const without = appOf(server, {}, { adopt })
@@ -269,26 +270,44 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       expect(await local.head()).toBe(0)
       for (let n = 0; n < 20; n += 1) await local.append({ stream: `todo-${n}`, events: [added(`Todo ${n}`)] })
       await local.close()
-      // What is in memory finds nothing on the device.
-      const taken = open === undefined ? 20 : 0
       server.partition('both')
+      if (open !== undefined) {
+        // What is on the device would be lost with the page.
+        const onError = vi.fn<(error: unknown) => void>()
+        const inMemory = appOf(server, { onError }, { adopt })
+        await expect(inMemory.ready()).rejects.toMatchObject({ code: 'invalid-argument' })
+        await expect(inMemory.append('todo-20', added('Todo 20'))).rejects.toMatchObject({ code: 'invalid-argument' })
+        expect(onError.mock.calls[0]).toMatchObject([{ code: 'invalid-argument' }])
+        expect(await inMemory.sync.outbox()).toEqual([])
+        await inMemory.close()
+        const kept = await openEventStore({ name: adopt, events })
+        expect(await kept.head()).toBe(20)
+        await kept.append('todo-21', added('Todo 21'))
+        await kept.close()
+        await deleteEventStore(adopt)
+        return
+      }
       const anna = appOf(server, {}, { adopt: () => adopt })
       const [{ commit }] = await Promise.all([anna.append('todo-20', added('Todo 20')), anna.ready()])
       const outbox = await anna.sync.outbox()
-      expect(outbox.slice(0, taken).map(({ events: [event] }) => event?.stream)).toEqual(
-        Array.from({ length: taken }, (_, n) => `todo-${n}`),
+      expect(outbox.slice(0, 20).map(({ events: [event] }) => event?.stream)).toEqual(
+        Array.from({ length: 20 }, (_, n) => `todo-${n}`),
       )
       expect(outbox.at(-1)?.id).toBe(commit?.id)
-      expect(outbox).toHaveLength(taken + 1)
-      expect(await anna.todos.items.getAll()).toHaveLength(taken + 1)
+      expect(outbox).toHaveLength(21)
+      expect(await anna.todos.items.getAll()).toHaveLength(21)
       server.partition()
       await anna.sync.now()
       await commit?.settled()
-      expect(await server.log()).toHaveLength(taken + 1)
+      expect(await server.log()).toHaveLength(21)
       await anna.close()
       const bert = appOf(testSyncServer(), {}, { adopt })
       expect(await (await bert.ready()).outbox()).toEqual([])
       await bert.close()
+      // Nothing of it is left that could be lost.
+      const inMemory = appOf(testSyncServer(), { open: openInMemory }, { adopt })
+      expect(await (await inMemory.ready()).outbox()).toEqual([])
+      await inMemory.close()
       await deleteEventStore(adopt)
     })
 

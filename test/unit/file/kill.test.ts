@@ -1,5 +1,5 @@
 /**
- * Processes that write to a log and are killed. A longer run: `TIDEMARK_KILL_ROUNDS=1000 npx vitest run --project node
+ * Processes that write to a log and are killed. A longer run: `TIDEMARK_KILL_ROUNDS=1000 npx vitest run --project servers
  * test/unit/file/kill.test.ts`.
  */
 import { spawn } from 'node:child_process'

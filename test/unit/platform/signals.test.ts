@@ -5,9 +5,12 @@ import { nextTask } from '../../../src/platform/tasks.js'
 
 /** What is posted to any channel. */
 const posted: Hint[] = []
-
 class Channel {
-  onmessage: unknown
+  /** Of the channel that was opened last. */
+  static receive: (message: { data: unknown }) => void
+  set onmessage(receive: typeof Channel.receive) {
+    Channel.receive = receive
+  }
   postMessage(hint: Hint) {
     posted.push(hint)
   }
@@ -37,6 +40,28 @@ test('the first hint goes out in the next task, and those of the 4 ms after it a
   expect(posted).toHaveLength(1)
   vi.advanceTimersByTime(1)
   expect(posted.slice(1)).toEqual([{ kind: 'head', head: 4 }])
+})
+
+test('what follows the response of another context waits for nothing, unless something waits already', async () => {
+  const { post } = signals()
+  const head = (head: number): Hint => ({ kind: 'head', head })
+  const receive = (data: unknown) => Channel.receive({ data })
+  post(head(1))
+  await nextTask()
+  receive({ kind: 'committed', projection: 'p', position: 1 })
+  post(head(2))
+  await nextTask()
+  expect(posted).toEqual([head(1), head(2)])
+  // No hint is no response.
+  receive({ kind: 'something else' })
+  post(head(3))
+  await nextTask()
+  receive(head(4))
+  post(head(5))
+  await nextTask()
+  expect(posted).toHaveLength(2)
+  vi.advanceTimersByTime(4)
+  expect(posted.slice(2)).toEqual([head(5)])
 })
 
 test('where hints go on and on, the pause between two messages grows to 16 ms, and the first hint that was alone ends that', async () => {

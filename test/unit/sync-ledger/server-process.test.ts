@@ -1,5 +1,6 @@
 /** The servers of the ledger: what is there after they were killed, and after they were restored. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { beginLog } from '../../sync-ledger/begin-log.js'
 import type { BackupWay, LedgerServer, ServerKind } from '../../sync-ledger/ledger-server.js'
 import { startLedgerServer } from '../../sync-ledger/start-server.js'
 import { hasBinaries } from '../../support/postgres/server.js'
@@ -68,6 +69,22 @@ describe.each(kinds)('with logs of the kind %s', (kind, isThere, ways) => {
       expect([after.log === before.log, after.epoch === before.epoch]).toEqual([true, false])
       expect(await anna.ids()).toEqual(['a'])
       expect(await anna.push('d')).toEqual([{ id: 'd', accepted: 2 }])
+    },
+  )
+
+  test.runIf(isThere).each(ways)(
+    'restored from a $by that has a log which was only begun, served: $isServed: it is the same log, and empty',
+    async (way) => {
+      const log = `begun-${way.by}`
+      await beginLog(server.url, log)
+      const backup = await server.backup(way)
+      const anna = device(server.url, log)
+      await anna.push('a')
+      const before = await anna.info()
+      await server.restore(backup)
+      const after = await anna.info()
+      expect([after.log === before.log, after.epoch === before.epoch, after.head]).toEqual([true, false, 0])
+      expect(await anna.push('a')).toEqual([{ id: 'a', accepted: 1 }])
     },
   )
 

@@ -1,7 +1,7 @@
 // What is stored after each thing that can happen: pure, without a storage.
 import { describe, expect, test } from 'vitest'
 import { snapshotAfter, withOwn } from '../../../src/sync/change-rules.js'
-import { wireSize } from '../../../src/sync/commit-text.js'
+import { commitText, wireSize } from '../../../src/sync/commit-text.js'
 import { adopted, foundAsIs, ownOf } from '../../../src/sync/rules/adopted.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../../../src/sync/rules/batches.js'
 import { met } from '../../../src/sync/rules/contact.js'
@@ -413,6 +413,18 @@ describe('retried', () => {
       command,
       had: ['a', 'a0'],
     })
+  })
+
+  test.each([{ behind: 'x' }, { refused }])('one that was confirmed before a restore is sent as that: %o', (more) => {
+    const was = { there: 3 }
+    let before = snapshot(0, [row(-1, 'a', { healed: true, was, requires: ['x'], ...more })])
+    before = snapshotAfter(before, retried(before, -1, ['new']) as SyncChange)
+    const no: CommitAnswer = { id: 'a', refused: { code: 'cancelled', message: '' } }
+    const cancelled = answered(before, { by, identity: 'first', head: 0, answers: [no] })
+    const [again] = cancelled === undefined ? before.outbox : after(before, cancelled)
+    expect(again?.events[0]?.id).toBe('new')
+    expect(JSON.parse(commitText(again as OutboxRow))).toMatchObject({ events: [{ id: 'new' }], healed: true })
+    expect(again).not.toHaveProperty('requires')
   })
 
   test('what is behind may be at the server: it is cancelled first', () => {

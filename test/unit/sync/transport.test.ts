@@ -390,6 +390,17 @@ describe('what a response means', () => {
     const cancel = answers.map(({ id }) => [id])
     expect(await transport.push({ commits: [], cancel, as }, never)).toMatchObject({ head: 9, answers, chain: 'c' })
   })
+
+  test('a long text of a server ends at a character, and not in the middle of one', async () => {
+    const message = `${'x'.repeat(999)}🙂`
+    const answers = [{ id: 'e1', refused: { code: 'rule', message } }]
+    const { transport } = client(() => json({ head: 9, answers }))
+    const reply = await transport.push({ commits: [row()], cancel: [], as }, never)
+    const cut = 'x'.repeat(999)
+    expect(reply).toMatchObject({ answers: [{ refused: { message: cut } }] })
+    const busy = client(() => json({ code: 'x', message }, 503)).transport
+    expect(await busy.push({ commits: [row()], cancel: [], as }, never)).toMatchObject({ kind: 'busy', message: cut })
+  })
 })
 
 describe('a pull', () => {
