@@ -32,6 +32,8 @@ export type Hint =
   | { readonly kind: 'healing' }
   /** What failed before that time is repaired. */
   | { readonly kind: 'healed'; readonly at: number }
+  /** The last one, within this instance only: its store is closed. */
+  | { readonly kind: 'closed' }
 
 export type Join = (before: unknown, after: unknown) => unknown
 
@@ -100,6 +102,7 @@ export function openSignals(channelName?: string): Signals {
     },
     listen: listeners.add,
     close() {
+      listeners.tell({ kind: 'closed' })
       listeners.clear()
       others?.flush()
       channel?.close()
