@@ -259,6 +259,33 @@ describe.for([
     },
   )
 
+  test('letters of a plain projector are refused to be replayed and discarded if its checkpoint store cannot remove any', async () => {
+    const store = await open(2)
+    const { removeDeadLetter: _removeDeadLetter, ...checkpoints } = store.checkpoints
+    let broken = true
+    let applied = 0
+    const projection = startProjection(
+      { ...store, checkpoints } as unknown as TidemarkStore<Event>,
+      plain(
+        ({ position }) => {
+          if (position === 1 && broken) poison()
+          applied += 1
+        },
+        () => 'park',
+      ),
+    )
+    await projection.caughtUp(2)
+    broken = false
+    const [letter] = await lettersOf(projection)
+    const refused = { code: 'invalid-argument', message: expect.stringMatching(/removeDeadLetter/) as string }
+    await expect(letter?.replay()).rejects.toMatchObject(refused)
+    await expect(letter?.discard()).rejects.toMatchObject(refused)
+    // Before anything is done: otherwise each replay would apply the event once more.
+    expect([applied, (await lettersOf(projection)).length]).toEqual([1, 1])
+    await projection.stop()
+    await store.close()
+  })
+
   test('N20: letters of one row may be replayed side by side', async () => {
     const store = await open(30)
     let broken = true
