@@ -2,7 +2,7 @@
 import { deleteEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
 import { readLog } from '../raw/log.js'
-import { allRows, openRows, projectInOneCommit, projectOneByOne } from '../raw/projection.js'
+import { allRows, openRows, projectByHandler, projectInOneCommit, projectOneByOne } from '../raw/projection.js'
 import { timed, type Case, type Contender, type Sizes } from './case.js'
 import { logByHand, logOfLargeCommits } from './logs.js'
 import { forms, type CustomerProjection } from './projections.js'
@@ -52,6 +52,7 @@ export function projectionCase({ log: count, naive }: Sizes): Case {
     contenders: [
       ...Object.entries(forms).map(([form, define]) => tidemark(form, define)),
       byHand('raw, one commit at the end (P4)', count, (rows) => projectInOneCommit(raw, rows, pageRecords)),
+      byHand('raw, the same, get and put of a map', count, (rows) => projectByHandler(raw, rows, pageRecords)),
       byHand('raw, a transaction per event (P1)', naive, (rows) => projectOneByOne(raw, rows, pageRecords, naive)),
       {
         name: 'raw, only reading',

@@ -59,6 +59,23 @@ export async function readLog(
   }
 }
 
+/** The same for what waits: it is awaited for each event. */
+export async function readLogWaiting(
+  log: IDBDatabase,
+  pageRecords: number,
+  each: (position: number, event: StoredEvent) => Promise<void>,
+): Promise<void> {
+  for (let from = 1; ;) {
+    const records = await readRecords(log, from, pageRecords)
+    if (records.length === 0) return
+    for (const { at, n, events } of records) {
+      const parsed = JSON.parse(events) as StoredEvent[]
+      for (let index = 0; index < n; index += 1) await each(at + index, parsed[index] as StoredEvent)
+      from = at + n
+    }
+  }
+}
+
 function readRecords(log: IDBDatabase, from: number, count: number): Promise<CommitRecord[]> {
   return requested(log.transaction('commits').objectStore('commits').getAll(IDBKeyRange.lowerBound(from), count))
 }

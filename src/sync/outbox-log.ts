@@ -218,8 +218,8 @@ export class OutboxLog implements Log {
     // A run that begins asks for it: by then this context knows whether the log was taken back.
     const { keeper, log, forget } = this.#options
     await keeper.fresh().catch((error: unknown) => {
-      // Confirmed events can be read, and exported, from a store whose outbox was damaged.
-      if (!hasCode(error, 'storage-damaged')) throw error
+      // Confirmed events can be read, and exported, from a store whose outbox was damaged, or is that of a newer build.
+      if (!hasCode(error, 'storage-damaged') && !hasCode(error, 'unsupported-format')) throw error
       forget()
     })
     return log.head()

@@ -5,6 +5,16 @@ import type { OutboxRow, OwnRow, SyncState } from './sync-state.js'
 /** Numbers above it are close to those at which adding 1 changes nothing, so that waiting for a change would never end. */
 const most = 2 ** 50
 
+/**
+ * What this build writes, and the newest that it understands, of the rows of the outbox and of `sync`, `own` and `attic`.
+ * A build that writes another one gives each row of the outbox its format. If it writes one of the others, it gives the
+ * state its format in the same transaction: every change of an older build compares the turn, and finds that out.
+ */
+const format = 1
+
+/** Whether a newer build wrote a row: it may mean what this one does not know. */
+export const isNewer = (row: { readonly format?: unknown } | undefined): boolean => (row?.format as number) > format
+
 const isText = (value: unknown): value is string => typeof value === 'string'
 export const isWhole = (value: unknown, least = 0): value is number =>
   Number.isSafeInteger(value) && (value as number) >= least && (value as number) < most

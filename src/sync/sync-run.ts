@@ -132,8 +132,13 @@ async function stored<T>(work: Promise<T>, always = false): Promise<T | StorageF
   try {
     return await work
   } catch (error) {
-    // A closed store ends the run, and so does what is no failure of the storage.
-    if (hasCode(error, 'closed') || (!always && !(error instanceof TidemarkError))) throw error
+    // A closed store ends the run, and so do rows of a newer build, and what is no failure of the storage.
+    if (
+      hasCode(error, 'closed') ||
+      hasCode(error, 'unsupported-format') ||
+      (!always && !(error instanceof TidemarkError))
+    )
+      throw error
     return { kind: 'storage-failed', isFull: hasCode(error, 'storage-full'), message: messageOf(error) }
   }
 }

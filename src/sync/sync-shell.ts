@@ -29,6 +29,8 @@ import { openTransport, type Transport } from './transport.js'
 const betweenPosts = 16
 /** After something that should not happen, it is tried again, ms. */
 const afterFailure = 60_000
+/** After this long another context may have a build that knows what is stored, ms. */
+const afterNewer = 5_000
 /** All that is pending is tried after this long, also what is behind, ms. */
 const longestUntried = 60_000
 /** This much has to be fetched before that counts as progress of its own, in positions. */
@@ -275,11 +277,15 @@ export class SyncShell {
   }
 
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {
-    const nextTry = this.#parts.clock.now() + afterFailure
-    this.#show({ status: 'waiting', reason: 'storage-failed', message: messageOf(error), nextTry })
+    const isNewer = hasCode(error, 'unsupported-format')
+    const pause = isNewer ? afterNewer : afterFailure
+    const nextTry = this.#parts.clock.now() + pause
+    const reason = isNewer ? 'newer-format' : 'storage-failed'
+    this.#show({ status: 'waiting', reason, message: messageOf(error), nextTry })
     this.#rounds.waits()
-    await this.#nudges.wait(afterFailure, 'busy', this.#at, signal)
+    await this.#nudges.wait(pause, 'busy', this.#at, signal)
     this.#rounds.begins()
+    if (isNewer) this.#leadership.handOver()
   }
 
   readonly #at = (): number => this.#cursor

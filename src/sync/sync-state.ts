@@ -35,6 +35,8 @@ export interface Age {
 /** The row of the object store `sync`. */
 export interface SyncState {
   readonly key: 'state'
+  /** Of it, and of the rows of `own` and `attic`, where that is not 1. */
+  readonly format?: number
   /** The log that this store is a replica of; unknown before the first contact. */
   readonly remote?: { readonly log: string; readonly epoch: string; readonly author: string }
   /** Whose store it is, where `remote` was forgotten by `resync()`. */
@@ -82,6 +84,8 @@ export interface OutboxCondition {
 
 /** A commit of this device that is not in the log, by `n`: pending, or refused. */
 export interface OutboxRow {
+  /** Of the row, where that is not 1. */
+  readonly format?: number
   /** Its place: the order in the outbox. Goes nowhere else. Healed commits have numbers below zero. */
   readonly n: number
   /** It was appended while this device was in contact: it may leave it as soon as it is stored, as those up to `sentTo`. */

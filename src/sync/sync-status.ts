@@ -21,6 +21,8 @@ export type SyncReason =
   | 'diverged'
   /** The server speaks a newer protocol: reload the page. */
   | 'newer-protocol'
+  /** A newer version of the app stored something on this device that this one does not know: reload the page. */
+  | 'newer-format'
   /** The server did not understand a request. */
   | 'bad-request'
   /** The device has no space for more events. Own commits are still sent. */
@@ -65,6 +67,7 @@ export const reasons: readonly SyncReason[] = [
   'before-first',
   'diverged',
   'newer-protocol',
+  'newer-format',
   'bad-request',
   'storage-full',
   'storage-failed',

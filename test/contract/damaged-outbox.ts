@@ -1,7 +1,7 @@
 /** Stores of the other kind, and rows of a synced store that were edited by hand: an error with a name, nothing changed, nothing lost. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { exportEvents, importEvents, openEventStore } from 'tidemark'
-import { openSyncedStore, startSync, type SyncedStore } from 'tidemark/sync'
+import { openSyncedStore, startSync, syncOnce, type SyncedStore } from 'tidemark/sync'
 import { testSyncServer } from 'tidemark/testing'
 import { OutboxDraft } from '../../src/sync/rules/outbox-draft.js'
 import { syncPartsOf } from '../../src/sync/sync-parts.js'
@@ -38,7 +38,13 @@ const editRow = (name: string, change: (row: any) => object) =>
     outbox.put({ ...row, ...change(row) })
   })
 
-const damaged = { code: 'storage-damaged' }
+const isDamaged = { code: 'storage-damaged' }
+/** The text is that of the development build. */
+const isNewer = {
+  code: 'unsupported-format',
+  outcome: 'not-written',
+  message: expect.stringContaining('Reload the page'),
+}
 const event = (change: object) => (row: any) => ({ events: [{ ...row.events[0], ...change }] })
 
 const states: readonly [string, object][] = [
@@ -110,7 +116,7 @@ export function damagedOutboxContract(): void {
     }
 
     /** Whatever is tried, ends with the error, and the database is as it was. */
-    async function expectDamaged({ name, store }: { name: string; store: SyncedStore }) {
+    async function expectDamaged({ name, store }: { name: string; store: SyncedStore }, damaged: object = isDamaged) {
       const before = await dumpDatabase(databaseOf(name))
       try {
         await expect(store.outbox()).rejects.toMatchObject(damaged)
@@ -137,6 +143,33 @@ export function damagedOutboxContract(): void {
       await expectDamaged(await edited((name) => editRow(name, change)))
     })
 
+    // Of a newer build, which means by them what this one does not know.
+    test('a state of a later format', async () => {
+      await expectDamaged(await edited((name) => editState(name, { format: 2, cursor: 'another' })), isNewer)
+    })
+
+    test('a commit of a later format', async () => {
+      await expectDamaged(
+        await edited((name) => editRow(name, () => ({ format: 2, events: { packed: 'x' } }))),
+        isNewer,
+      )
+    })
+
+    test('a later format that this tab learns of only when it syncs', async () => {
+      const { name, store } = await edited((name) => editRow(name, () => ({ format: 7 })))
+      const before = await dumpDatabase(databaseOf(name))
+      const sync = startSync(store)
+      await vi.waitUntil(() => sync.status.getSnapshot().status === 'waiting', { interval: 5 })
+      expect(sync.status.getSnapshot()).toMatchObject({
+        reason: 'newer-format',
+        message: expect.stringContaining('Reload the page'),
+      })
+      await expect(syncOnce(store)).rejects.toMatchObject(isNewer)
+      await sync.stop()
+      expect(await dumpDatabase(databaseOf(name))).toEqual(before)
+      await store.close()
+    })
+
     test.for<[string, IDBValidKey]>([
       ['2 ** 53', 2 ** 53],
       ['1.5', 1.5],
@@ -149,6 +182,20 @@ export function damagedOutboxContract(): void {
         ),
       )
     })
+  })
+
+  test('N62: an append behind a commit of a newer build, that this tab does not know of yet, is refused', async () => {
+    const name = nextName()
+    const store = await open(name)
+    await store.append('a', added(1))
+    await edit(name, async ({ outbox }) => {
+      const row = await settled(outbox.get(1))
+      outbox.put({ ...row, n: 2, format: 2, events: 'packed', more: true })
+    })
+    const before = await dumpDatabase(databaseOf(name))
+    await expect(store.append('a', added(3))).rejects.toMatchObject(isNewer)
+    expect(await dumpDatabase(databaseOf(name))).toEqual(before)
+    await store.close()
   })
 
   test.for<[string, (rows: Rows) => Promise<void>]>([
@@ -173,8 +220,8 @@ export function damagedOutboxContract(): void {
     await (await store.append('a', added(9))).commit!.discard()
     await store.append('a', added(2))
     await edit(name, work)
-    await expect(store.outbox()).rejects.toMatchObject(damaged)
-    await expect(idsOf(store, 'a')).rejects.toMatchObject(damaged)
+    await expect(store.outbox()).rejects.toMatchObject(isDamaged)
+    await expect(idsOf(store, 'a')).rejects.toMatchObject(isDamaged)
     await store.close()
     const again = await open(name)
     await again.append('a', added(3))
@@ -196,7 +243,7 @@ export function damagedOutboxContract(): void {
     let lines = 0
     for await (const line of exportEvents(again as never)) lines += Number(line.includes('Added'))
     expect(lines).toBe(2)
-    await expect(again.ownCommit('id-1')).rejects.toMatchObject(damaged)
+    await expect(again.ownCommit('id-1')).rejects.toMatchObject(isDamaged)
     await again.append('a', added(3))
     expect(await idsOf(again, 'a')).toEqual(['id-1', 'id-2', 'id-3'])
     await again.close()
@@ -231,7 +278,7 @@ export function damagedOutboxContract(): void {
       draft.remove(snapshot.outbox[0]!)
       return draft.change()
     })
-    await expect(changed).rejects.toMatchObject(damaged)
+    await expect(changed).rejects.toMatchObject(isDamaged)
     expect(Object.values((await dumpDatabase(databaseOf(name))).stores['outbox']!.rows)).toHaveLength(2)
     await store.close()
   })

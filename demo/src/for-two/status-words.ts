@@ -10,6 +10,7 @@ export interface StatusWords {
 const reasons: Readonly<Partial<Record<NonNullable<SyncStatus['reason']>, string>>> = {
   'other-log': 'The server has another board under this link. Start a new one.',
   'newer-protocol': 'The server is newer than this page. Reload it.',
+  'newer-format': 'A newer version of this page wrote here. Reload it.',
   'storage-full': 'This device has no space left for more.',
   'storage-failed': 'The storage of this device failed.',
   diverged: 'The server was restored from a backup, and what it lost cannot be given back.',

@@ -1,5 +1,11 @@
 /** A synced store's outbox, cursor and log in one database: every change is one transaction. */
-import { describe, LogInconsistentError, StorageDamagedError, TidemarkError } from '../../errors.js'
+import {
+  describe,
+  LogInconsistentError,
+  StorageDamagedError,
+  TidemarkError,
+  UnsupportedFormatError,
+} from '../../errors.js'
 import type { Durability } from '../../log/event-store.js'
 import { assertSupported, logShape } from '../../log/indexeddb/format.js'
 import { addRecords } from '../../log/indexeddb/log-writer.js'
@@ -14,7 +20,7 @@ import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested, requestedAll } from '../../platform/indexeddb.js'
 import { Slices } from '../../platform/slices.js'
 import { completed, isBehind, isNext, joinedOwn, snapshotAfter, spansOf, withoutNeeds } from '../change-rules.js'
-import { areSoundOwn, isSoundRow, isSoundState, isWhole } from '../sound-rows.js'
+import { areSoundOwn, isNewer, isSoundRow, isSoundState, isWhole } from '../sound-rows.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
 import type { Changed, ConfirmedEvents } from '../sync-storage.js'
@@ -222,18 +228,26 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     return { state: sound, outbox: this.#rows(outbox) }
   }
 
-  /** @throws StorageDamagedError if one of them was edited */
+  /** @throws UnsupportedFormatError if a newer build wrote one of them; StorageDamagedError if one was edited */
   #rows(rows: readonly unknown[]): readonly OutboxRow[] {
     for (const row of rows as readonly Partial<OutboxRow>[])
-      if (!isSoundRow(row)) throw this.#damaged(say`a commit of its outbox, ${describe(row.n)}`)
+      if (this.#known(row) && !isSoundRow(row)) throw this.#damaged(say`a commit of its outbox, ${describe(row.n)}`)
     return rows as readonly OutboxRow[]
   }
 
-  /** @throws StorageDamagedError if the state is missing, or was edited */
+  /** @throws UnsupportedFormatError if a newer build wrote the state; StorageDamagedError if it is missing, or was edited */
   async #sound(state: SyncState | undefined): Promise<SyncState> {
     if (state === undefined) await assertAnswering(this.#connection)
-    if (!isSoundState(state ?? {})) throw this.#damaged(say`its state`)
+    if (this.#known(state) && !isSoundState(state ?? {})) throw this.#damaged(say`its state`)
     return state as SyncState
+  }
+
+  /** @throws UnsupportedFormatError */
+  #known(row: Parameters<typeof isNewer>[0]): true {
+    if (!isNewer(row)) return true
+    throw new UnsupportedFormatError(
+      say`A newer version of this app wrote what the synced store '${this.#name}' has. Reload the page to get that version.`,
+    )
   }
 
   #damaged(what: string): StorageDamagedError {

@@ -1,22 +1,16 @@
 // N39: a read that is aborted ends immediately, also while the server works on its statement.
-import { migratePostgres, openPostgresStore } from 'tidemark/postgres'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
+import { openPostgresStore } from 'tidemark/postgres'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inSchema } from '../../support/postgres/in-schema.js'
 
-const url = await postgresUrl()
-
-describe.skipIf(url === undefined)('a read whose statement waits for a lock', { timeout: 60_000 }, () => {
-  let subject: TestSchema
+inSchema('a read whose statement waits for a lock', 60_000, (subject) => {
   let store: Awaited<ReturnType<typeof openPostgresStore>>
   beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
     store = await openPostgresStore({ pool: subject.pool, schema: subject.schema, name: 'log' })
     await store.append('s', { type: 'A', data: 1 })
   })
   afterAll(async () => {
     await store.close()
-    await subject.dispose()
   })
 
   const all = async (reading: AsyncIterable<{ readonly position: number }>) => {

@@ -1,42 +1,17 @@
 // A connection that died silently, as where a router forgot it: only a question without a reply shows that.
-import pg from 'pg'
-import { migratePostgres, openPostgresLogStore } from 'tidemark/postgres'
+import { openPostgresLogStore } from 'tidemark/postgres'
 import { serverLog } from 'tidemark/server'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { AdvisoryLocks } from '../../../src/postgres/advisory-coordinator.js'
 import { Hub } from '../../../src/postgres/hub.js'
 import { Database } from '../../../src/postgres/sql-database.js'
 import { systemClock } from '../../../src/platform/clock.js'
-import { CuttingProxy } from '../../support/postgres/cutting-proxy.js'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
+import { inSchema, throughProxy } from '../../support/postgres/in-schema.js'
 
-const url = await postgresUrl()
-
-describe.skipIf(url === undefined)('a connection that a router forgot', { timeout: 60_000 }, () => {
-  let subject: TestSchema
-  let proxy: CuttingProxy
-  const pools: pg.Pool[] = []
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-    proxy = await CuttingProxy.to(Number(new URL(url as string).port || 5432))
-  })
-  afterEach(async () => {
-    for (const pool of pools.splice(0)) await pool.end()
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await subject.dispose()
-  })
-
-  const databaseThroughProxy = () => {
-    const through = new URL(url as string)
-    through.host = `127.0.0.1:${proxy.port}`
-    const pool = new pg.Pool({ connectionString: through.href, max: 4, idleTimeoutMillis: 1 })
-    pool.on('error', () => {})
-    pools.push(pool)
-    return new Database(pool, { every: 100, within: 3_000 })
-  }
+inSchema('a connection that a router forgot', 60_000, (subject) => {
+  const through = throughProxy(subject)
+  const databaseThroughProxy = () =>
+    new Database(through.pool({ max: 4, idleTimeoutMillis: 1 }), { every: 100, within: 3_000 })
 
   test('one that listens is opened again, and what came meanwhile is told', async () => {
     const { schema } = subject
@@ -52,7 +27,7 @@ describe.skipIf(url === undefined)('a connection that a router forgot', { timeou
     const pids = async () => (await subject.pool.query<{ pid: number }>(listening)).rows.map(({ pid }) => pid)
     await expect.poll(async () => (await pids()).length).toBe(1)
     const [before] = await pids()
-    proxy.forget()
+    through.proxy.forget()
     await push('two')
     // The server does not know that it is dead.
     await expect.poll(async () => (await pids()).filter((pid) => pid !== before).length, { timeout: 20_000 }).toBe(1)
@@ -73,7 +48,7 @@ describe.skipIf(url === undefined)('a connection that a router forgot', { timeou
     const asked = `select query from pg_stat_activity where query = 'select 1' and pid in (select pid from pg_locks where locktype = 'advisory')`
     await expect.poll(async () => (await subject.pool.query(asked)).rows.length).toBe(1)
     expect(held.lost?.aborted).toBe(false)
-    proxy.forget()
+    through.proxy.forget()
     await expect.poll(() => [held.lost?.aborted, other?.lost?.aborted], { timeout: 20_000 }).toEqual([true, true])
     held.release()
     other?.release()

@@ -13,9 +13,10 @@ import {
 } from 'tidemark/postgres'
 import { memoryLogStore, serverLog, syncHandler, type LogStore, type WireCommit } from 'tidemark/server'
 import { syncOnce } from 'tidemark/sync'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { CuttingProxy } from '../../support/postgres/cutting-proxy.js'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
+import { inSchema } from '../../support/postgres/in-schema.js'
+import { postgresUrl } from '../../support/postgres/server.js'
 
 const url = await postgresUrl()
 
@@ -24,13 +25,7 @@ const commitOf = (stream: string, id: string, expected?: string | null): WireCom
   ...(expected !== undefined && { expect: { [stream]: expected } }),
 })
 
-describe.skipIf(url === undefined)('openPostgresLogStore', () => {
-  let subject: TestSchema
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-  })
-  afterAll(() => subject.dispose())
+inSchema('openPostgresLogStore', 30_000, (subject) => {
   afterEach(() => void vi.useRealTimers())
 
   const open = (log: string, options: { create?: boolean; id?: string; pool?: pg.Pool } = {}) =>

@@ -1,13 +1,11 @@
 // What a decision looks up in long commits: what it asks for, and not the commits in which that is.
 import fc from 'fast-check'
-import { migratePostgres, openPostgresLogStore } from 'tidemark/postgres'
+import { openPostgresLogStore } from 'tidemark/postgres'
 import { serverLog, type LoggedEvent, type LogStore } from 'tidemark/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { LogTables } from '../../../src/postgres/log-tables.js'
 import { Database } from '../../../src/postgres/sql-database.js'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
-
-const url = await postgresUrl()
+import { inSchema } from '../../support/postgres/in-schema.js'
 
 /** Whatever a name or an id may hold. */
 const text = fc.oneof(
@@ -63,14 +61,7 @@ async function stored(store: LogStore, drafts: readonly Drawn[], together: numbe
   return all
 }
 
-describe.skipIf(url === undefined)('looking into commits', { timeout: 120_000 }, () => {
-  let subject: TestSchema
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-  })
-  afterAll(() => subject.dispose())
-
+inSchema('looking into commits', 120_000, (subject) => {
   test('in the database or here, the same is found', async () => {
     const { pool, schema } = subject
     const database = new Database(pool)

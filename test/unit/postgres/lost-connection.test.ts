@@ -1,14 +1,11 @@
 // N77: a decision is stored whole or not at all, wherever its connection is lost, and the error says what is known.
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
 import { TidemarkError } from 'tidemark'
-import { migratePostgres, openPostgresLogStore, openPostgresStore } from 'tidemark/postgres'
+import { openPostgresLogStore, openPostgresStore } from 'tidemark/postgres'
 import { serverLog, type LogStore, type PushBody } from 'tidemark/server'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { CuttingProxy, type CutWhen } from '../../support/postgres/cutting-proxy.js'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
-
-const url = await postgresUrl()
+import { expect, test } from 'vitest'
+import { type CutWhen } from '../../support/postgres/cutting-proxy.js'
+import { inSchema, throughProxy } from '../../support/postgres/in-schema.js'
 
 const bodyOf = (id: string): PushBody => ({
   commits: [
@@ -35,31 +32,9 @@ const underLock = (store: LogStore): LogStore => ({
 const ways = [false, true].flatMap((isLocked) => [true, false].map((isWarm) => ({ isLocked, isWarm })))
 type Way = (typeof ways)[number]
 
-describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_000 }, () => {
-  let subject: TestSchema
-  let proxy: CuttingProxy
-  const pools: pg.Pool[] = []
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-    proxy = await CuttingProxy.to(Number(new URL(url as string).port || 5432))
-  })
-  afterEach(async () => {
-    for (const pool of pools.splice(0)) await pool.end()
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await subject.dispose()
-  })
-
-  const poolThroughProxy = (options: pg.PoolConfig = {}) => {
-    const through = new URL(url as string)
-    through.host = `127.0.0.1:${proxy.port}`
-    const pool = new pg.Pool({ connectionString: through.href, max: 3, ...options })
-    pool.on('error', () => {})
-    pools.push(pool)
-    return pool
-  }
+inSchema('a connection that is lost', 120_000, (subject) => {
+  const through = throughProxy(subject)
+  const poolThroughProxy = () => through.pool({ max: 3 })
 
   /** Pushes with the connection cut at the nth piece of data. Returns what the caller learns and what is stored. */
   async function cutAt(count: number, when: CutWhen, { isLocked, isWarm }: Way) {
@@ -72,12 +47,12 @@ describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_0
     const server = serverLog(isLocked ? underLock(store) : store)
     if (isWarm) await server.info()
     const id = randomUUID()
-    proxy.arm(count, when)
+    through.proxy.arm(count, when)
     const outcome = await server.push(bodyOf(id), { author: 'anna' }).then(
       () => 'stored' as const,
       (error: unknown) => error,
     )
-    const hasCut = proxy.disarm()
+    const hasCut = through.proxy.disarm()
     const head = await direct.head()
     // Sent again, as a device does.
     const { answers } = await server.push(bodyOf(id), { author: 'anna' })
@@ -125,12 +100,12 @@ describe.skipIf(url === undefined)('a connection that is lost', { timeout: 120_0
     for (const when of ['before', 'after'] as const)
       for (let [count, hasCut] = [1, true]; hasCut; count += 1) {
         const before = (await direct.checkpoints.load('mine')) ?? 0
-        proxy.arm(count, when)
+        through.proxy.arm(count, when)
         const known = await store.checkpoints.save('mine', before + 1, { expected: before }).then(
           () => 'stored',
           ({ outcome }: TidemarkError) => outcome,
         )
-        hasCut = proxy.disarm()
+        hasCut = through.proxy.disarm()
         const isStored = (await direct.checkpoints.load('mine')) === before + 1
         outcomes.add(`${String(known)}: ${isStored}`)
       }

@@ -1,20 +1,11 @@
 // What one statement reads of a stream is bounded, also where its events are in commits with thousands of others.
 import { Database } from '../../../src/postgres/sql-database.js'
 import { StoredCommits } from '../../../src/postgres/stored-commits.js'
-import { migratePostgres, openPostgresStore } from 'tidemark/postgres'
-import { afterAll, beforeAll, expect, describe, test } from 'vitest'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
+import { openPostgresStore } from 'tidemark/postgres'
+import { expect, test } from 'vitest'
+import { inSchema } from '../../support/postgres/in-schema.js'
 
-const url = await postgresUrl()
-
-describe.skipIf(url === undefined)('events of a stream in large commits', { timeout: 60_000 }, () => {
-  let subject: TestSchema
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-  })
-  afterAll(() => subject.dispose())
-
+inSchema('events of a stream in large commits', 60_000, (subject) => {
   test.for(['forwards', 'backwards'] as const)('%s', async (direction) => {
     const { pool, schema } = subject
     const store = await openPostgresStore({ pool, schema, name: direction })

@@ -1,20 +1,10 @@
 // Rows of slots that were emptied are deleted in small steps, by whoever finds them, and no others.
-import { migratePostgres } from 'tidemark/postgres'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { ReadModelSql } from '../../../src/postgres/read-model-sql.js'
 import { Database } from '../../../src/postgres/sql-database.js'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
+import { inSchema } from '../../support/postgres/in-schema.js'
 
-const url = await postgresUrl()
-
-describe.skipIf(url === undefined)('what is left of slots that were emptied', { timeout: 60_000 }, () => {
-  let subject: TestSchema
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-  })
-  afterAll(() => subject.dispose())
-
+inSchema('what is left of slots that were emptied', 60_000, (subject) => {
   const inTables = (ask: (table: string) => Promise<unknown>) =>
     Promise.all(['rows', 'entries', 'dead_letters'].map((table) => ask(`${subject.schema}.read_model_${table}`)))
 

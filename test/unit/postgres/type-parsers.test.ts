@@ -1,12 +1,10 @@
 // What the app makes of the types of PostgreSQL, for all its pools, changes nothing of what tidemark reads.
 import pg from 'pg'
 import { defineEvents, defineProjection, openReadModel, runProjection, table } from 'tidemark'
-import { migratePostgres, openPostgresStore } from 'tidemark/postgres'
+import { openPostgresStore } from 'tidemark/postgres'
 import { serverLog } from 'tidemark/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
-
-const url = await postgresUrl()
+import { expect, test } from 'vitest'
+import { inSchema } from '../../support/postgres/in-schema.js'
 type Event = { type: 'Paid'; data: { cents: number } }
 const events = defineEvents<Event>()
 const sums = defineProjection(events, {
@@ -24,14 +22,7 @@ const parsers = {
   'texts for booleans': { oids: [16], parse: String },
 } as const
 
-describe.skipIf(url === undefined)('parsers of types that an app has', { timeout: 60_000 }, () => {
-  let subject: TestSchema
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-  })
-  afterAll(() => subject.dispose())
-
+inSchema('parsers of types that an app has', 60_000, (subject) => {
   test.for(Object.entries(parsers))('%s', async ([name, { oids, parse }]) => {
     const types = {
       getTypeParser: (oid: number, format: 'text') =>

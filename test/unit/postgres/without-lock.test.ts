@@ -1,26 +1,17 @@
 // N76, N77: pushes are decided without a lock, in as few round trips as there can be; if another process was faster, they
 // are decided again under the lock.
 import pg from 'pg'
-import { migratePostgres, openPostgresLogStore } from 'tidemark/postgres'
+import { openPostgresLogStore } from 'tidemark/postgres'
 import { serverLog, syncHandler, type WireCommit } from 'tidemark/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { postgresUrl, TestSchema } from '../../support/postgres/server.js'
-
-const url = await postgresUrl()
+import { expect, test } from 'vitest'
+import { inSchema } from '../../support/postgres/in-schema.js'
 
 const commitOf = (stream: string, id: string, expected?: string | null): WireCommit => ({
   events: [{ stream, type: 'A', id, time: 1, data: null }],
   ...(expected !== undefined && { expect: { [stream]: expected } }),
 })
 
-describe.skipIf(url === undefined)('pushes without a lock', () => {
-  let subject: TestSchema
-  beforeAll(async () => {
-    subject = new TestSchema(url as string)
-    await migratePostgres(subject.pool, { schema: subject.schema })
-  })
-  afterAll(() => subject.dispose())
-
+inSchema('pushes without a lock', 30_000, (subject) => {
   /** A process of its own. `before` may wait before a statement is sent. */
   function another(log: string, before: (text: string) => Promise<void> | undefined = () => undefined) {
     const pool = subject.anotherPool()

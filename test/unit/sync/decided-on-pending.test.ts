@@ -1,13 +1,12 @@
 // What is decided on pending commits that expect nothing: their place in the stream is not known yet.
 import { defineCommand, defineEvents, execute, refuse, type EventShape } from 'tidemark'
-import { openSyncedStore } from 'tidemark/memory'
-import { defineCommands, startSync } from 'tidemark/sync'
+import { defineCommands } from 'tidemark/sync'
 import { testSyncServer } from 'tidemark/testing'
-
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { firstState } from '../../../src/sync/change-rules.js'
 import { toSend } from '../../../src/sync/rules/batches.js'
 import type { OutboxRow } from '../../../src/sync/sync-state.js'
+import { syncedDevice } from '../../support/synced-devices.js'
 
 type Seats = { type: 'SeatTaken'; data: { n: number } } | { type: 'Noted'; data: { text: string } }
 const events = defineEvents<Seats>()
@@ -22,28 +21,7 @@ const commands = defineCommands({
 
 async function plane() {
   const server = testSyncServer()
-  const device = async (user: string) => {
-    const connection = server.connection()
-    const store = await openSyncedStore({
-      name: user,
-      events,
-      commands,
-      url: server.url,
-      fetch: connection.fetch,
-      headers: () => ({ authorization: `Bearer ${user}` }),
-    })
-    connection.partition('both')
-    const sync = startSync(store)
-    const online = async () => {
-      connection.partition()
-      await sync.now()
-    }
-    onTestFinished(async () => {
-      await sync.stop()
-      await store.close()
-    })
-    return { store, sync, online }
-  }
+  const device = (user: string) => syncedDevice(server, user, { events, commands, isAway: true })
   return { server, anna: await device('anna'), bert: await device('bert') }
 }
 
@@ -55,8 +33,8 @@ test('a command that was decided on a pending commit without expectations sees w
   await execute(anna.store, commands.take('flight', 9))
   await bert.store.append('flight', events.Noted({ text: 'a window, please' }))
   await execute(bert.store, commands.take('flight', 9))
-  await anna.online()
-  await bert.online()
+  await anna.join(1)
+  await bert.join(1)
   expect(taken(await server.log())).toEqual([1, 2])
   expect(await bert.store.outbox()).toEqual([])
 })
@@ -66,8 +44,8 @@ test('the last seat is sold once', async () => {
   await execute(anna.store, commands.take('flight', 1))
   await bert.store.append('flight', events.Noted({ text: 'a window, please' }))
   await execute(bert.store, commands.take('flight', 1))
-  await anna.online()
-  await bert.online()
+  await anna.join(1)
+  await bert.join(1)
   expect(taken(await server.log())).toEqual([1])
   const [left] = await bert.store.outbox()
   expect(left).toMatchObject({ status: 'refused', refusal: { code: 'command-refused', message: 'full' } })
@@ -78,8 +56,8 @@ test('an append with an expected version is refused then', async () => {
   await anna.store.append('flight', events.Noted({ text: 'first' }))
   await bert.store.append('flight', events.Noted({ text: 'second' }))
   await bert.store.append('flight', events.Noted({ text: 'third' }), { expectedVersion: 1 })
-  await anna.online()
-  await bert.online()
+  await anna.join(1)
+  await bert.join(1)
   expect((await server.log()).length).toBe(2)
   expect((await bert.store.outbox()).map(({ refusal }) => refusal?.code)).toEqual(['conflict'])
 })
@@ -92,7 +70,7 @@ test('without foreign events nothing is decided again, and the order of the outb
   await execute(bert.store, commands.take('flight', 9))
   await bert.store.append('flight', events.Noted({ text: 'three' }))
   const before = (await bert.store.outbox()).map(({ events: [event] }) => event?.id)
-  await bert.online()
+  await bert.join(1)
   expect((await server.log()).map(({ id }) => id)).toEqual(before)
   expect(await bert.store.outbox()).toEqual([])
 })
@@ -104,7 +82,7 @@ test('a discarded commit takes along what was decided on it, also under a later 
   await execute(bert.store, commands.take('flight', 9))
   const [first] = await bert.store.outbox()
   await first?.discard()
-  await bert.online()
+  await bert.join(1)
   expect(taken(await server.log())).toEqual([1])
 })
 
@@ -115,7 +93,7 @@ test('a discarded commit takes along what was decided on it, also a command unde
   await execute(bert.store, commands.take('flight', 9))
   const [first] = await bert.store.outbox()
   await first?.discard()
-  await bert.online()
+  await bert.join(1)
   expect(taken(await server.log())).toEqual([1])
 })
 
@@ -157,8 +135,8 @@ test('what was decided on a commit that is being cancelled waits, and later ones
 test('a commit says which version it expects of a stream: pending events count', async () => {
   const { server, anna, bert } = await plane()
   await anna.store.append('flight', [events.Noted({ text: 'one' }), events.Noted({ text: 'two' })])
-  await anna.online()
-  await bert.online()
+  await anna.join(1)
+  await bert.join(1)
   await bert.store.append('flight', events.Noted({ text: 'three' }))
   await execute(bert.store, commands.take('flight', 9))
   const pushes: unknown[] = []
@@ -166,7 +144,7 @@ test('a commit says which version it expects of a stream: pending events count',
     pushes.push(commit.expect)
     return false
   })
-  await bert.online()
+  await bert.join(1)
   const [, , third] = await server.log()
   expect(pushes).toEqual([undefined, { flight: [third?.id, 3] }])
 })

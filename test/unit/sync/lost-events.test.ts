@@ -1,10 +1,9 @@
 // What was decided on events that a restored server lost, and that come back behind others (N100).
 import { defineCommand, defineEvents, execute, refuse, type EventShape } from 'tidemark'
-import { openSyncedStore } from 'tidemark/memory'
-import { defineCommands, startSync } from 'tidemark/sync'
+import { defineCommands } from 'tidemark/sync'
 import { testSyncServer } from 'tidemark/testing'
-
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { syncedDevice } from '../../support/synced-devices.js'
 
 type Seats = { type: 'SeatTaken'; data: { seat: string; by: string } } | { type: 'Noted'; data: { text: string } }
 const events = defineEvents<Seats>()
@@ -30,34 +29,8 @@ async function plane() {
   const server = testSyncServer()
   await server.append([{ stream: 'other', type: 'Noted', data: { text: 'first' } }], 'x')
   const device = async (user: string) => {
-    const connection = server.connection()
-    const store = await openSyncedStore({
-      name: user,
-      events,
-      commands,
-      url: server.url,
-      fetch: connection.fetch,
-      headers: () => ({ authorization: `Bearer ${user}` }),
-    })
-    const sync = startSync(store)
-    const rounds = async (times = 3) => {
-      for (let round = 0; round < times; round += 1) await sync.now()
-    }
-    onTestFinished(async () => {
-      await sync.stop()
-      await store.close()
-    })
-    await rounds(1)
-    return {
-      store,
-      rounds,
-      leave: () => connection.partition('both'),
-      join: async () => {
-        connection.partition()
-        await rounds()
-      },
-      take: (...wanted: string[]) => execute(store, commands.take('flight', user, wanted)),
-    }
+    const own = await syncedDevice(server, user, { events, commands })
+    return { ...own, take: (...wanted: string[]) => execute(own.store, commands.take('flight', user, wanted)) }
   }
   return { server, anna: await device('anna'), bert: await device('bert'), carla: await device('carla') }
 }

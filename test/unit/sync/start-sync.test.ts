@@ -1,6 +1,7 @@
 // A device and a server in memory, on a virtual clock: what a person, a network and a server may do to them.
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { testSyncServer, virtualClock, type TestSyncServer, type VirtualClock } from 'tidemark/testing'
+import { UnsupportedFormatError } from '../../../src/errors.js'
 import { syncLock } from '../../../src/sync/sync-leadership.js'
 import { startSync, type StartSyncOptions, type SyncHandle } from '../../../src/sync/start-sync.js'
 import { syncOnce } from '../../../src/sync/sync-once.js'
@@ -813,6 +814,45 @@ describe('several tabs', () => {
     await device.append('b')
     await it.pass(10)
     expect(shown(sync)).toMatchObject({ status: 'idle', cursor: 2 })
+  })
+
+  test('a leader of an older build, which does not know what a newer one stored, lets that one sync', async () => {
+    const it = world()
+    const device = it.device()
+    let isNewer = false
+    const { storage } = device
+    const known = () => {
+      if (isNewer) throw new UnsupportedFormatError('Reload the page.')
+      return storage
+    }
+    const older: SyncParts['storage'] = {
+      load: async () => known().load(),
+      loadOwn: async (after) => known().loadOwn(after),
+      append: async (row, from) => known().append(row, from),
+      change: async (...given) => known().change(...given),
+      confirmed: (...given) => storage.confirmed(...given),
+      facts: (prepared) => storage.facts(prepared),
+    }
+    const old = it.start(device, {}, { storage: older })
+    await it.pass(10)
+    const next = it.start(device)
+    await it.pass(10)
+    expect(shown(old).status).toBe('idle')
+    isNewer = true
+    await device.append('a')
+    await it.pass(20)
+    expect(shown(old)).toMatchObject({ status: 'waiting', reason: 'newer-format' })
+    expect(await device.pending()).toHaveLength(1)
+    await it.pass(6_000)
+    expect(await device.pending()).toEqual([])
+    expect(shown(next)).toMatchObject({ status: 'idle', pending: 0 })
+    // It does not come back to that while the newer one leads.
+    const before = it.server.requests.length
+    await it.pass(30_000)
+    await device.append('a')
+    await it.pass(20)
+    expect(await device.pending()).toEqual([])
+    expect(it.server.requests.length).toBeLessThan(before + 6)
   })
 
   test('a follower asked to sync now does so itself', async () => {
