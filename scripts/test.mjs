@@ -116,7 +116,8 @@ function printed(log) {
 
 /** What this machine lacks. The tests that look for PostgreSQL, and install it where they may, say why they have none. */
 function lacks() {
-  const [, noPostgres] = /TESTS ARE SKIPPED: (.+)/.exec(printed(join(reports, 'node.log'))) ?? []
+  const logs = ['servers', 'tools', 'node'].map((name) => printed(join(reports, `${name}.log`)))
+  const [, noPostgres] = /TESTS ARE SKIPPED: (.+)/.exec(logs.join('\n')) ?? []
   const cloudflare = join(root, 'node_modules', '@cloudflare')
   const programs = existsSync(cloudflare) ? readdirSync(cloudflare) : []
   const hasWorkerd = programs.some((name) =>

@@ -46,7 +46,10 @@ export interface CheckpointStore {
   deadLetters?(name: string, after: number, limit: number): Promise<readonly DeadLetterRecord[]>
   /** How many dead letters are kept. */
   countDeadLetters?(name: string): Promise<number>
-  /** Removes a dead letter. Resolves with false if no dead letter is at that position. */
+  /**
+   * Removes a dead letter. Resolves with false if no dead letter is at that position. Without it, dead letters can be
+   * read, and neither replayed nor discarded.
+   */
   removeDeadLetter?(name: string, position: number): Promise<boolean>
 }
 

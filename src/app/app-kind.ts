@@ -3,19 +3,25 @@ import type { EventShape } from '../events/event.js'
 import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
 import type { CatchUpOptions } from './app-types.js'
+import type { Subscribe } from './while-open.js'
 
 /** Opens the store of an app. */
 export type OpenStore<E extends EventShape> = (options: EventStoreOptions<E>) => Promise<TidemarkStore<E>>
 
-/** What additional members of an app need of it: see `AppCore`. */
-export interface AppPorts<E extends EventShape> {
+/** An app, as its members see it: see `AppCore`. `O` is what is open. */
+export interface AppPorts<O> {
   readonly config: { readonly clock: Clock }
-  readonly opened: { readonly store: TidemarkStore<E> } | undefined
-  readonly of: object
+  /** What is open, if anything is. */
+  readonly opened: O | undefined
+  /** Why nothing is open, or never will be. On a server the app is not open, and that is no failure. */
   readonly failure: unknown
-  readonly phase: 'idle' | 'opening' | 'failed' | 'closed' | 'open'
-  use(): Promise<{ readonly store: TidemarkStore<E> }>
-  follow(listener: () => void): () => void
+  /** While nothing is open. */
+  readonly phase: 'idle' | 'opening' | 'failed' | 'closed'
+  /** For a call of the app. The same promise until another store is to be opened, or opening failed. */
+  use(): Promise<O>
+  /** For a subscription, which counts as long as it lasts. Calls back whenever another one is open, or nothing is. */
+  readonly follow: Subscribe
+  /** An error that no promise carries: told once. */
   readonly failed: (error: unknown) => void
 }
 
@@ -38,11 +44,11 @@ export interface AppKind<E extends EventShape> {
    */
   opener(open: OpenStore<E> | undefined): () => OpenStore<E>
   /** Properties of the app in addition to those of every app, or in the place of some of those. */
-  members?(core: AppPorts<E>, base: AppBase): object
+  members?(core: AppPorts<{ readonly store: TidemarkStore<E> }>, base: AppBase): object
   /**
    * Called with each store that is opened. Returns how to end that, which is awaited before the store is closed.
    *
    * @param runs this context runs the models
    */
-  attach?(store: TidemarkStore<E>, runs: boolean): () => unknown
+  attach?(store: TidemarkStore<E>, runs: boolean): (() => unknown) | undefined
 }

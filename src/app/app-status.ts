@@ -28,17 +28,17 @@ export interface AppStatus<Name extends string = string> {
 }
 
 /** From the worst. */
-const ranks = ['stalled', 'opening', 'behind', 'live'] as const
+const ranks = ['stalled', 'opening', 'behind'] as const
 
 /** A projection in one of these phases does not move. */
 const still: readonly ProjectionStatus['phase'][] = ['stalled', 'not-running', 'paused', 'faulted', 'stopped']
 
-/** What a projection's status means for an app. */
-export function appPhaseOf({ phase, behind, rebuilding, rebuildFault }: ProjectionStatus): (typeof ranks)[number] {
-  if (still.includes(phase)) return 'stalled'
-  if (phase === 'starting') return 'opening'
-  if (rebuildFault !== undefined && rebuilding === undefined) return 'stalled'
-  return phase === 'retrying' || behind > 0 || rebuilding !== undefined ? 'behind' : 'live'
+/** What a projection's status means for an app, as a place in {@link ranks}. */
+function rankOf({ phase, behind, rebuilding, rebuildFault }: ProjectionStatus): number {
+  if (still.includes(phase)) return 0
+  if (phase === 'starting') return 1
+  if (rebuildFault !== undefined && rebuilding === undefined) return 0
+  return phase === 'retrying' || behind > 0 || rebuilding !== undefined ? 2 : 3
 }
 
 /** The status of an app whose store is open. `others`: of plain projectors, by name. */
@@ -46,13 +46,12 @@ export function appStatus(
   models: { readonly [name: string]: ProjectionStatus },
   others: { readonly [name: string]: ProjectionStatus } = {},
 ): AppStatus {
-  const rank = (status: ProjectionStatus) => ranks.indexOf(appPhaseOf(status))
-  const [worst] = [...Object.entries(models), ...Object.entries(others)].sort(
-    ([, one], [, other]) => rank(one) - rank(other) || other.behind - one.behind,
-  )
-  const phase = worst ? appPhaseOf(worst[1]) : 'live'
-  if (worst === undefined || phase === 'live') return { phase: 'live', behind: 0, models }
-  const [model, { behind, message, lastError: error }] = worst
+  const [worst] = [...Object.entries(models), ...Object.entries(others)]
+    .map(([model, status]) => ({ ...status, model, rank: rankOf(status) }))
+    .sort((one, other) => one.rank - other.rank || other.behind - one.behind)
+  const phase = ranks[worst?.rank ?? 3]
+  if (worst === undefined || phase === undefined) return { phase: 'live', behind: 0, models }
+  const { behind, model, message, lastError: error } = worst
   return {
     phase,
     behind,

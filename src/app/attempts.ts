@@ -22,114 +22,111 @@ export interface AttemptHooks {
 export interface Attempts<T extends object> {
   /** What is open. */
   value(): T | undefined
-  /** Of the last try, until one succeeds. */
+  /** Of the last try, until one succeeds; after the end its reason. */
   error(): unknown
+  /** Something is open, or being opened. */
   isUnderWay(): boolean
-  /** A call of the app: what failed is tried again immediately. */
+  /**
+   * A call of the app: what failed is tried again immediately. The same promise until a try fails; after the end it
+   * rejects.
+   */
   use(): Promise<T>
   /** A subscription: does not disturb the pause after a failure, nor repeat what cannot succeed. */
   want(): void
-  /** No try follows any more: calls reject. Resolves with what the last one opened, if it did. */
-  end(): Promise<T | undefined>
+  /** No try follows any more. Closes what the last one opened, if it did. */
+  end(reason?: unknown): Promise<void>
 }
 
 /** Errors that a later try meets again. */
 const isLasting = (error: unknown): boolean => hasCode(error, 'storage-unavailable', 'unsupported-format')
 
-/** See {@link onceEach}. */
-export interface OnceEach {
-  tell(error: unknown): void
-  over(): void
-}
-
-/** Tells a problem once, until it is over or there is another one, whichever error objects it comes as. */
-export function onceEach(told: (error: unknown) => void): OnceEach {
-  let last: string | undefined
-  return {
-    tell(error) {
-      const problem = error instanceof TidemarkError ? error.code : String(error)
-      if (problem === last) return
-      last = problem
-      told(error)
-    },
-    over() {
-      last = undefined
-    },
+/**
+ * Returns what calls back with a problem once, until there is another one, whichever error objects it comes as. Call it
+ * without an error once the problem is over.
+ */
+export function onceEach(told: (error: unknown) => void): (error?: unknown) => void {
+  let last: unknown
+  return (error) => {
+    const problem = error instanceof TidemarkError ? error.code : error && String(error)
+    if (problem === last) return
+    last = problem
+    if (problem) told(error)
   }
 }
 
 /** Opens something once at a time, for as long as it takes. */
-export function attempts<T extends object>(hooks: AttemptHooks, open: () => Promise<T>): Attempts<T> {
+export function attempts<T extends { close(): unknown }>(
+  hooks: AttemptHooks,
+  open: () => Promise<T>,
+  problem = onceEach(hooks.failed),
+): Attempts<T> {
   let value: T | undefined
   let error: unknown
-  let underWay: Promise<T> | undefined
+  /** The try under way, or the one that succeeded. */
+  let trying: Promise<T> | undefined
   /** A call waits for the try under way. */
   let isHeard = false
   let failures = 0
   let cancel: (() => void) | undefined
-  let isEnded = false
+  let ended: unknown
 
-  const problem = onceEach(hooks.failed)
-  const failed = () => {
-    if (isEnded) return
-    if (!isHeard) problem.tell(error)
-    if (isLasting(error) || !hooks.isWanted()) return
-    cancel = hooks.clock.schedule(pauseBefore(failures, pauses), () => {
-      cancel = undefined
-      if (hooks.isWanted()) want()
-    })
-    failures += 1
-  }
   const attempt = (): Promise<T> => {
     cancel?.()
     cancel = undefined
     isHeard = false
-    underWay = optional(
+    const mine = (trying = optional(
       open().then(
         (opened) => {
-          underWay = error = undefined
+          error = undefined
           failures = 0
-          problem.over()
+          problem()
           value = opened
           hooks.changed()
           return opened
         },
         (thrown: unknown) => {
-          underWay = undefined
+          trying = undefined
           error = thrown
-          failed()
+          if (ended === undefined) {
+            if (!isHeard) problem(error)
+            if (!isLasting(error) && hooks.isWanted()) {
+              cancel = hooks.clock.schedule(pauseBefore(failures, pauses), () => {
+                cancel = undefined
+                if (hooks.isWanted()) want()
+              })
+              failures += 1
+            }
+          }
           hooks.changed()
           throw thrown
         },
       ),
-    )
-    const mine = underWay
+    ))
     hooks.changed()
     return mine
   }
   const want = () => {
-    if (value ?? underWay ?? cancel) return
-    if (isEnded) return
-    if (isLasting(error)) problem.tell(error)
+    if (ended ?? trying ?? cancel) return
+    if (isLasting(error)) problem(error)
     else void attempt()
   }
   return {
-    value: () => value,
-    error: () => error,
-    isUnderWay: () => underWay !== undefined,
+    value: () => (ended === undefined ? value : undefined),
+    error: () => ended ?? error,
+    isUnderWay: () => trying !== undefined,
     use() {
-      if (value !== undefined) return Promise.resolve(value)
       // What a try opened now would never be closed.
-      if (isEnded && underWay === undefined) return Promise.reject(new ClosedError(say`The former store of the app`))
-      const trying = underWay ?? attempt()
+      if (ended !== undefined) return Promise.reject(ended)
+      const mine = trying ?? attempt()
       isHeard = true
-      return trying
+      return mine
     },
     want,
-    end() {
-      isEnded = true
+    async end(reason: unknown = new ClosedError(say`The former store of the app`)) {
+      ended = reason
       cancel?.()
-      return Promise.resolve(underWay ?? value).catch(() => undefined)
+      const last = await trying?.catch(() => undefined)
+      await last?.close()
     },
   }
 }

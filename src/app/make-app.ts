@@ -18,20 +18,19 @@ import { tell } from '../platform/tasks.js'
 import { settle } from '../projection/config.js'
 import { isDefinition, type Projection } from '../read-model/define.js'
 import { equal } from '../read-model/equal.js'
-import { nothingKnown } from '../running/status-keeper.js'
-import type { ProjectionHandle } from '../running/handle.js'
-import type { StatusStore } from '../running/status.js'
-import { AppCore } from './app-core.js'
+import { assertCaughtUpOptions } from '../running/caught-up.js'
+import type { ProjectionStatus, StatusStore } from '../running/status.js'
+import { appCore, type AppCore } from './app-core.js'
 import type { StoreReport } from '../reports.js'
-import { appModel, storeOf } from './app-model.js'
+import { appModel } from './app-model.js'
 import { appStatus, notOpen, type AppStatus } from './app-status.js'
-import type { AppKind } from './app-kind.js'
+import type { AppKind, AppPorts } from './app-kind.js'
 import type { AppModel, AppOptions, CatchUpOptions, TidemarkApp, UntilOptions } from './app-types.js'
 import { catchUp } from './catch-up.js'
 import { assertModelName } from './model-names.js'
 import type { AppConfig, Opened } from './open-app.js'
 import { becomesVisible } from './visible.js'
-import { whileOpen } from './while-open.js'
+import { storeOf, whileOpen } from './while-open.js'
 import { isObject } from '../platform/objects.js'
 
 /**
@@ -42,19 +41,19 @@ import { isObject } from '../platform/objects.js'
 export function makeApp<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>): TidemarkApp<E> {
   const config = checked(options, kind)
   const { onError = (error: unknown) => console.error(error) } = options
-  const core = new AppCore<E>(config, (error) => tell(() => onError(error)))
-  const models: Record<string, AppModel> = {}
+  const core = appCore(config, (error) => tell(() => onError(error)))
+  const models: Readonly<Record<string, AppModel>> = Object.freeze(
+    Object.fromEntries(
+      Object.entries(config.models).map(([name, definition], at) => [name, appModel(core, at, definition)]),
+    ),
+  )
   const base = membersOf(core, models)
   const own = { ...base, ...kind.members?.(core, base) }
   own.ready = quiet(own.ready)
   own.reopen = quiet(own.reopen)
-  for (const [name, definition] of Object.entries(config.models)) {
-    assertModelName(name, own)
-    models[name] = appModel(core, name, definition)
-  }
-  Object.freeze(models)
+  for (const name of Object.keys(models)) assertModelName(name, own)
   const members = { ...models, ...own } as unknown as Omit<TidemarkApp<E>, typeof Symbol.asyncDispose>
-  return disposable<TidemarkApp<E>>(members, () => core.close())
+  return disposable<TidemarkApp<E>>(members, core.close)
 }
 
 /** What only asks for an opening: if the app is closed meanwhile, that is no rejection to be handled. */
@@ -94,7 +93,6 @@ function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>)
     projectors = [],
     run,
     onError,
-    hot,
     clock = systemClock,
   } = options
   const check = (right: boolean, what: string, problem: string) => {
@@ -112,11 +110,13 @@ function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>)
   for (const [what, value] of Object.entries({ open, onError }))
     check(value === undefined || typeof value === 'function', what, say`must be a function.`)
   check(run === undefined || typeof run === 'boolean', 'run', say`must be true or false.`)
-  check(Array.isArray(projectors), 'projectors', say`must be a list of plain projectors.`)
-  for (const each of projectors as readonly { name: string; apply: unknown }[]) {
-    check(isObject(each) && typeof each.apply === 'function', 'projectors', say`must be a list of plain projectors.`)
-    projectionName(each.name)
-  }
+  const isProjector = (each: unknown) => isObject(each) && typeof (each as { apply?: unknown }).apply === 'function'
+  check(
+    Array.isArray(projectors) && projectors.every(isProjector),
+    'projectors',
+    say`must be a list of plain projectors.`,
+  )
+  for (const { name: each } of projectors) projectionName(each)
   if (durability !== undefined) assertDurability(durability)
   assertCodec(codec)
   return {
@@ -127,7 +127,7 @@ function checked<E extends EventShape>(options: AppOptions<E>, kind: AppKind<E>)
     durability,
     codec,
     clock,
-    hot: Boolean(hot),
+    hot: __DEV__ && Boolean(options.hot),
     needsIndexedDb: open === undefined,
     kind,
     opener: kind.opener(open),
@@ -140,41 +140,45 @@ export const isServiceWorker = (): boolean =>
   feature((here) => (here as { ServiceWorkerGlobalScope?: unknown }).ServiceWorkerGlobalScope) !== undefined
 
 function membersOf<E extends EventShape>(core: AppCore<E>, models: Readonly<Record<string, AppModel>>) {
-  type Iterates = 'read' | 'readStream' | 'follow'
-  const iterates = (method: Iterates) => (first: never, second: never) => {
-    const { opened } = core
-    return opened === undefined ? later(core, method, first, second) : opened.store[method](first, second)
-  }
+  const iterates =
+    (method: 'read' | 'readStream' | 'follow') =>
+    (first: never, second: never): AsyncIterable<RecordedEvent<E>> => {
+      const from = ({ store }: Opened<E>) => store[method](first, second)
+      return core.opened === undefined ? later(core, from) : from(core.opened)
+    }
   return {
     models,
-    status: statusOf(core),
-    ready: () => core.ready(),
-    reopen: () => core.reopen(),
-    close: () => core.close(),
+    status: statusOf(core, models),
+    ready: core.ready,
+    reopen: core.reopen,
+    close: core.close,
     async catchUp(options: CatchUpOptions = {}) {
       onlyKnown(options, ['budget', 'signal'])
       // As each run refuses it, but before the store is opened.
-      settle(options, 'batch', false)
-      await catchUp(await core.use(), core.config, options)
+      const settings = settle(options, 'batch', false)
+      await catchUp(await core.use(), core.config, settings, options.signal)
     },
     head: async () => (await core.use()).store.head(),
     read: iterates('read'),
     readStream: iterates('readStream'),
     follow: iterates('follow'),
     observe: (listener: (report: StoreReport) => void) =>
-      whileOpen(core, core.watching.add, ({ store }) => [store.observe(listener)]),
+      whileOpen(
+        () => core.opened,
+        core.watch,
+        ({ store }) => store.observe(listener),
+      ),
     append(...asked: readonly unknown[]) {
-      const given = core.opened === undefined ? copied(asked) : asked
-      const at = typeof given[0] === 'string' ? 2 : 1
-      const until = given[at] as UntilOptions | undefined
+      const at = typeof asked[0] === 'string' ? 2 : 1
+      const until = asked[at] as UntilOptions | undefined
       // Now: the caller may use its objects for something else.
-      const types = until?.until === 'visible' ? typesOf(at === 2 ? { events: given[1] } : given[0]) : none
+      const given = core.opened === undefined || until?.until === 'visible' ? copied(asked) : asked
       return write(
         core,
         until,
         (store, options) =>
           store.append(...([...given.slice(0, at), options] as unknown as Parameters<TidemarkStore<E>['append']>)),
-        () => types,
+        () => typesOf(at === 2 ? { events: given[1] } : given[0]),
       )
     },
     execute: (command: Command<E, unknown, Decision<E>>, given?: ExecuteOptions & UntilOptions) =>
@@ -187,13 +191,12 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   core: AppCore<E>,
   given: O | undefined,
   act: (store: TidemarkStore<E>, options: Omit<O, keyof UntilOptions>) => Promise<R>,
-  typesOf: (result: R) => ReadonlySet<string>,
+  typesOf: (result: R) => readonly string[],
 ): Promise<R & { readonly visible?: boolean }> {
   const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
   if (until !== 'stored' && until !== 'visible')
     throw new InvalidArgumentError('until', say`must be 'stored' or 'visible'.`)
-  if (!(typeof timeout === 'number' && timeout >= 0))
-    throw new InvalidArgumentError('timeout', say`must be a number of ms of at least 0.`)
+  assertCaughtUpOptions({ timeout })
   // Immediately, where that is possible: what is given is read before this returns.
   const opened = core.opened ?? (await core.use())
   const result = await act(opened.store, options)
@@ -203,19 +206,13 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   return { ...result, visible: await becomesVisible(opened, typesOf(result), position, timeout, core.config.clock) }
 }
 
-const none: ReadonlySet<string> = new Set()
-
-/** The types of the events of one or several writes; of what cannot be read, which the store refuses, none. */
-function typesOf(writes: unknown): ReadonlySet<string> {
-  try {
-    const events = [writes].flat().flatMap((write) => (write as { events: EventShape | readonly EventShape[] }).events)
-    return new Set(events.map(({ type }) => type))
-  } catch {
-    return none
-  }
+/** The types of the events of one or several writes. */
+function typesOf(writes: unknown): readonly string[] {
+  const events = [writes].flat().flatMap((write) => (write as { events: EventShape | readonly EventShape[] }).events)
+  return events.map(({ type }) => type)
 }
 
-/** What is to be appended once the store is open. What cannot be copied stays as it is, and the store refuses it. */
+/** A copy of what is to be appended. What cannot be copied stays as it is, and the store refuses it. */
 function copied(given: readonly unknown[]): readonly unknown[] {
   try {
     return freshCopy(given)
@@ -224,31 +221,20 @@ function copied(given: readonly unknown[]): readonly unknown[] {
   }
 }
 
-/** What is iterated once the store is open. */
-async function* later<E extends EventShape>(
-  core: AppCore<E>,
-  method: 'read' | 'readStream' | 'follow',
-  first: never,
-  second: never,
-): AsyncGenerator<RecordedEvent<E>, void, undefined> {
-  yield* (await core.use()).store[method](first, second)
+/** What is iterated once the app is open. */
+async function* later<O, V>(core: Pick<AppPorts<O>, 'use'>, from: (opened: O) => AsyncIterable<V>): AsyncGenerator<V> {
+  yield* from(await core.use())
 }
 
-function statusOf<E extends EventShape>(core: AppCore<E>): StatusStore<AppStatus> {
-  const unknown = Object.fromEntries(Object.keys(core.config.models).map((name) => [name, nothingKnown]))
-  const idle = Object.freeze(notOpen('idle', unknown))
-  let last = idle
-  const snapshots = (handles: Iterable<readonly [name: string, of: { readonly handle: ProjectionHandle }]>) =>
-    Object.fromEntries([...handles].map(([name, { handle }]) => [name, handle.status.getSnapshot()]))
+function statusOf<E extends EventShape>(core: AppCore<E>, models: Readonly<Record<string, AppModel>>) {
+  const snapshots = (running: Iterable<readonly [string, { status: StatusStore<ProjectionStatus> }]>) =>
+    Object.fromEntries([...running].map(([name, { status }]) => [name, status.getSnapshot()]))
+  let last: AppStatus | undefined
   const getSnapshot = () => {
     const { phase, opened, failure } = core
-    const next =
-      opened === undefined
-        ? notOpen(phase === 'open' ? 'opening' : phase, unknown, failure)
-        : appStatus(snapshots(opened.models), snapshots(opened.projectors))
-    return equal(next, last) ? last : (last = next)
+    const known = snapshots(Object.entries(models))
+    const next = opened === undefined ? notOpen(phase, known, failure) : appStatus(known, snapshots(opened.projectors))
+    return equal(next, last) ? (last as AppStatus) : (last = next)
   }
-  const statuses = ({ models, projectors }: Opened<E>) =>
-    [...models, ...projectors].map(([, { handle }]) => handle.status)
-  return storeOf(core, idle, getSnapshot, statuses)
+  return storeOf(core.follow, () => core.opened, getSnapshot(), getSnapshot)
 }

@@ -2,8 +2,8 @@
 import { InvalidNameError } from '../errors.js'
 import { say } from '../messages.js'
 
-/** Names of members that an app may get. `then` would make `await app` call a model. */
-const future = ['at', 'definition', 'events', 'name', 'persist', 'store', 'sync', 'then', 'undo', 'usage'] as const
+/** Names of members that an app may get. The development build refuses them, before there is code that uses such a name. */
+const future = ['at', 'definition', 'events', 'name', 'persist', 'store', 'sync', 'undo', 'usage'] as const
 
 /**
  * Names that a model of `tidemark()` must not have: an app has its models as properties, next to members of these
@@ -24,10 +24,12 @@ export type ReservedModelName =
   | 'ready'
   | 'reopen'
   | 'status'
+  | 'then'
 
 /** @throws InvalidNameError for the name of a member, of one that an app may get, and for one that begins with `$` */
 export function assertModelName(name: string, members: object): void {
-  const names = [...Object.keys(members), ...future]
+  // `await app` would call a model that is called `then`.
+  const names = [...Object.keys(members), 'then', ...(__DEV__ ? future : [])]
   if (name === '' || name.startsWith('$') || names.includes(name))
     throw new InvalidNameError(
       'Model name',

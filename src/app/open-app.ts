@@ -13,12 +13,13 @@ import type { Projection, Tables } from '../read-model/define.js'
 import { openView, type OpenView } from '../reading/read-model-view.js'
 import type { ProjectionHandle } from '../running/handle.js'
 import { startModel, startProjection } from '../running/start-projection.js'
-import { definitionText } from '../running/definitions.js'
+import { definitionText, modelNames } from '../running/definitions.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
-import type { AppKind } from './app-kind.js'
-import { attempts, onceEach, type AttemptHooks, type Attempts, type OnceEach } from './attempts.js'
+import type { AppKind, OpenStore } from './app-kind.js'
+import { attempts, onceEach, type AttemptHooks, type Attempts } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
 import { shareRun } from './shared-runs.js'
+import type { Subscribe } from './while-open.js'
 
 /** The options of an app, checked and complete. */
 export interface AppConfig<E extends EventShape> {
@@ -45,85 +46,96 @@ export interface OpenModel {
   readonly view: Attempts<OpenView<Tables>>
   /** Faulted, if the model is refused. */
   readonly handle: ProjectionHandle
-  /** See `RunShare`. */
-  claim(): unknown
 }
 
 /** An app that is open. */
 export interface Opened<E extends EventShape> {
   readonly store: TidemarkStore<E>
-  readonly runs: boolean
-  readonly models: ReadonlyMap<string, OpenModel>
-  readonly projectors: readonly (readonly [name: string, run: { readonly handle: ProjectionHandle }])[]
+  /** In the order of the options. */
+  readonly models: readonly OpenModel[]
+  readonly projectors: readonly (readonly [name: string, handle: ProjectionHandle])[]
+  /** Calls back whenever the status of a model or of a projector is another one. */
+  readonly subscribe: Subscribe
   close(): Promise<void>
 }
 
 /** When the code of an app ran that is being developed, and the code that it took over from. */
 export type HotRun = Pick<RunningCode, 'ranAt' | 'replaced'>
 
-/** Starts what belongs to a store that was opened. */
-export function startApp<E extends EventShape>(
-  store: TidemarkStore<E>,
-  { clock, models, projectors, kind, runs: mayRun }: AppConfig<E>,
+/** Opens a store, and starts what belongs to it. */
+export async function openApp<E extends EventShape>(
+  name: string,
+  open: OpenStore<E>,
+  { events, durability, codec, clock, models, projectors, kind, runs: mayRun }: AppConfig<E>,
   hooks: AttemptHooks,
   hot: HotRun | undefined,
-): Opened<E> {
+): Promise<Opened<E>> {
+  const store = await open({
+    name,
+    events,
+    ...(durability !== undefined && { durability }),
+    ...(codec !== undefined && { codec }),
+  })
   const hold = shares(() => store.close())
   const letGo = hold()
   const runs = mayRun()
-  const ends: (() => unknown)[] = []
-  const lasts: (() => void)[] = []
-  if (kind.attach !== undefined) ends.push(kind.attach(store, runs))
+  const ends = [kind.attach?.(store, runs)]
+  const statuses: StatusStore<ProjectionStatus>[] = []
+  const follow = ({ status }: ProjectionHandle, problem: (error?: unknown) => void) => {
+    statuses.push(status)
+    ends.push(tellFaults(status, problem))
+  }
   const openModel = (name: string, model: Projection): OpenModel => {
     const definition = model as unknown as Projection<E>
     const check =
       __DEV__ && hot && runs
         ? (outdated: () => void) => newestCode({ ...hot, text: textHash(definitionText(model)) }, outdated)
         : undefined
-    const share = shareRun(store, hold, name, model, runs, (claim) =>
-      startModel(store, definition, { clock }, { runs, claim, check }),
+    modelNames.set(model, name)
+    const [handle, release] = shareRun(store, hold, model, runs, () =>
+      startModel(store, definition, { clock }, { runs, check }),
     )
-    const { handle, claim } = share
     const problem = onceEach(hooks.failed)
-    const view = attempts<OpenView<Tables>>({ ...hooks, failed: problem.tell }, async () => {
-      const refusal = claim()
-      if (refusal !== undefined) throw refusal
-      const open = await openView(store, definition, clock)
+    const open = async () => {
+      const view = await openView(store, definition, clock)
       // What kept it from joining its store may be over as well.
       if (handle.status.getSnapshot().phase === 'faulted') handle.caughtUp(0).catch(() => {})
-      return open
-    })
-    ends.push(share.release, async () => (await view.end())?.close())
-    lasts.push(share.forget)
+      return view
+    }
+    const view = attempts<OpenView<Tables>>(hooks, open, problem)
+    ends.push(release, view.end)
     view.want()
-    ends.push(tellFaults(handle.status, problem))
-    return { view, handle, claim, definition: model }
+    follow(handle, problem)
+    return { view, handle, definition: model }
   }
   return {
     store,
-    runs,
-    models: new Map(Object.entries(models).map(([name, model]) => [name, openModel(name, model)])),
+    models: Object.entries(models).map(([name, model]) => openModel(name, model)),
     projectors: (runs ? projectors : []).map((projector) => {
       const handle = startProjection(store, projector, { clock })
-      ends.push(() => handle.stop(), tellFaults(handle.status, onceEach(hooks.failed)))
-      return [projector.name, { handle }]
+      ends.push(handle.stop)
+      follow(handle, onceEach(hooks.failed))
+      return [projector.name, handle]
     }),
+    subscribe(listener) {
+      const stops = statuses.map((status) => status.subscribe(listener))
+      return () => stops.forEach((stop) => stop())
+    },
     async close() {
-      await Promise.all(ends.splice(0).map((end) => end()))
-      for (const last of lasts) last()
+      await Promise.all(ends.map((end) => end?.()))
       await letGo()
     },
   }
 }
 
 /** Tells each fault of a projection, and each rebuild that was given up, once. Returns how to stop that. */
-function tellFaults(status: StatusStore<ProjectionStatus>, problem: OnceEach): () => void {
+function tellFaults(status: StatusStore<ProjectionStatus>, problem: (error?: unknown) => void): () => void {
   const look = () => {
     const { phase, lastError, rebuildFault } = status.getSnapshot()
     // While it starts, newer code may be about to fold again.
     const isGivenUp = rebuildFault !== undefined && phase !== 'starting' && lastError instanceof ProjectionFailedError
-    if (isGivenUp || (phase === 'faulted' && lastError !== undefined)) problem.tell(lastError)
-    else if (phase === 'live' || phase === 'catching-up') problem.over()
+    if (isGivenUp || (phase === 'faulted' && lastError !== undefined)) problem(lastError)
+    else if (phase === 'live' || phase === 'catching-up') problem()
   }
   look()
   return status.subscribe(look)

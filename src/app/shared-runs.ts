@@ -1,106 +1,61 @@
 /** What runs in this context for apps: two apps of one name share the run of a model that is the same. */
-import { AlreadyRunningError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { databaseName } from '../events/names.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { say } from '../messages.js'
+import type { Connection } from '../platform/connection.js'
 import { shares } from '../platform/shares.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { isSameDefinition } from '../running/definitions.js'
 import type { ProjectionHandle } from '../running/handle.js'
 
-/** A share in a run. */
-export interface RunShare {
-  readonly handle: ProjectionHandle
-  /** Takes the name and version for this app. Returns an AlreadyRunningError if an app defines them differently. */
-  claim(): unknown
-  /** The last one that lets go stops the run. */
-  release(): Promise<void> | undefined
-  /** Gives the name and version back. */
-  forget(): void
-}
-
-/** What an app of this context uses. */
-interface Claim {
-  /** Its database. */
-  readonly place: unknown
-  readonly definition: Projection
-  /** What the app calls it. */
-  readonly model: string
-  /** Its store is gone: an app that is opened now has another one. */
-  isOver(): boolean
-  run?: SharedRun
-}
-
 interface SharedRun {
   readonly handle: ProjectionHandle
-  /** Otherwise it only follows. */
-  readonly runs: boolean
-  readonly share: () => RunShare['release']
-  isEnding: boolean
+  readonly definition: Projection
+  /** Absent in memory. */
+  readonly connection: Connection | undefined
+  /** The last one that lets go stops the run. */
+  readonly share: () => () => Promise<void> | undefined
 }
 
-const claims = new Set<Claim>()
+/** By the database of the model, and whether it is run or only followed. */
+const sharedRuns = new Map<string, SharedRun>()
 
 /**
- * The run of a model in this context, which apps of one name share if they define it in the same way.
+ * The run of a model in this context, which apps of one name share if they define it in the same way. Returns how to let
+ * go of it, too.
  *
  * @param hold keeps the store open until what it returns is called
- * @param start gets `claim`, which comes before each try to join the run to its store
  */
 export function shareRun<E extends EventShape>(
   store: TidemarkStore<E>,
   hold: () => () => Promise<void> | undefined,
-  model: string,
   definition: Projection,
   runs: boolean,
-  start: (claim: () => unknown) => ProjectionHandle,
-): RunShare {
-  const key = projectionKey(definition)
+  start: () => ProjectionHandle,
+): readonly [handle: ProjectionHandle, release: () => Promise<void> | undefined] {
   const parts = storeInternals(store)
-  const isOver = () => parts.medium === 'indexeddb' && parts.connection.isOver
   // Each store in memory is a log of its own.
-  const place = parts.medium === 'indexeddb' ? databaseName(store.name, key) : {}
-  const find = (isWanted: (claim: Claim, isSame: boolean) => boolean) =>
-    [...claims].find(
-      (each) => each.place === place && !each.isOver() && isWanted(each, isSameDefinition(each.definition, definition)),
-    )
-  let isForgotten = false
-  const claim = () => {
-    const other = find((_, isSame) => !isSame)
-    if (other !== undefined)
-      return new AlreadyRunningError(
-        definition.name,
-        say`Two apps called '${store.name}' in this context define '${key}' differently: as '${other.model}', which came first, and as '${model}'. Make one app and import it, or rename one of the two.`,
-      )
-    if (!isForgotten) claims.add(mine)
-    return undefined
-  }
-  const newRun = (): SharedRun => {
+  const connection = parts.medium === 'indexeddb' ? parts.connection : undefined
+  const place = `${databaseName(store.name, projectionKey(definition))} ${runs}`
+  const known = sharedRuns.get(place)
+  const begin = () => {
     const letGo = hold()
+    const handle = start()
     const run: SharedRun = {
-      handle: start(claim),
-      runs,
+      handle,
+      definition,
+      connection,
       share: shares(async () => {
-        run.isEnding = true
-        await run.handle.stop()
+        if (sharedRuns.get(place) === run) sharedRuns.delete(place)
+        await handle.stop()
         await letGo()
       }),
-      isEnding: false,
     }
+    sharedRuns.set(place, run)
     return run
   }
-  const mine: Claim = { place, definition, model, isOver }
-  const shared = find(({ run }, isSame) => isSame && run?.runs === runs && !run.isEnding)
-  const run = (mine.run = shared?.run ?? newRun())
-  claim()
-  return {
-    handle: run.handle,
-    claim,
-    release: run.share(),
-    forget() {
-      isForgotten = true
-      claims.delete(mine)
-    },
-  }
+  // A database that was deleted is over: there is another one of its name.
+  const isShared = connection && known?.connection?.isOver === false && isSameDefinition(known.definition, definition)
+  const { handle, share } = isShared ? known : begin()
+  return [handle, share()]
 }

@@ -20,13 +20,16 @@ let made = 0
 export const nextApp = (): number => (made += 1)
 
 /**
- * Notes that an app is open. Ends older code of the same name if the app is hot, or the app itself if newer code is.
- * Resolves with how to take the note back, and what is known of the code if it is hot.
+ * Starts an app, and notes that it is open until it is closed. Ends older code of the same name if the app is hot, or the
+ * app itself if newer code is.
+ *
+ * @param start gets what is known of the code if it is hot
  */
-export async function joinApps(
+export async function joinApps<O extends { close(): Promise<void> }>(
   name: string,
   app: OpenApp,
-): Promise<{ leave(): void; readonly run: HotRun | undefined }> {
+  start: (run: HotRun | undefined) => Promise<O>,
+): Promise<O> {
   const all = apps.get(name) ?? new Set()
   apps.set(name, all)
   const others = [...all]
@@ -35,14 +38,22 @@ export async function joinApps(
     all.delete(app)
     if (all.size === 0 && apps.get(name) === all) apps.delete(name)
   }
-  if (others.some((other) => other.isHot && other.made > app.made)) {
-    leave()
+  try {
     // Not awaited: the end waits for this opening.
-    void app.end()
-    return { leave, run: undefined }
+    if (others.some((other) => other.isHot && other.made > app.made)) void app.end()
+    const older = app.isHot ? others.filter((other) => other.made < app.made) : []
+    await Promise.all(older.map((other) => other.end()))
+    const replaced = older.length === 0 ? undefined : Math.max(...older.map(({ ranAt }) => ranAt))
+    const opened = await start(app.isHot ? { ranAt: app.ranAt, replaced } : undefined)
+    return {
+      ...opened,
+      close() {
+        leave()
+        return opened.close()
+      },
+    }
+  } catch (error) {
+    leave()
+    throw error
   }
-  const older = app.isHot ? others.filter((other) => other.made < app.made) : []
-  await Promise.all(older.map((other) => other.end()))
-  const replaced = older.length === 0 ? undefined : Math.max(...older.map(({ ranAt }) => ranAt))
-  return { leave, run: app.isHot ? { ranAt: app.ranAt, replaced } : undefined }
 }

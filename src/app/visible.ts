@@ -13,17 +13,17 @@ const publishTime = 1_000
  */
 export async function becomesVisible<E extends EventShape>(
   { models, store }: Opened<E>,
-  types: ReadonlySet<string>,
+  types: readonly string[],
   position: number,
   timeout: number,
   clock: Clock,
 ): Promise<boolean> {
-  const handling = [...models.values()].filter(
-    ({ definition }) => definition.filter.types?.some((type) => types.has(type)) ?? types.size > 0,
+  const handling = models.filter(
+    ({ definition }) => definition.filter.types?.some((type) => types.includes(type)) ?? types.length > 0,
   )
   // Own events are laid over the rows immediately: then only live queries are waited for.
   const isOver = laidOver(store) !== undefined
-  const isVisible = async ({ handle, view }: OpenModel): Promise<boolean> => {
+  const isVisible = async ({ handle, view }: OpenModel): Promise<void> => {
     if (!isOver) await handle.caughtUp(position, { timeout })
     const shown = new AbortController()
     // If it cannot be read what is stored, the queries that look again by themselves have the rest of that time.
@@ -32,8 +32,9 @@ export async function becomesVisible<E extends EventShape>(
       () => {},
     )
     await sleep(clock, publishTime, shown.signal)
-    return true
   }
-  const each = await Promise.all(handling.map((model) => isVisible(model).catch(() => false)))
-  return each.every(Boolean)
+  return Promise.all(handling.map(isVisible)).then(
+    () => true,
+    () => false,
+  )
 }

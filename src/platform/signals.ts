@@ -32,6 +32,8 @@ export type Hint =
   | { readonly kind: 'healing' }
   /** What failed before that time is repaired. */
   | { readonly kind: 'healed'; readonly at: number }
+  /** The last one, within this instance only: its store is closed. */
+  | { readonly kind: 'closed' }
 
 export type Join = (before: unknown, after: unknown) => unknown
 
@@ -100,6 +102,7 @@ export function openSignals(channelName?: string): Signals {
     },
     listen: listeners.add,
     close() {
+      listeners.tell({ kind: 'closed' })
       listeners.clear()
       others?.flush()
       channel?.close()
@@ -134,9 +137,9 @@ function outbox(channel: BroadcastChannel) {
   }
   return {
     flush,
-    /** Another context responded, perhaps to what was said last: the next hint begins something new. */
+    /** Another context responded, perhaps to what was said last. Where that waited for nothing, the next hint does not. */
     heard() {
-      due = 0
+      if (timer === undefined) due = 0
     },
     post(hint: Hint, join: Join = () => 'unknown') {
       const about = 'projection' in hint ? `${hint.kind} ${hint.projection}` : hint.kind
@@ -146,8 +149,8 @@ function outbox(channel: BroadcastChannel) {
       if (waiting.size > 1 || before !== undefined) return
       const left = due - systemClock.monotonic()
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      if (left <= 0 || feature(({ document }) => document.visibilityState) === 'hidden') void nextTask().then(flush)
-      else timer = setTimeout(flush, left)
+      const isDue = left <= 0 || feature(({ document }) => document.visibilityState) === 'hidden'
+      timer = isDue ? void nextTask().then(flush) : setTimeout(flush, left)
     },
   }
 }

@@ -192,6 +192,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   async #replay(position: number): Promise<void> {
     if (this.#store === undefined)
       throw new InvalidArgumentError('deadLetter', say`cannot be replayed without an event store.`)
+    this.#assertRemoves()
     const [letter] = await this.deadLetters(position - 1, 1)
     if (letter?.position !== position)
       throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
@@ -205,8 +206,18 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   async discard(position: number): Promise<void> {
+    this.#assertRemoves()
     await this.#checkpoints.removeDeadLetter?.(this.name, position)
     this.#store?.changed()
+  }
+
+  /** Before an event is applied again: its dead letter would stay, and be replayed once more. */
+  #assertRemoves(): void {
+    if (this.#checkpoints.removeDeadLetter === undefined)
+      throw new InvalidArgumentError(
+        'checkpoints',
+        say`must have removeDeadLetter(), so that dead letters can be replayed and discarded.`,
+      )
   }
 
   caller(): true | Invocation | undefined {

@@ -79,7 +79,8 @@ export function liveProjection<E extends EventShape, S>(
   if (isRefusedPromise(specification.initial))
     throw new InvalidArgumentError('initial', say`must not be a promise. Await it before.`)
   const { initial, clock = systemClock } = specification
-  const end = () => closedError(internalsOf(store))
+  const parts = internalsOf(store)
+  const end = () => closedError(parts)
   const over = laidOver(store)
   if (over !== undefined) return liveQuery(over.fold({ initial, on, filter } as FoldedModel<S>, clock, end), clock)
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
@@ -93,6 +94,8 @@ export function liveProjection<E extends EventShape, S>(
   let valueOf = state
   let isOld = false
   let position = 0
+  /** Of what is shown. */
+  let shownAt = 0
   return liveQuery(
     {
       end,
@@ -108,14 +111,22 @@ export function liveProjection<E extends EventShape, S>(
             if (mine !== latest) return undefined
             const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
             if (fold !== undefined) {
-              const folded = fold(state, event)
-              if (isRefusedPromise(folded))
-                throw new InvalidArgumentError(
-                  `on.${event.type}`,
-                  say`must not return a promise: a fold returns the next state.`,
-                )
-              state = folded
-              isOld = true
+              try {
+                const folded = fold(state, event)
+                if (isRefusedPromise(folded))
+                  throw new InvalidArgumentError(
+                    `on.${event.type}`,
+                    say`must not return a promise: a fold returns the next state.`,
+                  )
+                state = folded
+                isOld = true
+              } catch (error) {
+                // It may have changed the state in place before: back to what is shown.
+                valueOf = state = freshCopy(data)
+                isOld = false
+                position = shownAt
+                throw error
+              }
             }
             position = event.position
             if (ahead.slices.isOver) {
@@ -129,17 +140,21 @@ export function liveProjection<E extends EventShape, S>(
           if (isOld) data = state === valueOf ? freshCopy(state) : state
           valueOf = state
           isOld = false
+          shownAt = position
           return { data, position }
         }
       },
-      watch(changed) {
-        const unsubscribe = store.subscribe((head) => {
-          if (head > position) changed()
-        })
-        const stopLooking = lookOut(clock, slowPoll, changed)
+      watch(changed, ended) {
+        const stops = [
+          store.subscribe((head) => {
+            if (head > position) changed()
+          }),
+          lookOut(clock, slowPoll, changed),
+          // With each hint it is looked whether the store is open; the last one comes when it is closed.
+          parts?.signals.listen(ended),
+        ]
         return () => {
-          unsubscribe()
-          stopLooking()
+          for (const stop of stops) stop?.()
         }
       },
     },

@@ -2,7 +2,7 @@
  * Which definitions are in use in this context: two under one name would share rows, and only one of them would write
  * those.
  */
-import { DefinitionChangedError } from '../errors.js'
+import { AlreadyRunningError, DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
 import { closedError, type StoreInternals } from '../log/open.js'
@@ -13,9 +13,9 @@ import { fingerprintOf, handledBy } from '../read-model/fingerprint.js'
 
 /** A definition in use, and everything that uses it. */
 export interface InUse {
-  readonly definition: object
-  /** The store of each. */
-  readonly users: StoreInternals[]
+  readonly definition: Projection | Projector<never>
+  /** Each returns the error of its store if that is closed. */
+  readonly users: Set<() => unknown>
   /** Runs that wait after a failure of the storage: a call of the app makes them try again immediately. */
   readonly waiting: Listeners<[]>
 }
@@ -23,57 +23,61 @@ export interface InUse {
 const notInMemory = new Map<string, InUse>()
 const inMemory = new WeakMap<StoreInternals, Map<string, InUse>>()
 
+type Definition = Projection | Projector<never>
+
 /** A function as text. Of one that was bound, or made by the engine, there is only its name. */
-function textOf(given: () => unknown): string {
-  const text = String(given)
-  return /\{\s*\[native code\]\s*\}$/.test(text) ? `${given.name}: ${text}` : text
+function textOf(part: unknown): unknown {
+  if (typeof part !== 'function') return part
+  const text = String(part)
+  return /\{\s*\[native code\]\s*\}$/.test(text) ? `${part.name}: ${text}` : text
 }
 
-/** What tells one definition from another, part by part, as text. What a handler closes over does not show. */
-function partsOf(source: Projection | Projector<never>): Map<string, string> {
-  const parts = new Map<string, string>()
-  const add = (name: string, part: unknown) =>
-    part !== undefined && parts.set(name, typeof part === 'function' ? textOf(part as () => unknown) : String(part))
-  add('onFailure', source.onFailure)
+/** What tells one definition from another, part by part. What a handler closes over does not show. */
+function partsOf(source: Definition): Readonly<Record<string, unknown>> {
+  const { onFailure } = source
   if (!isDefinition(source)) {
-    add('apply', source.apply)
     const { types, ...filter } = source.filter ?? {}
-    add(
-      'filter',
-      JSON.stringify({ ...filter, types: Array.isArray(types) ? [...types].sort() : types }, [
+    return {
+      onFailure,
+      apply: source.apply,
+      filter: JSON.stringify({ ...filter, types: Array.isArray(types) ? [...types].sort() : types }, [
         'types',
         'streamPrefix',
         'streamPattern',
       ]),
-    )
-    return parts
+    }
   }
-  add('tables', fingerprintOf(source))
-  add('filter', handledBy(source))
-  for (const [type, handler] of Object.entries(source.on)) add(`on.${type}`, handler)
+  const parts: Record<string, unknown> = { onFailure, tables: fingerprintOf(source), filter: handledBy(source) }
+  for (const [type, handler] of Object.entries(source.on)) parts[`on.${type}`] = handler
   for (const [table, { key, evolve }] of Object.entries(
     source.fold as Record<string, { key: unknown; evolve: unknown }>,
   )) {
-    add(`fold.${table}.key`, key)
-    add(`fold.${table}.evolve`, evolve)
+    parts[`fold.${table}.key`] = key
+    parts[`fold.${table}.evolve`] = evolve
   }
   return parts
 }
 
 /** The parts in which two definitions differ. */
-function differing(there: Map<string, string>, here: Map<string, string>): string[] {
-  return [...new Set([...there.keys(), ...here.keys()])].filter((part) => there.get(part) !== here.get(part))
+function differing(one: Definition, other: Definition): string[] {
+  const [there, here] = [partsOf(one), partsOf(other)]
+  return Object.keys({ ...there, ...here }).filter((part) => textOf(there[part]) !== textOf(here[part]))
 }
 
 /** Whether two objects are one definition: the same tables, filter and text of functions. */
-export const isSameDefinition = (one: Projection, other: Projection): boolean =>
-  one === other || differing(partsOf(one), partsOf(other)).length === 0
+export const isSameDefinition = (one: Definition, other: Definition): boolean => differing(one, other).length === 0
 
 /** A definition as text. */
-export const definitionText = (definition: Projection): string => JSON.stringify([...partsOf(definition)].sort())
+export const definitionText = (definition: Projection): string =>
+  JSON.stringify(
+    Object.entries(partsOf(definition))
+      .map(([name, part]) => [name, textOf(part)])
+      .sort(),
+  )
 
 /** What two texts are from where they differ on. */
-function excerpts(one = 'nothing', other = 'nothing'): string {
+function excerpts(...parts: readonly unknown[]): string {
+  const [one, other] = parts.map((part) => (part === undefined ? 'nothing' : String(part))) as [string, string]
   let same = 0
   while (same < one.length && one[same] === other[same]) same += 1
   const from = same > 9 ? same : 0
@@ -81,15 +85,23 @@ function excerpts(one = 'nothing', other = 'nothing'): string {
   return say`${first} in the first and ${second} in the second`
 }
 
-function assertSame(key: string, name: string, before: object, definition: Projection | Projector<never>): void {
-  if (before === definition) return
-  const [there, here] = [partsOf(before as Projector<never>), partsOf(definition)]
-  const differs = differing(there, here)
+/** What apps of this context call the definitions that they use. */
+export const modelNames = new WeakMap<object, string>()
+
+function assertSame(key: string, before: Definition, definition: Definition): void {
+  const differs = differing(before, definition)
   const [first] = differs
   if (first === undefined) return
+  const { name } = definition
+  const [one, other] = [modelNames.get(before), modelNames.get(definition)]
+  if (one !== undefined && other !== undefined)
+    throw new AlreadyRunningError(
+      name,
+      say`Two apps of one name in this context define '${key}' differently: as '${one}', which came first, and as '${other}'. Make one app and import it, or rename one of the two.`,
+    )
   throw new DefinitionChangedError(
     name,
-    say`Two definitions of '${key}' are in use in this context, and they differ in ${differs.join(', ')}${__DEV__ ? say`: ${first} is ${excerpts(there.get(first), here.get(first))}` : ''}. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
+    say`Two definitions of '${key}' are in use in this context, and they differ in ${differs.join(', ')}${__DEV__ ? say`: ${first} is ${excerpts(textOf(partsOf(before)[first]), textOf(partsOf(definition)[first]))}` : ''}. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
   )
 }
 
@@ -105,11 +117,13 @@ function definitionsOf(parts: StoreInternals): Map<string, InUse> {
 const placeOf = (store: string, parts: StoreInternals, key: string): string =>
   `${parts.medium === 'server' ? `${parts.log} ` : ''}${databaseName(store, key)}`
 
+/** What was left open over a store that was closed makes no rows any more. */
+const isInUse = (used: InUse | undefined): used is InUse =>
+  used !== undefined && ![...used.users].every((closed) => closed())
+
 /** Whether this context runs or reads what has that key. */
 export const isUsed = (store: string, parts: StoreInternals, key: string): boolean =>
-  definitionsOf(parts)
-    .get(placeOf(store, parts, key))
-    ?.users.every(closedError) === false
+  isInUse(definitionsOf(parts).get(placeOf(store, parts, key)))
 
 /**
  * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter
@@ -125,22 +139,19 @@ export function useDefinition(
   const key = isDefinition(definition) ? projectionKey(definition) : definition.name
   const all = definitionsOf(parts)
   const id = placeOf(store, parts, key)
-  let used = all.get(id)
-  // What was left open over a store that was closed makes no rows any more.
-  if (used === undefined || used.users.every(closedError))
-    all.set(id, (used = { definition, users: [], waiting: listenerSet() }))
-  const mine = used
-  assertSame(key, definition.name, mine.definition, definition)
-  mine.users.push(parts)
-  mine.waiting.tell()
-  let released = false
+  const known = all.get(id)
+  const used: InUse = isInUse(known) ? known : { definition, users: new Set(), waiting: listenerSet() }
+  const { users, waiting } = used
+  assertSame(key, used.definition, definition)
+  const user = () => closedError(parts)
+  all.set(id, used)
+  users.add(user)
+  waiting.tell()
   return {
-    waiting: mine.waiting,
+    waiting,
     release() {
-      if (released) return
-      released = true
-      mine.users.splice(mine.users.indexOf(parts), 1)
-      if (mine.users.length === 0 && all.get(id) === mine) all.delete(id)
+      users.delete(user)
+      if (users.size === 0 && all.get(id) === used) all.delete(id)
     },
   }
 }

@@ -27,11 +27,15 @@ export interface DeadLetter extends DeadLetterRecord {
    * between.
    *
    * @throws InvalidArgumentError if it was replayed or discarded already, or if an earlier dead letter of the same
-   * stream has to be replayed first
+   * stream has to be replayed first; or if the checkpoint store of a plain projector has no `removeDeadLetter`
    * @throws what the handler throws; the dead letter stays then
    */
   replay(): Promise<void>
-  /** Removes the dead letter: the event stays without effect. */
+  /**
+   * Removes the dead letter: the event stays without effect.
+   *
+   * @throws InvalidArgumentError if the checkpoint store of a plain projector has no `removeDeadLetter`
+   */
   discard(): Promise<void>
 }
 

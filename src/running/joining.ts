@@ -8,7 +8,8 @@ export class Joining<E extends EventShape> {
   readonly #attach: () => Promise<Attached<E>>
   readonly #stopping: AbortSignal
   readonly #done: () => void
-  #latest: Promise<Attached<E>>
+  /** The try under way, or the last one. */
+  latest: Promise<Attached<E>>
   /** Absent until it was joined once. */
   attached: Attached<E> | undefined
   /**
@@ -21,23 +22,18 @@ export class Joining<E extends EventShape> {
     this.#attach = attach
     this.#stopping = stopping
     this.#done = done
-    this.#latest = this.#try()
-  }
-
-  /** The try under way, or the last one. */
-  get latest(): Promise<Attached<E>> {
-    return this.#latest
+    this.latest = this.#try()
   }
 
   /** Tries again if the last try failed. */
   retry(): void {
-    if (this.failed) this.#latest = this.#try()
+    if (this.failed) this.latest = this.#try()
   }
 
   /** For a call of the app: what failed before is tried again immediately. */
   async urgent(): Promise<Attached<E>> {
     if (!this.#stopping.aborted) this.retry()
-    const attached = await this.#latest
+    const attached = await this.latest
     attached.retryNow()
     return attached
   }

@@ -80,8 +80,6 @@ export const startModel = <E extends EventShape>(
 export interface ModelRun {
   /** Otherwise the handle only follows what other contexts do. */
   readonly runs: boolean
-  /** Comes before each try to join it to its store. Returns why that is refused, if it is. */
-  readonly claim?: () => unknown
   /** Comes before each try to lead. `outdated` says that newer code is open. */
   readonly check?: ((outdated: () => void) => LeadCheck) | undefined
 }
@@ -92,7 +90,7 @@ function started<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
-  { runs, check, claim }: ModelRun = { runs: true },
+  { runs, check }: ModelRun = { runs: true },
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
@@ -102,14 +100,7 @@ function started<E extends EventShape, C>(
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
   const mayLead = check?.(() => status.outdated())
-  const joining = new Joining<E>(
-    () => {
-      const refusal = claim?.()
-      return refusal === undefined ? attach(projector, store, options, mayLead) : Promise.reject(refusal)
-    },
-    stopping,
-    restart,
-  )
+  const joining = new Joining<E>(() => attach(projector, store, options, mayLead), stopping, restart)
   const watch = new StatusWatch<E>(store, status, clock, stopping, () => joining.attached, restart)
   const { look } = watch
   const owner = newOwner()

@@ -163,6 +163,7 @@ function open(
   const opened: { store?: TidemarkStore } = {}
   const overlay = overlays({
     source: keeper,
+    signals,
     decoding,
     readPage: (request, options) => log.readPage(request, options),
     streamVersion: (stream) => log.streamVersion(stream),

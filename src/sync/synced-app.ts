@@ -1,9 +1,9 @@
 /** What `tidemark/sync` adds to an app: a store that syncs, and the member `sync`. */
 import type { AppBase, AppKind, AppPorts } from '../app/app-kind.js'
-import { storeOf } from '../app/app-model.js'
 import type { CatchUpOptions } from '../app/app-types.js'
 import { lazyLive } from '../app/lazy-live.js'
 import { isServiceWorker } from '../app/make-app.js'
+import { storeOf } from '../app/while-open.js'
 import { hasCode, InvalidArgumentError, messageOf } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { say } from '../messages.js'
@@ -137,10 +137,7 @@ function adopting(adopt: () => Promise<void>, failed: (error: unknown) => void):
 }
 
 /** The app, whose stores are synced ones. */
-type SyncedCore = Omit<AppPorts<EventShape>, 'opened' | 'use'> & {
-  readonly opened: { readonly store: SyncedStore } | undefined
-  use(): Promise<{ readonly store: SyncedStore }>
-}
+type SyncedCore = AppPorts<{ readonly store: SyncedStore }>
 
 const stopped: SyncStatus = Object.freeze({ ...nothingKnown, status: 'stopped', reason: 'by-hand' })
 
@@ -149,8 +146,10 @@ function appSync(
   handles: WeakMap<object, SyncHandle>,
   ended: WeakMap<object, SyncStatusKeeper>,
 ): AppSync {
-  const statusOf = (opened: SyncedCore['opened']) =>
-    opened && (handles.get(opened.store)?.status ?? ended.get(opened.store))
+  const statusNow = () => {
+    const store = core.opened?.store
+    return store && (handles.get(store)?.status ?? ended.get(store))
+  }
   const ask = async <R>(act: (handle: SyncHandle) => Promise<R>): Promise<R> => {
     const { store } = await core.use()
     const running = handles.get(store)
@@ -167,27 +166,19 @@ function appSync(
     }
   }
   const live = (wanted: (commit: OwnCommit) => boolean) =>
-    lazyLive<SyncedStore, readonly OwnCommit[]>(
-      {
-        get opened() {
-          return core.opened?.store
-        },
-        use: async () => (await core.use()).store,
-        of: () => core.of,
-        follow: (listener) => core.follow(listener),
-        failure: () => core.failure,
-        failed: core.failed,
-      },
+    lazyLive(
+      core,
+      ({ store }) => ({ value: () => store, error: () => undefined, use: async () => store }),
       (store) => liveCommits(store, wanted, core.config.clock),
     )
   const all = live(() => true)
   const refused = live(({ status }) => status === 'refused')
   return {
     status: storeOf(
-      core,
+      core.follow,
+      statusNow,
       nothingKnown,
-      () => statusOf(core.opened)?.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown),
-      (opened) => [statusOf(opened)],
+      () => statusNow()?.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown),
     ),
     now: (options) => ask((handle) => handle.now(options)),
     pause: () => ask((handle) => handle.pause()),

@@ -796,7 +796,7 @@ export default [
   {
     id: 'fold-2',
     file: 'src/reading/live-projection.ts',
-    find: 'const end = () => closedError(internalsOf(store))',
+    find: 'const end = () => closedError(parts)',
     replace: 'const end = () => undefined',
     tests: ['test/contract/projection.node.test.ts'],
     breaks: 'a live projection of a closed store stays ready',
@@ -804,7 +804,7 @@ export default [
   {
     id: 'fold-3',
     file: 'src/reading/live-projection.ts',
-    find: '        unsubscribe()\n',
+    find: 'for (const stop of stops) stop?.()',
     replace: '',
     tests: ['test/unit/reading/live-projection.test.ts'],
     breaks: 'a live projection at rest listens to the store',
@@ -812,10 +812,18 @@ export default [
   {
     id: 'fold-4',
     file: 'src/reading/live-projection.ts',
-    find: '        stopLooking()\n',
+    find: '          parts?.signals.listen(ended),\n',
     replace: '',
-    tests: ['test/unit/reading/live-leaks.test.ts'],
-    breaks: 'a live projection at rest reads every 5 s',
+    tests: ['test/unit/reading/live-projection-states.test.ts'],
+    breaks: 'a live projection with subscribers shows the rows of a store that was closed for up to 5 s',
+  },
+  {
+    id: 'fold-back',
+    file: 'src/reading/live-projection.ts',
+    find: '                valueOf = state = freshCopy(data)\n',
+    replace: '',
+    tests: ['test/unit/reading/live-projection-states.test.ts'],
+    breaks: 'what a fold changed in place before it threw counts twice',
   },
   {
     id: 'fold-5',
@@ -944,5 +952,13 @@ export default [
     replace: '',
     tests: ['test/unit/running/rebuild.test.ts'],
     breaks: 'a rebuild is waited for although the caller does not want that',
+  },
+  {
+    id: 'live-own-ready',
+    file: 'src/reading/live-query.ts',
+    find: '    if (__DEV__) isCalling = false\n',
+    replace: '',
+    tests: ['test/unit/reading/traps.test.ts'],
+    breaks: 'in the development build ready() of every query that has run is refused',
   },
 ]

@@ -715,4 +715,12 @@ export default [
     tests: ['test/unit/running/supervise.test.ts'],
     breaks: 'an event that fails with the same error once more is tried without end',
   },
+  {
+    id: 'plain-cannot-remove',
+    file: 'src/projection/plain.ts',
+    find: '    this.#assertRemoves()\n    const [letter]',
+    replace: '    const [letter]',
+    tests: ['test/unit/running/seams-of-failures.test.ts'],
+    breaks: 'a dead letter that cannot be removed is applied with each replay',
+  },
 ]

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import {
   durableObjectExample,
   isThere,
@@ -22,6 +22,8 @@ function start(example: ExampleProgram, env: NodeJS.ProcessEnv) {
   child.stdout.setEncoding('utf8').on('data', (text: string) => void (printed.out += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => void (printed.error += text))
   const ended = new Promise<number | null>((resolve) => void child.once('exit', resolve))
+  // Also after a failure.
+  onTestFinished(() => void child.kill('SIGTERM'))
   return { child, printed, ended }
 }
 

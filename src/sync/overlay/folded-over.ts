@@ -37,7 +37,8 @@ export function foldedOver<S>(
   const filter = compileFilter(model.filter)
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
-  let folded: Folded<S> = { identity: '', state: freshCopy(model.initial), position: 0 }
+  const nothingFolded = (identity: string): Folded<S> => ({ identity, state: freshCopy(model.initial), position: 0 })
+  let folded = nothingFolded('')
   const fold = (state: S, event: RecordedEvent): S => {
     const step = Object.hasOwn(model.on, event.type) ? model.on[event.type] : undefined
     if (step === undefined) return state
@@ -55,7 +56,13 @@ export function foldedOver<S>(
       progress()
       for (const event of page.events) {
         if (!isLatest()) return false
-        mine.state = fold(mine.state, event)
+        try {
+          mine.state = fold(mine.state, event)
+        } catch (error) {
+          // It may have changed the state in place before: the log is folded again.
+          folded = nothingFolded('')
+          throw error
+        }
         mine.position = event.position
         if (ahead.slices.isOver) {
           progress()
@@ -102,17 +109,15 @@ export function foldedOver<S>(
         if (!isLatest()) return undefined
         const { identity, cursor } = copy.state
         // Another log, or one whose tail was taken back.
-        if (identity !== folded.identity) folded = { identity, state: freshCopy(model.initial), position: 0 }
+        if (identity !== folded.identity) folded = nothingFolded(identity)
         if (folded.position === cursor.at) return withPending(copy, isLatest)
         if (!(await readOn(isLatest, progress))) return undefined
       }
     },
-    watch(changed) {
-      const unsubscribe = parts.source.subscribe(changed)
-      const stopLooking = lookOut(clock, slowPoll, changed)
+    watch(changed, ended) {
+      const stops = [parts.source.subscribe(changed), lookOut(clock, slowPoll, changed), parts.signals.listen(ended)]
       return () => {
-        unsubscribe()
-        stopLooking()
+        for (const stop of stops) stop()
       }
     },
   }

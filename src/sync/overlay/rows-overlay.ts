@@ -13,7 +13,7 @@ import { compileFilter, type CompiledFilter } from '../../log/filter.js'
 import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import { listenerSet } from '../../platform/listeners.js'
-import type { Hint } from '../../platform/signals.js'
+import type { Hint, Signals } from '../../platform/signals.js'
 import { Slices } from '../../platform/slices.js'
 import { readBlockedStreams } from '../../read-model/begin.js'
 import type { Changes } from '../../read-model/changes.js'
@@ -36,6 +36,7 @@ import { Told, type StoredRow } from './told.js'
 /** What overlays need of their store. */
 export interface OverlayParts extends OwnReadingParts {
   readonly source: OutboxSource
+  readonly signals: Pick<Signals, 'listen'>
 }
 
 /** How often rows that move meanwhile are laid over again; then with the next commit. */

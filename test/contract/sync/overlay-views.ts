@@ -307,6 +307,29 @@ export function overlayViews(backend: OverlayBackend): void {
       await tab.store.close()
     })
 
+    test('N74: what a fold changed in place before it threw counts once', async () => {
+      const { tab, view, clock } = await opened()
+      let broken = true
+      const total = liveProjection(tab.store as TidemarkStore<Event>, {
+        initial: { sum: 0 },
+        on: {
+          Added: (state, { data }) => {
+            state.sum += data.by
+            if (broken) throw new Error('after it')
+            return state
+          },
+        },
+        clock,
+      })
+      followed(total)
+      await tab.pull([[added('c', 10)]], [])
+      await expect.poll(() => total.getSnapshot().status, { interval: 1 }).toBe('error')
+      broken = false
+      expect(await total.ready()).toEqual({ sum: 10 })
+      await view.close()
+      await tab.store.close()
+    })
+
     test('N74: a write is visible at once, whatever the projection does', async () => {
       const { tab, view } = await opened()
       // No time passes, so that no wait ends because it took too long.

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ProjectionStatus } from 'tidemark'
-import { appPhaseOf, appStatus, notOpen } from '../../../src/app/app-status.js'
+import { appStatus, notOpen } from '../../../src/app/app-status.js'
 import { nothingKnown } from '../../../src/running/status-keeper.js'
 
 type Phase = ProjectionStatus['phase']
@@ -31,7 +31,7 @@ test.for<[Phase, number, Partial<ProjectionStatus>, string]>([
   ['faulted', 3, {}, 'stalled'],
   ['stopped', 0, {}, 'stalled'],
 ])("'%s', %i behind, %o: '%s'", ([phase, behind, more, expected]) => {
-  expect(appPhaseOf(at(phase, behind, more))).toBe(expected)
+  expect(appStatus({ only: at(phase, behind, more) }).phase).toBe(expected)
 })
 
 test('an app without models is live, and one that is not open says why', () => {
@@ -95,7 +95,7 @@ test('no model is worse than the status of the app, and its order does not matte
       const other = appStatus(Object.fromEntries([...entries].reverse()))
       expect([other.phase, other.behind]).toEqual([one.phase, one.behind])
       for (const [, each] of entries)
-        expect(order.indexOf(appPhaseOf(each))).toBeLessThanOrEqual(order.indexOf(one.phase))
+        expect(order.indexOf(appStatus({ each }).phase)).toBeLessThanOrEqual(order.indexOf(one.phase))
       const worst = entries.find(([name]) => name === one.model)
       if (one.model !== undefined) expect(worst?.[1].behind).toBe(one.behind)
     }),

@@ -1,15 +1,20 @@
 // Opening something at its first use, and again after a failure.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { UnsupportedFormatError } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
 import { attempts as attemptsOf } from '../../../src/app/attempts.js'
 
+interface Opened {
+  close(): Promise<void>
+}
+const openable = () => ({ close: vi.fn(async () => {}) })
+
 function harness(isWanted = true) {
   const clock = virtualClock()
-  const tries: { resolve(value: object): void; reject(error: unknown): void }[] = []
+  const tries: { resolve(value: Opened): void; reject(error: unknown): void }[] = []
   const unheard: unknown[] = []
   const state = { isWanted, changes: 0 }
-  const attempts = attemptsOf<object>(
+  const attempts = attemptsOf<Opened>(
     {
       clock,
       isWanted: () => state.isWanted,
@@ -26,7 +31,7 @@ test('calls and subscriptions of one try share it; nothing is opened twice', asy
   attempts.want()
   const [one, other] = [attempts.use(), attempts.use()]
   expect(tries).toHaveLength(1)
-  const value = {}
+  const value = openable()
   tries[0]?.resolve(value)
   expect(await one).toBe(value)
   expect(await other).toBe(value)
@@ -83,18 +88,20 @@ test('nothing is tried again without a subscription, nor what cannot succeed', a
   expect(tries).toHaveLength(2)
 })
 
-test('the end resolves with what was opened, also by the try under way, and nothing follows', async () => {
+test('the end closes what was opened, also by the try under way, and nothing follows', async () => {
   const { clock, tries, unheard, attempts } = harness()
   attempts.want()
   const end = attempts.end()
-  const value = {}
+  const value = openable()
   tries[0]?.resolve(value)
-  expect(await end).toBe(value)
+  await end
+  expect(value.close).toHaveBeenCalledTimes(1)
+  expect(attempts.value()).toBeUndefined()
   const { tries: others, attempts: other, clock: time } = harness()
   other.want()
   const failing = other.end()
   others[0]?.reject(new Error('busy'))
-  expect(await failing).toBeUndefined()
+  await failing
   other.want()
   await time.advance(60_000)
   expect(others).toHaveLength(1)
@@ -104,14 +111,16 @@ test('the end resolves with what was opened, also by the try under way, and noth
 
 test('a call after the end is refused, and opens nothing that is never closed', async () => {
   const { tries, attempts } = harness()
-  expect(await attempts.end()).toBeUndefined()
+  await attempts.end()
   await expect(attempts.use()).rejects.toMatchObject({ code: 'closed', outcome: 'not-written' })
   expect(tries).toHaveLength(0)
   const { tries: others, attempts: other } = harness()
   other.want()
-  const [end, call] = [other.end(), other.use()]
+  const before = other.use()
+  const end = other.end()
+  await expect(other.use()).rejects.toMatchObject({ code: 'closed' })
   others[0]?.reject(new Error('busy'))
-  await expect(call).rejects.toThrow('busy')
+  await expect(before).rejects.toThrow('busy')
   await end
   await expect(other.use()).rejects.toMatchObject({ code: 'closed' })
   expect(others).toHaveLength(1)

@@ -43,7 +43,7 @@ test('models is an object by name', () => {
   expect(() => tidemark({ name: 'traps', events, models: [cards] as never })).toThrow('must be an object by name')
 })
 
-test.for(['put', 'update'])(
+test.for(['put', 'update', 'get'])(
   'a handler that does not wait leaves no rejection in addition to its error: %s',
   async (how) => {
     const unhandled: unknown[] = []
@@ -55,6 +55,7 @@ test.for(['put', 'update'])(
       on: {
         Moved: ({ data }, { cards }) => {
           if (how === 'update') void cards.update(data.id, () => data)
+          else if (how === 'get') void cards.get(data.id).then(() => cards.get('another'))
           else void cards.get(data.id).then(() => cards.put(data))
         },
       },
@@ -76,6 +77,30 @@ test.for(['put', 'update'])(
     await app.close()
   },
 )
+
+test('what a handler leaves behind that ended well is heard of when it uses a table', async () => {
+  const unhandled: unknown[] = []
+  const note = (reason: unknown) => unhandled.push(reason)
+  process.on('unhandledRejection', note)
+  let release = () => {}
+  const later = new Promise<void>((resolve) => (release = resolve))
+  const model = defineProjection(events, {
+    name: 'left-behind',
+    tables: { cards: table<Told['data']>({ key: 'id' }) },
+    on: {
+      Moved: async ({ data }, { cards }) => {
+        await cards.get(data.id)
+        void later.then(() => cards.get(data.id))
+      },
+    },
+  })
+  const app = tidemark({ name: 'left-behind', events, models: { model }, open: openEventStore })
+  await app.append('s', move('a', 'x', 1), { until: 'visible' })
+  release()
+  await expect.poll(() => unhandled).toMatchObject([{ message: expect.stringMatching(/used after its handler ended/) }])
+  process.off('unhandledRejection', note)
+  await app.close()
+})
 
 test('a single key that is too short for an index of a list is warned of once', async () => {
   const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})

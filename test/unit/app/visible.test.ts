@@ -8,16 +8,13 @@ import { becomesVisible } from '../../../src/app/visible.js'
 const openedWith = (published: () => Promise<void>) =>
   ({
     store: {},
-    models: new Map([
-      [
-        'todos',
-        {
-          definition: { filter: {} },
-          handle: { caughtUp: async () => {} },
-          view: { value: () => ({ published }) },
-        },
-      ],
-    ]),
+    models: [
+      {
+        definition: { filter: {} },
+        handle: { caughtUp: async () => {} },
+        view: { value: () => ({ published }) },
+      },
+    ],
   }) as unknown as Opened<never>
 
 test('what live queries show is waited for, at most a second, which a failed look does not end', async () => {
@@ -28,7 +25,7 @@ test('what live queries show is waited for, at most a second, which a failed loo
   ] as const) {
     const clock = virtualClock()
     let visible: boolean | undefined
-    const done = becomesVisible(openedWith(published), new Set(['Added']), 1, 5_000, clock).then((is) => (visible = is))
+    const done = becomesVisible(openedWith(published), ['Added'], 1, 5_000, clock).then((is) => (visible = is))
     await clock.advance(takes - 1)
     expect(visible).toBe(takes === 0 ? true : undefined)
     await clock.advance(1)

@@ -42,7 +42,7 @@ test('the first hint goes out in the next task, and those of the 4 ms after it a
   expect(posted.slice(1)).toEqual([{ kind: 'head', head: 4 }])
 })
 
-test('what follows the response of another context waits for nothing, unless something waits already', async () => {
+test('what follows the response of another context waits for nothing, unless hints follow each other quickly', async () => {
   const { post } = signals()
   const head = (head: number): Hint => ({ kind: 'head', head })
   const receive = (data: unknown) => Channel.receive({ data })
@@ -62,6 +62,13 @@ test('what follows the response of another context waits for nothing, unless som
   expect(posted).toHaveLength(2)
   vi.advanceTimersByTime(4)
   expect(posted.slice(2)).toEqual([head(5)])
+  // In a burst a response changes nothing.
+  receive(head(6))
+  post(head(7))
+  await nextTask()
+  expect(posted).toHaveLength(3)
+  vi.advanceTimersByTime(8)
+  expect(posted.slice(3)).toEqual([head(7)])
 })
 
 test('where hints go on and on, the pause between two messages grows to 16 ms, and the first hint that was alone ends that', async () => {

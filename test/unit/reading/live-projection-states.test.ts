@@ -1,7 +1,8 @@
 import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { defineEvents, liveProjection, openEventStore, type LiveQuery } from 'tidemark'
-import { openEventStore as openMemory } from 'tidemark/memory'
+import { defineEvents, liveProjection, openEventStore, type LiveQuery, type TidemarkStore } from 'tidemark'
+import { virtualClock } from 'tidemark/testing'
+import { openEventStore as openMemory, openSyncedStore as openSynced } from 'tidemark/memory'
 
 type Added = { type: 'Added'; data: number } | { type: 'Skipped'; data: null }
 const events = defineEvents<Added>()
@@ -121,6 +122,41 @@ describe.each([
     await store.close()
   })
 
+  test('what a fold changed in place before it threw counts once, in the first run and in later ones', async () => {
+    const store = await opened()
+    let broken = true
+    const seen: number[] = []
+    const total = liveProjection(store, {
+      initial: { sum: 0, by: [] as number[] },
+      on: {
+        Added: (state, event) => {
+          seen.push(event.position)
+          state.sum += event.data
+          state.by.push(event.data)
+          if (broken && event.data >= 2) throw new Error('after it')
+          return state
+        },
+      },
+    })
+    const stop = total.subscribe(() => {})
+    for (const [first, last, expected] of [
+      [1, 2, { sum: 3, by: [1, 2] }],
+      [3, 4, { sum: 10, by: [1, 2, 3, 4] }],
+    ] as const) {
+      broken = true
+      seen.length = 0
+      await store.append({ stream: 's', events: [added(first), added(last)] })
+      await vi.waitUntil(() => total.getSnapshot().status === 'error', { timeout: 20_000 })
+      broken = false
+      // A call tries again immediately.
+      expect(await total.ready()).toEqual(expected)
+    }
+    // What was shown before is not folded again.
+    expect(Math.min(...seen)).toBe(3)
+    stop()
+    await store.close()
+  })
+
   test('an initial state that is a promise is refused', async () => {
     const store = await opened()
     for (const initial of [Promise.resolve(1), Promise.reject(new Error('late'))]) {
@@ -159,4 +195,29 @@ describe.each([
     stop()
     await store.close()
   })
+})
+
+test.each([
+  ['memory', openMemory],
+  ['fake-indexeddb', openEventStore],
+  ['a synced store', openSynced],
+] as const)('subscribers are notified when the store is closed, without any time: %s', async (_backend, open) => {
+  const store = (await (open as typeof openSynced)({
+    name: `live-${(count += 1)}`,
+    events,
+    ...(open === openSynced && { url: 'http://127.0.0.1:9/' }),
+  } as never)) as TidemarkStore<Added>
+  await store.append({ stream: 's', events: [added(1)] })
+  const total = liveProjection(store, {
+    initial: 0,
+    clock: virtualClock(),
+    on: { Added: (sum, event) => sum + event.data },
+  })
+  const told = vi.fn()
+  const stop = total.subscribe(() => told(total.getSnapshot()))
+  await vi.waitUntil(() => total.getSnapshot().data === 1, { timeout: 20_000 })
+  await store.close()
+  expect(total.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' }, data: 1, stale: true })
+  expect(told).toHaveBeenLastCalledWith(total.getSnapshot())
+  stop()
 })
