@@ -1,5 +1,6 @@
 /** Values that stay up to date while they have subscribers. */
-import { QueryTimeoutError } from '../errors.js'
+import { InvalidArgumentError, QueryTimeoutError } from '../errors.js'
+import { say } from '../messages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
@@ -76,6 +77,8 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
   let run: Run | undefined
   let again = false
   let ended = false
+  /** The query is called, and has not come to its first `await`: for the development build. */
+  let isCalling = false
   let stop: (() => void) | undefined
   let cancelDeadline = () => {}
   const replies = new Replies<V>(clock, () => restIfUnused())
@@ -134,10 +137,12 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     const mine = (run = { since: clock.monotonic() })
     limit(mine)
     const progress = () => (mine.since = clock.monotonic())
+    if (__DEV__) isCalling = true
     source.evaluate(progress).then(
       (answer) => finish(mine, answer && answered(snapshot, answer)),
       (error: unknown) => finish(mine, failed(snapshot, error)),
     )
+    if (__DEV__) isCalling = false
   }
   const changed = () => {
     if (isUnused()) replies.release() // It runs again with its next use.
@@ -166,9 +171,18 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
       if (stop === undefined) end()
       return snapshot
     },
-    reply: () => (run === undefined ? replies.current(snapshot) : reply()),
+    reply: () => (__DEV__ && isCalling ? waitsForItself() : run === undefined ? replies.current(snapshot) : reply()),
   })
 }
+
+/** A query that waits for its own answer would be given up after 30 s: for the development build. */
+const waitsForItself = (): Promise<never> =>
+  Promise.reject(
+    new InvalidArgumentError(
+      'ready',
+      say`is called by the query itself, which would wait for its own answer. Read the tables that it is given.`,
+    ),
+  )
 
 /** What the methods of a live query work with. */
 interface Inside<V> {

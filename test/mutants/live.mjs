@@ -953,4 +953,12 @@ export default [
     tests: ['test/unit/running/rebuild.test.ts'],
     breaks: 'a rebuild is waited for although the caller does not want that',
   },
+  {
+    id: 'live-own-ready',
+    file: 'src/reading/live-query.ts',
+    find: '    if (__DEV__) isCalling = false\n',
+    replace: '',
+    tests: ['test/unit/reading/traps.test.ts'],
+    breaks: 'in the development build ready() of every query that has run is refused',
+  },
 ]

@@ -84,6 +84,14 @@ export default [
     breaks: 'an older tab leads for ever, and keeps a newer one from syncing',
   },
   {
+    id: 'sync-tries-pause',
+    file: 'src/sync/machine/round.ts',
+    find: '    if (this.#pause > 0) return this.#rest()\n',
+    replace: '',
+    tests: ['test/unit/sync/machine.test.ts'],
+    breaks: 'a command in a stream that others write to asks the server without end, and without a pause',
+  },
+  {
     id: 'adopt-at-rest',
     file: 'src/log/memory/memory-log.ts',
     find: '    if (this.#appending > 0)\n',

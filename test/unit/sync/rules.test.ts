@@ -217,21 +217,21 @@ describe('answered', () => {
 
   test('decided again thirty times, a commit is refused', () => {
     const conflict: CommitAnswer = { id: 'a', conflict: { position: 3 } }
-    expect(becomes([row(1, 'a', { command, tries: 29 })], conflict)).toEqual(['a again: conflict'])
-    expect(becomes([row(1, 'a', { command, tries: 30 })], conflict)).toEqual(['a conflict'])
+    expect(becomes([row(1, 'a', { command, tries: 99 })], conflict)).toEqual(['a again: conflict'])
+    expect(becomes([row(1, 'a', { command, tries: 100 })], conflict)).toEqual(['a conflict'])
   })
 
   test('only a no of the server counts, not what became of the commits before it', () => {
     const rows = [
       row(1, 'a', { command, tries: 3 }),
-      row(2, 'b', { command, tries: 30, expect: [['s', 'a']] }),
+      row(2, 'b', { command, tries: 100, expect: [['s', 'a']] }),
       row(3, 'c', { command, expect: [['s', 'b']] }),
     ]
     const before = snapshot(0, rows)
     const found = after(before, answered(before, push([{ id: 'a', conflict: { position: 3 } }])))
     expect(found.map(({ tries, undecided, refused }) => [tries, undecided?.code, refused])).toEqual([
       [4, 'conflict', undefined],
-      [30, 'blocked', undefined],
+      [100, 'blocked', undefined],
       [undefined, 'blocked', undefined],
     ])
   })
