@@ -355,7 +355,7 @@ export default [
   {
     id: 'rules-cancelled-is-own',
     file: 'src/sync/rules/batches.ts',
-    find: 'if (isUnwanted && isAccepted(row, state)) kept.held.add(row)',
+    find: 'if (isUnwanted && isAccepted(row, state)) blockers.held.add(row)',
     replace: '',
     tests: rules,
     breaks: 'what was decided on a cancelled commit is sent though another user has its id',
@@ -459,7 +459,7 @@ export default [
   {
     id: 'rules-held-ids',
     file: 'src/sync/rules/batches.ts',
-    find: ' || kept.held.holds(row, needs)) {',
+    find: ' || blockers.held.block(row, needs)) {',
     replace: ') {',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'what was decided on a commit that is being cancelled is sent without it',
