@@ -231,7 +231,7 @@ export const syncedUses = [
       fromCore('defineEvents, defineProjection, startProjection, openReadModel') +
       fromSync('openSyncedStore, startSync'),
     local: fromCore(core),
-    budget: kib(89.1),
+    budget: kib(89.2),
   },
   {
     title: 'openSyncedStore, syncOnce, defineEvents',
