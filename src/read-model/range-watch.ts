@@ -2,15 +2,15 @@
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { indexOptions } from './index-keys.js'
-import { isIndexKey, type KeyRange } from './keys.js'
-import type { Selectable } from './selection.js'
+import type { IndexPaths } from './index-paths.js'
+import { isIndexKey, type KeyPath, type KeyRange } from './keys.js'
 
 /** The keys and indexes that were warned of. */
 const warned = new Set<string>()
 
 const isList = (key: unknown): key is readonly unknown[] => Array.isArray(key)
 
-/** Of keys that are lists of so many values. */
+/** Of keys that are lists of `count` values. */
 const fitsLists = (count: number, range: unknown): boolean => {
   if (isIndexKey(range)) return isList(range) && range.length === count
   const { lower, upper } = range as KeyRange
@@ -25,7 +25,7 @@ const fitsValues = (range: unknown): boolean =>
 export function lookAtRanges(
   table: string,
   index: string | undefined,
-  { key, indexes = {} }: Selectable,
+  { key, indexes = {} }: { readonly key: KeyPath; readonly indexes?: IndexPaths },
   ranges: readonly unknown[],
 ): void {
   const path = index === undefined ? key : indexOptions(indexes[index] ?? '').path
@@ -39,5 +39,5 @@ export function lookAtRanges(
   const problem = isList(path)
     ? say`its keys are lists of ${path.length} values (${path.join(', ')}), and a query has a single key that is not such a list, or a bound that is no list: every list comes after everything else, so that selects nothing, or all. For all keys that begin with 'a', pass { lower: ['a'], upper: ['a', []] }.`
     : say`its keys are no lists, and a query has a list as a single key or as its lower bound, which comes after every key, so that selects nothing. Pass the key itself.`
-  if (__DEV__) console.warn(say`tidemark: ${label}: ${problem} Warned once for each index.`)
+  if (__DEV__) console.warn(say`tidemark: ${label}: ${problem} Warned once for each key and index.`)
 }
