@@ -231,7 +231,7 @@ export const syncedUses = [
       fromCore('defineEvents, defineProjection, startProjection, openReadModel') +
       fromSync('openSyncedStore, startSync'),
     local: fromCore(core),
-    budget: kib(88.8),
+    budget: kib(88.9),
   },
   {
     title: 'openSyncedStore, syncOnce, defineEvents',

@@ -1,4 +1,4 @@
-/** A store that is synced in this context: leads or follows, and says how it is. */
+/** A store that is synced in this context: it leads or follows, and keeps the status. */
 import { ClosedError, hasCode, messageOf } from '../errors.js'
 import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
@@ -27,11 +27,11 @@ import { openTransport, type Transport } from './transport.js'
 
 /** A status is posted to other contexts at most once in this time, ms. */
 const betweenPosts = 16
-/** After something that should not happen, it is tried again, ms. */
+/** How long before another try after an unexpected error, ms. */
 const afterFailure = 60_000
-/** After this long another context may have a build that knows what is stored, ms. */
+/** After rows of a newer build were found: how long before another context, which may be that build, gets the lead, ms. */
 const afterNewer = 5_000
-/** All that is pending is tried after this long, also what is behind, ms. */
+/** After this long all that is pending is sent, also commits that are behind, ms. */
 const longestUntried = 60_000
 /** This much has to be fetched before that counts as progress of its own, in positions. */
 const longWay = 1_000
@@ -238,7 +238,7 @@ export class SyncShell {
         const stop = () => run.abort(signal.reason)
         signal.addEventListener('abort', stop, { once: true })
         try {
-          await this.#once(run.signal)
+          await this.#runMachine(run.signal)
         } catch (error) {
           signal.throwIfAborted()
           if (hasCode(error, 'closed')) throw error
@@ -255,8 +255,11 @@ export class SyncShell {
     }
   }
 
-  async #once(signal: AbortSignal): Promise<void> {
-    const { parts, transport, puller } = this.#tools()
+  /** Runs one machine, until the signal aborts or it fails. Waits first, where syncing is paused. */
+  async #runMachine(signal: AbortSignal): Promise<void> {
+    const parts = this.#parts
+    const transport = this.#transport
+    const puller = new Puller(transport, this.#options.usage)
     const snapshot = await parts.storage.load()
     signal.throwIfAborted()
     if (snapshot.state.paused === true) {
@@ -267,13 +270,8 @@ export class SyncShell {
     }
     this.#tried = parts.clock.monotonic()
     const machine = syncMachine({ random: () => parts.clock.random(), newIdentity: randomId })
-    const report = (told: SyncReport) => this.#report(told, signal)
+    const report = (news: SyncReport) => this.#report(news, signal)
     await runSync(machine, { parts, transport, puller, report, wait: (effect) => this.#wait(effect, signal) }, signal)
-  }
-
-  #tools() {
-    const puller = new Puller(this.#transport, this.#options.usage)
-    return { parts: this.#parts, transport: this.#transport, puller }
   }
 
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {

@@ -748,6 +748,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await expect(shop.baskets.caughtUp(1)).rejects.toMatchObject({ code: 'closed' })
       await expect(shop.reopen()).rejects.toMatchObject({ code: 'closed' })
       expect(shop.baskets.status.getSnapshot()).toMatchObject({ phase: 'stopped' })
+      expect(shop.status.getSnapshot().models.baskets).toBe(shop.baskets.status.getSnapshot())
       expect(() => shop.baskets.lines.live().subscribe(nothing)()).not.toThrow()
       stop()
     })
@@ -849,6 +850,18 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       expect(await live.ready()).toBe(0)
       await reopened
       await former
+      await shop.close()
+    })
+
+    test('ready() that is overtaken by reopen() resolves with the store that is open in the end', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const shop = make({ name: () => `${suffix}-${user}` })
+      const ready = shop.ready()
+      user = 'bob'
+      const reopened = shop.reopen()
+      expect((await ready).name).toBe(`${suffix}-bob`)
+      expect(await ready).toBe(await reopened)
       await shop.close()
     })
 
@@ -1100,6 +1113,34 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await one.close()
         expect(await other.append('s', add('rye'), shown)).toMatchObject({ visible: true })
         expect(await other.baskets.lines.count()).toBe(3)
+        await other.close()
+      })
+
+      test('one that is used while the other closes has a run of its own', async () => {
+        if (!shared) return
+        const name = newName()
+        let begin = () => {}
+        const mayBegin = new Promise<void>((resolve) => (begin = resolve))
+        let isThere = false
+        const one = make({ name })
+        const other = make({
+          name,
+          open: async (options) => {
+            const store = await opener(options)
+            isThere = true
+            await mayBegin
+            return store
+          },
+        })
+        await one.append('s', add('A1'), shown)
+        const added = other.append('s', add('tea'), shown)
+        await expect.poll(() => isThere, soon).toBe(true)
+        const closed = one.close()
+        begin()
+        expect(await added).toMatchObject({ visible: true })
+        expect(await other.baskets.lines.count()).toBe(2)
+        await closed
+        expect(await other.append('s', add('rye'), shown)).toMatchObject({ visible: true })
         await other.close()
       })
 

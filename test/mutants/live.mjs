@@ -171,8 +171,8 @@ export default [
   {
     id: 'live-20',
     file: 'src/reading/live-query.ts',
-    find: '      if (stop === undefined) end()\n',
-    replace: '',
+    find: '      if (stop === undefined) end() // With subscribers',
+    replace: '      // With subscribers',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a query at rest shows the value of a closed view as ready',
   },

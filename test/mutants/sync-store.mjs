@@ -214,8 +214,8 @@ export default [
   {
     id: 'sync-held-streams',
     file: 'src/sync/rules/batches.ts',
-    find: 'row.events.some(({ stream }) => heldStreams.has(stream)) || kept',
-    replace: 'kept',
+    find: 'row.events.some(({ stream }) => heldStreams.has(stream)) || blockers',
+    replace: 'blockers',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'a later commit of a stream is sent before one that waits for a cancel',
   },

@@ -3,8 +3,8 @@ import { pauseBefore } from '../../platform/backoff.js'
 import { leastLimits, maxEntries } from '../../wire/protocol.js'
 import { answered } from '../rules/verdicts.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../rules/batches.js'
-import { decided, nextVersion, type Decision } from '../rules/decided.js'
-import { found } from '../rules/found.js'
+import { decided, nextVersion, type DecidedCommit } from '../rules/decided.js'
+import { foundInLog } from '../rules/found-in-log.js'
 import { idsOf, isPending, needsOf, wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
@@ -205,7 +205,7 @@ export class Round {
       const reply = yield* ask({ kind: 'confirmed', after: at - 1, limit: events.length })
       if (isStorageFailure(reply)) return storageTrouble(reply)
       const isThere = events.every((event, index) => isSameRecordAt(reply.events[index], event))
-      const ended = isThere ? yield* session.storeOnce((snapshot) => found(snapshot, row, at)) : undefined
+      const ended = isThere ? yield* session.storeOnce((snapshot) => foundInLog(snapshot, row, at)) : undefined
       if (ended !== undefined) return ended === again ? undefined : ended
       if (!isThere) this.#wantsPull = true
     }
@@ -242,7 +242,7 @@ export class Round {
     const session = this.#session
     const { state, outbox } = session.at
     const before: OutboxRow[] = []
-    const decisions: Decision[] = []
+    const decisions: DecidedCommit[] = []
     const gone = new Set<string>()
     for (const row of outbox) {
       if (decisions.length === decidedAtOnce) break

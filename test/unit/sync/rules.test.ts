@@ -7,9 +7,9 @@ import { firstBatch, firstCancels, toSend, waitingBatch } from '../../../src/syn
 import { met } from '../../../src/sync/rules/contact.js'
 import { refetched } from '../../../src/sync/rules/control.js'
 import { decided } from '../../../src/sync/rules/decided.js'
-import { found } from '../../../src/sync/rules/found.js'
+import { foundInLog } from '../../../src/sync/rules/found-in-log.js'
 import { healed, LostTail, rechained, type Healing } from '../../../src/sync/rules/healed.js'
-import { looked } from '../../../src/sync/rules/looked.js'
+import { lookedThrough } from '../../../src/sync/rules/looked-through.js'
 import { marked } from '../../../src/sync/rules/marks.js'
 import { needsOf } from '../../../src/sync/rules/outbox-draft.js'
 import { pulled } from '../../../src/sync/rules/pulled.js'
@@ -663,20 +663,20 @@ describe('found and looked', () => {
   test('a commit of the same content came from another device first', () => {
     const accepted = row(1, 'a', { accepted: 3 })
     const before = snapshot(5, [accepted])
-    const change = found(before, accepted, 3)
+    const change = foundInLog(before, accepted, 3)
     expect(after(before, change)).toEqual([])
     expect(change?.ended).toEqual([{ name: 'a', status: 'confirmed', position: 3 }])
-    expect(found(before, accepted, 4)).toBeUndefined()
+    expect(foundInLog(before, accepted, 4)).toBeUndefined()
   })
 
   test('the device has looked through what it pulled', () => {
     const condition = { failIfEventsMatch: { types: ['X'] }, after: null, at: 0, except: [] }
     const waiting = row(1, 'a', { condition, behind: 'z' })
     const before = snapshot(5, [waiting])
-    expect(after(before, looked(before, waiting, { after: 'z5', at: 5 }))).toEqual([
+    expect(after(before, lookedThrough(before, waiting, { after: 'z5', at: 5 }))).toEqual([
       row(1, 'a', { condition: { ...condition, after: 'z5', at: 5 } }),
     ])
-    expect(brief(after(before, looked(before, waiting, { match: 4 })))).toEqual(['a conflict'])
+    expect(brief(after(before, lookedThrough(before, waiting, { match: 4 })))).toEqual(['a conflict'])
   })
 })
 
