@@ -50,15 +50,15 @@ export default [
   {
     id: 'shell-told-chain',
     file: 'src/sync/transport.ts',
-    find: 'told?.chain !== after.chain || ',
-    replace: 'told === undefined || ',
+    find: 'hint?.chain !== after.chain || ',
+    replace: 'hint === undefined || ',
     tests: whole,
     breaks: 'a page that came with a hint is stored behind a log that it does not continue',
   },
   {
     id: 'shell-told-late',
     file: 'src/sync/follow-wake.ts',
-    find: '    transport.untold()\n',
+    find: '    transport.dropHint()\n',
     replace: '',
     tests: transport,
     breaks: 'a page that came long ago is taken for what the server has now',
@@ -66,7 +66,7 @@ export default [
   {
     id: 'shell-told-never',
     file: 'src/sync/puller.ts',
-    find: 'if (told !== undefined) return told',
+    find: 'if (hint !== undefined) return hint',
     replace: '',
     tests: whole,
     breaks: 'what came with a hint is asked for once more',
