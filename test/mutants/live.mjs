@@ -819,7 +819,7 @@ export default [
   },
   {
     id: 'fold-back',
-    file: 'src/reading/folding.ts',
+    file: 'src/events/folding.ts',
     find: '[this.state, this.position] = [back, this.#safeAt]',
     replace: 'void back',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
@@ -827,7 +827,7 @@ export default [
   },
   {
     id: 'fold-back-whole',
-    file: 'src/reading/folding.ts',
+    file: 'src/events/folding.ts',
     find: 'if (![...copies].some(([from, to]) => from === to)) ',
     replace: '',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
@@ -835,7 +835,7 @@ export default [
   },
   {
     id: 'fold-back-each',
-    file: 'src/reading/folding.ts',
+    file: 'src/events/folding.ts',
     find: '    if (event.position === this.#failedAt) this.keep(freshCopy(this.state))\n',
     replace: '',
     tests: ['test/unit/reading/live-projection-states.test.ts'],

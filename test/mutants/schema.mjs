@@ -535,7 +535,7 @@ export default [
   },
   {
     id: 'live-1',
-    file: 'src/reading/folding.ts',
+    file: 'src/events/folding.ts',
     find: 'freshCopy(initial)',
     replace: 'initial',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
@@ -567,7 +567,7 @@ export default [
   },
   {
     id: 'live-5',
-    file: 'src/reading/folding.ts',
+    file: 'src/events/folding.ts',
     find: 'if (!isRefusedPromise(next))',
     replace: 'if (next !== undefined)',
     tests: ['test/unit/reading/live-projection-states.test.ts'],

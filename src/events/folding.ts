@@ -1,7 +1,7 @@
 /** A state that is folded from events, one after the other, by the functions of an app. */
 import { InvalidArgumentError } from '../errors.js'
-import type { RecordedEvent } from '../events/event.js'
-import { freshCopy } from '../events/fresh-copy.js'
+import type { RecordedEvent } from './event.js'
+import { freshCopy } from './fresh-copy.js'
 import { say } from '../messages.js'
 import { isRefusedPromise } from '../platform/promises.js'
 
