@@ -1,5 +1,6 @@
 /** Values that stay up to date while they have subscribers. */
-import { QueryTimeoutError } from '../errors.js'
+import { InvalidArgumentError, QueryTimeoutError } from '../errors.js'
+import { say } from '../messages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
@@ -66,13 +67,14 @@ const runTimeout = 30_000
 /** A run under way, and when it last made progress. */
 interface Run {
   since: number
+  /** The query has not come to its first `await`: for the development build. */
+  isCalling: boolean
 }
 
 /** Makes a live query of a source: one run at a time, and one more if something changed meanwhile. */
 export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> {
   let snapshot: LiveSnapshot<V> = loading
   const listeners = listenerSet()
-  /** The current run. The result of a run that was given up is dropped. */
   let run: Run | undefined
   let again = false
   let ended = false
@@ -131,13 +133,14 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     if (stop === undefined || run !== undefined) return
     again = false
     replies.begin()
-    const mine = (run = { since: clock.monotonic() })
+    const mine: Run = (run = { since: clock.monotonic(), isCalling: __DEV__ })
     limit(mine)
     const progress = () => (mine.since = clock.monotonic())
     source.evaluate(progress).then(
       (answer) => finish(mine, answer && answered(snapshot, answer)),
       (error: unknown) => finish(mine, failed(snapshot, error)),
     )
+    if (__DEV__) mine.isCalling = false
   }
   const changed = () => {
     if (isUnused()) replies.release() // It runs again with its next use.
@@ -162,13 +165,22 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     start,
     restIfUnused,
     shown() {
-      // With subscribers, the source reports its end.
-      if (stop === undefined) end()
+      if (stop === undefined) end() // With subscribers, the source reports its end.
       return snapshot
     },
-    reply: () => (run === undefined ? replies.current(snapshot) : reply()),
+    reply: () =>
+      __DEV__ && run?.isCalling ? waitsForItself() : run === undefined ? replies.current(snapshot) : reply(),
   })
 }
+
+/** A query that waits for its own answer would be given up after 30 s: for the development build. */
+const waitsForItself = (): Promise<never> =>
+  Promise.reject(
+    new InvalidArgumentError(
+      'ready',
+      say`is called by the query itself, which would wait for its own answer. Read the tables that it is given.`,
+    ),
+  )
 
 /** What the methods of a live query work with. */
 interface Inside<V> {

@@ -19,7 +19,7 @@ export interface PushState extends Known {
   readonly waiting: Map<string, string>
 }
 
-/** Looking at an event for a condition is 1 of it, or the length of its pattern. */
+/** The most work for conditions in one push. Looking at one event is 1, and the length of the pattern, if there is one. */
 const mostWork = 1_000_000
 
 /** Asks for all that the rules need, so that no commit waits for a question of its own. */
@@ -61,14 +61,14 @@ export async function settle(
   let { chain } = log
   let [work, hasAdded] = [0, false]
 
-  /** Keeps what is final under each id that has no verdict yet. */
+  /** Notes a verdict for the response, and keeps it for good if it is a final no. */
   const keep = async (ids: readonly string[], verdict: Verdict) => {
     answers.push({ id: ids[0] as string, ...verdict })
     if ('accepted' in verdict || 'behind' in verdict) return
-    const without = ids.filter((id) => !state.verdicts.has(id))
-    if (without.length === 0) return
-    for (const id of without) state.verdicts.set(id, verdict)
-    await log.keep(author, without, verdict)
+    const unsettled = ids.filter((id) => !state.verdicts.has(id))
+    if (unsettled.length === 0) return
+    for (const id of unsettled) state.verdicts.set(id, verdict)
+    await log.keep(author, unsettled, verdict)
   }
 
   const add = async (commit: CheckedCommit) => {
@@ -99,6 +99,7 @@ export async function settle(
       if ('behind' in verdict)
         for (const { stream } of commit.events) if (!state.waiting.has(stream)) state.waiting.set(stream, commit.id)
       await keep(commit.ids, verdict)
+      // `at` is where the first commit must begin. Those after it follow it.
     } else if (at === undefined || hasAdded || at === state.head) {
       hasAdded = true
       await add(commit)

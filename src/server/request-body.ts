@@ -4,12 +4,12 @@ import type { Clock } from '../platform/clock.js'
 import type { BodyPlace } from './body-space.js'
 import { RequestRefusedError } from './request-refused.js'
 
-/** When it is looked whether something has arrived, ms. */
-const look = 15_000
+/** How often it is checked whether something has arrived, ms. */
+const betweenLooks = 15_000
 /**
- * How many looks a body outlives, and how many of them in turn at which nothing new has arrived: it has 5 minutes, and each
- * of its parts 30 to 45 s. Looks
- * and not ms, since what arrived while this process slept is read after the timer that is late.
+ * How many checks a body survives, and how many in a row at which nothing new has arrived: it has 5 minutes, and each of
+ * its parts 30 to 45 s. Checks are counted, and not ms, since what arrived while this process slept is read after the
+ * timer that is late.
  */
 const limits = { looks: 19, silent: 2 }
 
@@ -67,13 +67,13 @@ async function readText(request: Request, most: number, place: BodyPlace, clock:
   }
 }
 
-/** The time that a body takes. */
+/** The time that a body may take. */
 function startTime(clock: Timers) {
   let [looks, silent] = [0, 0]
   let cancel = () => {}
   const expired = new Promise<never>((_, reject) => {
     const next = () => {
-      cancel = clock.schedule(look, () => {
+      cancel = clock.schedule(betweenLooks, () => {
         if (looks++ < limits.looks && silent++ < limits.silent) next()
         else reject(new RequestRefusedError(408, 'too-slow', say`The body did not arrive in time.`))
       })

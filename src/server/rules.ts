@@ -24,8 +24,11 @@ export interface Known {
   readonly waiting: ReadonlyMap<string, string>
 }
 
-/** What the server has said about a commit before, or has to say because of its ids. */
-export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { readonly accepted: number } | undefined {
+/** The verdict that the ids of a commit decide alone: it is in the log, was refused before, or has taken ids. */
+export function verdictByIds(
+  commit: CheckedCommit,
+  known: Known,
+): FinalVerdict | { readonly accepted: number } | undefined {
   if (firstOf(commit.ids, known.events) === undefined) return firstOf(commit.ids, known.verdicts)
   const found = commit.ids.map((id) => known.events.get(id))
   if (commit.events.some((event, index) => isUnlike(event, found[index])))
@@ -36,36 +39,40 @@ export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { r
   return { accepted: first.position }
 }
 
-/** What is known of the first of these names that anything is known of. */
+/** The value of the first of these names that has one. */
 const firstOf = <T>(names: readonly string[], known: ReadonlyMap<string, T>): T | undefined =>
   names.map((name) => known.get(name)).find((each) => each !== undefined)
 
-/** In the place of what `accept` has against a commit, where it failed. */
-export const unknown: Refusal = { code: '', message: '' }
+/** In the place of what `accept` returned for a commit, where it threw: the commit is not decided, and waits. */
+export const acceptFailed: Refusal = { code: '', message: '' }
 
-/** What becomes of a commit; nothing if it is to be stored. `no`: what `accept` has against it. */
+/**
+ * The verdict on a commit; `undefined` if it is to be stored.
+ *
+ * @param no what `accept` has against it, or {@link acceptFailed}
+ */
 export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefined): Verdict | undefined {
-  const before = settled(commit, known)
+  const before = verdictByIds(commit, known)
   if (before !== undefined) return before
   const flaw = commit.flaw ?? no
   if (flaw?.code) return refused(flaw.code, flaw.message)
   const streams = commit.events.map(({ stream }) => stream)
   const first = firstOf(streams, known.waiting)
   if (first !== undefined) return { behind: first }
-  // First of all needs: a refused id may be in the log with what another author wrote.
+  // Before it is asked what is missing: a refused id may be in the log with what another author wrote.
   const blocked = commit.needs.find((id) => known.verdicts.has(id))
   if (blocked !== undefined) return { blocked }
   const missing = commit.needs.find((id) => !known.events.has(id))
   for (const [stream, wanted] of commit.expect) {
     const { id, version } = known.last.get(stream) ?? { id: null, version: 0 }
     const isSame = id === wanted.id && (wanted.version ?? version) === version
-    // What is missing could not be there any more where it is expected.
+    // If an event is missing, it may be the one that is expected, and may yet come; not at a version that is taken.
     if (!isSame && (missing === undefined || version >= (wanted.version ?? Infinity)))
       return { conflict: { stream, last: id } }
   }
   if (missing !== undefined) return { behind: missing }
   const match = commit.condition && matching(commit, commit.condition, known)
-  // Waits alone, until the rules can be asked about it.
+  // Where `accept` threw, the commit waits for itself, until `accept` can be asked again.
   return match ?? (no && { behind: commit.id })
 }
 
@@ -75,7 +82,7 @@ function matching(
   known: Known,
 ): Verdict | undefined {
   const from = after === null ? 0 : (known.events.get(after) as LoggedEvent).position
-  // Not looked through while all others wait: the device pulls, and says what it has looked at itself.
+  // Too far to look through while all others wait: the device pulls, looks itself, and sends a newer `after`.
   if (known.head - from > conditionReach) return { behind: after ?? commit.id }
   const match = known.recent.find((event) => event.position > from && !except.has(event.id) && filter.matches(event))
   return match && { conflict: { position: match.position } }

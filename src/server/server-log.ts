@@ -16,7 +16,7 @@ import type { LogDecision, LogStore } from './log-store.js'
 import { loadState, questionsOf, settle, type PushState } from './push-state.js'
 import { pagesOf } from './pull-page.js'
 import { otherEpoch, RequestRefusedError } from './request-refused.js'
-import { settled, unknown } from './rules.js'
+import { acceptFailed, verdictByIds } from './rules.js'
 import { isWholeFrom } from './shapes.js'
 
 /** Who pushes, and what may be pushed. */
@@ -127,9 +127,10 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
   }
   const unaskedIn = (state: PushState) =>
     asked.commits.filter(
-      (commit) => accept && commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined,
+      (commit) =>
+        accept && commit.flaw === undefined && !replies.has(commit) && verdictByIds(commit, state) === undefined,
     )
-  // Which commits the owner's rules are asked about: the decision looks once more.
+  // The commits that `accept` is to be asked about. `accept` may take long, so it is asked before anything is locked.
   let unasked = accept && (await store.peek?.(async (log) => unaskedIn(await stateOf(log)), asks))
   for (; ; unasked = undefined) {
     if (!unasked?.length) {
@@ -148,7 +149,7 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
         replies.set(commit, refusalOf(await accept?.(commit.given)))
       } catch (error) {
         failed.push(error)
-        replies.set(commit, unknown)
+        replies.set(commit, acceptFailed)
       }
     }
     // Where it fails for all, it is the server that fails.
@@ -187,7 +188,7 @@ async function startAt(store: LogStore, after: number) {
   return { ...identity, head, after, chain }
 }
 
-/** Those who listen to one log get the same: it is read once for all of them. */
+/** The end of the log behind a position. All who listen to a log ask for the same one, so it is read once. */
 function tails(store: LogStore): (after: number) => Promise<LogTail | undefined> {
   let last: { readonly after: number; readonly head: number; readonly tail: Promise<LogTail | undefined> } | undefined
   return async (after) => {

@@ -28,9 +28,9 @@ export function wakeStream(
   let waiting: number | undefined = head
   let said: number | undefined
   let isOver = false
-  /** Whether something that a hint waits for, or no longer waits for, is still asked. */
+  /** Whether the log has not replied yet, also to a question that a hint no longer waits for: one at a time. */
   let isAsking = false
-  /** Ends the pause before the next hint. */
+  /** Ends the pause before the next hint, or the wait for what goes with this one. Until then no hint is sent. */
   let pause: (() => void) | undefined
   let rest = () => {}
   const isTaken = () => (body.desiredSize ?? 0) > 0
@@ -44,7 +44,7 @@ export function wakeStream(
     rest()
     rest = timers.schedule(betweenComments, comment)
   }
-  /** Nothing if it fails or takes long. No other hint is sent meanwhile. */
+  /** Resolves with the reply, or with nothing if that fails or takes longer than `longestAsk`. */
   const asked = <T>(asking: Promise<T>): Promise<T | undefined> =>
     new Promise((resolve) => {
       isAsking = true

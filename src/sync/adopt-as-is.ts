@@ -69,13 +69,13 @@ export class AdoptingAsIs {
     return 'again'
   }
 
-  /** Nothing is returned where the server cannot be reached. */
+  /** The reply to a push, if it is final; nothing where another try may have another result. */
   async #push(commits: readonly LocalCommit[], at: number, signal: AbortSignal): Promise<PushReply | undefined> {
     const as = (this.#as ??= await this.#meet(signal))
     if (as === undefined) return undefined
     const reply = await this.#transport.push({ commits: commits.map(rowOf), cancel: [], at, as }, signal)
-    const isNo = reply.kind === 'pushed' || (reply.kind === 'refused' && reply.code !== 'other-epoch')
-    return isNo ? reply : undefined
+    const isFinal = reply.kind === 'pushed' || (reply.kind === 'refused' && reply.code !== 'other-epoch')
+    return isFinal ? reply : undefined
   }
 
   /** Who responds, if that is the server of this store, and has the log of this device. */

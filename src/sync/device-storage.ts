@@ -5,7 +5,7 @@ import type { SyncState } from './sync-state.js'
 import type { SyncStorage } from './sync-storage.js'
 
 /** Which moment of the outbox: both numbers only grow. */
-export interface Stamp {
+export interface OutboxStamp {
   readonly turn: number
   /** The largest number that a commit ever had. */
   readonly largestN: number
@@ -38,7 +38,7 @@ export interface ConfirmedFacts {
 
 export interface DeviceStorage extends SyncStorage {
   /** With the identity of the log. */
-  stamp(): Promise<Stamp & Pick<SyncState, 'identity'>>
+  stamp(): Promise<OutboxStamp & Pick<SyncState, 'identity'>>
   /** One transaction over the log. */
   facts(prepared: PreparedAppend): Promise<ConfirmedFacts>
 }

@@ -1,4 +1,4 @@
-/** The stream on which a server hints that its log has grown. It is opened again and again; what it misses, pulls find. */
+/** Follows the hints of a server that its log has grown, and opens their stream again when it ends. A lost hint is made up for by pulls. */
 import { sleep, type Clock } from '../platform/clock.js'
 import { piecesOf } from './request.js'
 import { isCount } from './responses.js'
@@ -6,12 +6,12 @@ import type { AnsweredBy } from './sync-effects.js'
 import type { Opened, Transport } from './transport.js'
 import { followWakeSocket } from './wake-socket.js'
 
-/** A server sends something every 25 s at least, ms. */
+/** How long a stream may be silent, ms. A server sends something at least every 25 s. */
 const longestSilence = 60_000
-/** Before a stream is opened again, ms: at random, so that a server that starts again is not overrun. */
+/** The pause before a stream is opened again, ms: at random in between, so that a server that starts again is not overrun. */
 const pause = { least: 1_000, most: 30_000 }
-/** The same where the server has no such stream, ms. */
-const rarely = 300_000
+/** The least pause where the server has no such stream, ms. */
+const pauseWithoutStream = 300_000
 /**
  * A WebSocket by which nothing comes `least` ms after it was opened was cut off: each ping before that is one every 25 s.
  * After `most` of those in a row the stream is followed for `rest` ms, and then a WebSocket is tried again.
@@ -64,13 +64,13 @@ export async function followWake(options: WakeOptions, signal: AbortSignal): Pro
 
 /** Resolves when a WebSocket has ended, as {@link followWakeSocket} does; with nothing where the server has none. */
 async function followSocket(
-  { transport, clock, as, ...told }: WakeOptions,
+  { transport, clock, as, onOpen, onHead }: WakeOptions,
   signal: AbortSignal,
 ): Promise<number | undefined> {
   const ticket = await transport.ticket(as, signal)
   if (ticket.kind !== 'ticket') return undefined
-  const onText = (text: string) => hinted(text, told.onHead)
-  return await followWakeSocket(ticket.address, clock, { onOpen: told.onOpen, onText }, signal)
+  const onText = (text: string) => hinted(text, onHead)
+  return await followWakeSocket(ticket.address, clock, { onOpen, onText }, signal)
 }
 
 /**
@@ -92,7 +92,7 @@ async function followStream(options: WakeOptions, most: number, signal: AbortSig
     cancel?.()
     if (isOver) return undefined
   } else if (opened.kind === 'busy') return Math.max(pause.least, opened.after ?? 0)
-  else if (opened.kind === 'refused' && isMissing(opened.status)) return rarely
+  else if (opened.kind === 'refused' && isMissing(opened.status)) return pauseWithoutStream
   else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
   return pause.least
 }
@@ -109,17 +109,18 @@ async function readHints({ response, request }: Opened, { transport, as, onHead 
       if (pending.length > longestMessage) return
       // A hint is one line, so the empty line behind it says nothing more.
       for (const line of lines)
-        if (line.startsWith('data:')) hinted(line.slice(5), onHead, (chain, lines) => transport.told(as, chain, lines))
+        if (line.startsWith('data:'))
+          hinted(line.slice(5), onHead, (chain, lines) => transport.takeHint(as, chain, lines))
     }
   } catch {
-    // It ends as the network likes.
+    // However the stream ends, it is opened again.
   } finally {
-    transport.untold()
+    transport.dropHint()
     request.end()
   }
 }
 
-/** @param onLines gets what came with it */
+/** Takes in the text of one hint. @param onLines gets the page that came with it */
 function hinted(
   text: string,
   onHead: (head: number) => void,
@@ -131,6 +132,6 @@ function hinted(
     if (Array.isArray(lines)) onLines?.(chain, lines)
     if (isCount(head)) onHead(head)
   } catch {
-    // Of a later version.
+    // A hint of a later version is ignored.
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../platform/clock.js'
 import { realTimeout } from '../platform/tasks.js'
 import type { SyncEffect, Woken } from './sync-effects.js'
 
-export type Rest = Extract<SyncEffect, { kind: 'wait' }>['why']
+export type WaitReason = Extract<SyncEffect, { kind: 'wait' }>['why']
 
 /**
  * `'reachable'`: a server responded to something else, so an offline wait may end. `'conflict'`: what it responded
@@ -11,8 +11,8 @@ export type Rest = Extract<SyncEffect, { kind: 'wait' }>['why']
  */
 export type Nudge = Exclude<Woken, 'time'> | 'reachable' | 'conflict'
 
-/** Which nudges end which wait: the first one that was raised says why, as what the others want is done with it. */
-const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
+/** Which nudges end which wait. If several were raised, the first in the list is the reason: what the others want is done with it. */
+const ends: Readonly<Record<WaitReason, readonly Nudge[]>> = {
   idle: ['asked', 'online', 'conflict', 'server', 'own-append'],
   offline: ['asked', 'online', 'reachable', 'conflict'],
   busy: ['asked', 'online'],
@@ -63,7 +63,7 @@ export class Nudges {
   }
 
   /** @param cursor where the log is: hints about positions up to there say nothing new */
-  wait(ms: number, why: Rest, cursor: () => number, signal: AbortSignal): Promise<Woken> {
+  wait(ms: number, why: WaitReason, cursor: () => number, signal: AbortSignal): Promise<Woken> {
     return new Promise((resolve, reject) => {
       const until = this.#clock.monotonic() + ms
       let cancel = () => {}
@@ -106,20 +106,20 @@ export class Nudges {
   }
 
   /** Takes what was raised, together. */
-  #taken(why: Rest): Woken {
+  #taken(why: WaitReason): Woken {
     const [nudge = 'online'] = ends[why].filter((each) => this.#raised.delete(each))
     if (nudge === 'server') this.#followed = this.#clock.monotonic()
     return nudge === 'reachable' || nudge === 'conflict' ? 'online' : nudge
   }
 
   /** What was raised that ends such a wait, and says something new. */
-  #found(why: Rest, cursor: number): readonly Nudge[] {
+  #found(why: WaitReason, cursor: number): readonly Nudge[] {
     if (this.#head <= cursor) this.#raised.delete('server')
     return ends[why].filter((each) => this.#raised.has(each))
   }
 
   /** Whether there is still a reason: not if the log came here another way, or is about to, as this device adopts. */
-  #isDue(why: Rest, cursor: number, from: number): boolean {
+  #isDue(why: WaitReason, cursor: number, from: number): boolean {
     const isAdopted = this.isAdopting && cursor > from
     return this.#found(why, cursor).some((nudge) => nudge !== 'server' || !isAdopted)
   }

@@ -14,7 +14,7 @@ import { RecentMap } from '../platform/recent-map.js'
 import { openChannel } from '../platform/signals.js'
 import { nextTask, tell } from '../platform/tasks.js'
 import { largestNOf, ownUpTo, withOwn } from './change-rules.js'
-import type { ConfirmedFacts, DeviceStorage, Stamp } from './device-storage.js'
+import type { ConfirmedFacts, DeviceStorage, OutboxStamp } from './device-storage.js'
 import type { OutboxCopy, OutboxSource } from './outbox-copy.js'
 import { OutboxIndex } from './outbox-index.js'
 import type {
@@ -45,8 +45,8 @@ export interface KeeperOptions {
   takenBack(state: SyncState): void
 }
 
-const stampOf = (copy: SyncSnapshot): Stamp => ({ turn: copy.state.turn, largestN: largestNOf(copy) })
-const isNewer = (one: Stamp, other: Stamp): boolean =>
+const stampOf = (copy: SyncSnapshot): OutboxStamp => ({ turn: copy.state.turn, largestN: largestNOf(copy) })
+const isNewer = (one: OutboxStamp, other: OutboxStamp): boolean =>
   one.turn > other.turn || (one.turn === other.turn && one.largestN > other.largestN)
 
 type Listener = () => void | Promise<void>
@@ -58,7 +58,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   #index: OutboxIndex | undefined
   #sends = false
   /** What listeners know. */
-  #shown: Stamp | undefined
+  #shown: OutboxStamp | undefined
   /** With the identity of the log that their positions are of. */
   readonly #ended = new RecentMap<string, EndedCommit & { readonly identity: string }>(maxEnded)
   /** Of the log, as far as this context knows: also while there is no copy. */
@@ -68,12 +68,13 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   #stopLooking = () => {}
   readonly #channel: BroadcastChannel | undefined
   #posting = false
-  #posted: Stamp | undefined
+  #posted: OutboxStamp | undefined
   /** A look at the storage that has not begun. */
   #waiting: Promise<void> | undefined
   #looking: Promise<void> = Promise.resolve()
   #deafUntil = -Infinity
   #closed = false
+  #lost: unknown
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -89,6 +90,11 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   /** The copy that is there, however old. */
   get current(): OutboxCopy | undefined {
     return this.#copy
+  }
+
+  /** Why there is no database any more, once a look has found that out. */
+  get lost(): unknown {
+    return this.#lost
   }
 
   indexOf(copy: OutboxCopy): OutboxIndex {
@@ -142,9 +148,11 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   /** Looks for those who wait, if there are some. */
   look(): void {
     if (this.#listeners.size + this.#appended.size === 0) return
-    // Those who wait for a commit find out by themselves that there is no database any more.
+    // Those who wait for a commit find out by themselves that there is no database any more. Syncing asks.
     this.fresh().catch((error: unknown) => {
-      if (hasCode(error, 'storage-lost')) void this.#tell(false)
+      if (!hasCode(error, 'storage-lost')) return
+      this.#lost = error
+      void this.#tell(false)
     })
   }
 
@@ -288,7 +296,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   }
 
   /** Notifies the other contexts in the next task, once for all that was stored by then. */
-  #post(stamp: Stamp): void {
+  #post(stamp: OutboxStamp): void {
     this.#posted = stamp
     if (this.#channel === undefined || this.#posting) return
     this.#posting = true
@@ -306,9 +314,9 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   /** Any script of the origin can post here: it is only a reason to look, once a second where it is not true. */
   async #hinted(message: unknown): Promise<void> {
     if (!isObject(message)) return
-    const { turn, largestN } = message as Partial<Stamp>
+    const { turn, largestN } = message as Partial<OutboxStamp>
     if (!Number.isSafeInteger(turn) || !Number.isSafeInteger(largestN)) return
-    const claimed = { turn, largestN } as Stamp
+    const claimed = { turn, largestN } as OutboxStamp
     const { clock } = this.#options
     // Without a copy there is nothing that could be old.
     if (this.#copy === undefined || clock.monotonic() < this.#deafUntil) return

@@ -1,8 +1,8 @@
-import { toJsonText } from '../events/json.js'
 /** Own commits as an app sees them, and where each of them is now. */
 import { InvalidArgumentError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import { createId } from '../events/identifier.js'
+import { toJsonText } from '../events/json.js'
 import type { Codec } from '../log/encode.js'
 import type { ReadOptions } from '../log/event-store.js'
 import type { PreparedAppend } from '../log/prepared-append.js'

@@ -7,8 +7,8 @@ import type { Transport } from './transport.js'
 
 /** From this share of what the origin may store on, nothing is pulled: appends need space, too. */
 const fullAt = 0.9
-/** Below this one, a page is asked for while it is looked how full it is. */
-const roomBelow = 0.8
+/** Below this share, the usage is read at the same time as the page. Above it, the usage is read first. */
+const spaceBelow = 0.8
 
 interface Asked {
   readonly after: Cursor
@@ -22,9 +22,9 @@ export class Puller {
   #ahead:
     | { readonly asked: Asked; readonly controller: AbortController; readonly reply: Promise<PullReply> }
     | undefined
-  /** Fewer events than are asked for, where bodies were cut off before the first cursor. */
+  /** The most events of a page: fewer where bodies were cut off before their first cursor, and then more again. */
   #most = Infinity
-  #hasRoom = false
+  #hasSpace = false
 
   constructor(transport: Transport, usage = storageUsage) {
     this.#transport = transport
@@ -41,19 +41,19 @@ export class Puller {
     return reply
   }
 
-  /** Drops what was read ahead: it was asked for when more was known to come. */
+  /** Drops the page that was read ahead. */
   forget(): void {
     this.#ahead?.controller.abort()
     this.#ahead = undefined
   }
 
   async #fresh(asked: Asked, signal: AbortSignal): Promise<PullReply> {
-    // What a hint brought is short. How full it is, is looked at with the next page that is asked for.
-    const told = this.#hasRoom ? this.#transport.toldPage(asked) : undefined
-    if (told !== undefined) return told
+    // The page of a hint is short, so the usage is not read for it.
+    const hint = this.#hasSpace ? this.#transport.hintPage(asked) : undefined
+    if (hint !== undefined) return hint
     const full: PullReply = { kind: 'full' }
     const isFull = this.#isFull()
-    if (!this.#hasRoom && (await isFull)) return full
+    if (!this.#hasSpace && (await isFull)) return full
     signal.throwIfAborted()
     const reply = await this.#transport.pull(asked, signal)
     return (await isFull) ? full : reply
@@ -61,7 +61,7 @@ export class Puller {
 
   async #isFull(): Promise<boolean> {
     const { usage = 0, quota = Infinity } = await this.#usage()
-    this.#hasRoom = usage < quota * roomBelow
+    this.#hasSpace = usage < quota * spaceBelow
     return usage >= quota * fullAt
   }
 

@@ -4,15 +4,15 @@ import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { abortable } from '../platform/promises.js'
 
-/** Aborts a request that is silent for too long, and with the caller's signal. */
-export class Silence {
+/** A request that is aborted if its server is silent for too long, or with the signal of the caller. */
+export class TimedRequest {
   readonly #clock: Clock
   readonly #outer: AbortSignal
   readonly #controller = new AbortController()
   readonly #abort = () => this.#controller.abort(this.#outer.reason)
   #cancel = () => {}
 
-  /** `first`: how long the beginning of the response may take, ms. */
+  /** @param first how long the beginning of the response may take, ms */
   constructor(clock: Clock, first: number, outer: AbortSignal) {
     this.#clock = clock
     this.#outer = outer
@@ -25,7 +25,7 @@ export class Silence {
     return this.#controller.signal
   }
 
-  /** The next sign of life may take that long, ms. */
+  /** The next sign of life may take this long from now on, ms. */
   allow(ms: number): void {
     this.#cancel()
     this.#cancel = startDeadline(this.#clock, ms, () =>
@@ -33,12 +33,12 @@ export class Silence {
     )
   }
 
-  /** What the promise settles with, unless this is aborted before. */
+  /** Settles as the promise does, or rejects when the request is aborted before. */
   over<T>(promise: PromiseLike<T>): Promise<T> {
     return abortable(promise, this.signal)
   }
 
-  /** Nothing is waited for any more, and nothing more is to be sent. */
+  /** Ends the request: it waits for nothing more, and the server need send nothing more. */
   end(): void {
     this.#cancel()
     this.#outer.removeEventListener('abort', this.#abort)
@@ -54,11 +54,11 @@ export class Silence {
  */
 export async function* piecesOf(
   response: Response,
-  request: Silence,
+  request: TimedRequest,
   silence: number,
 ): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
-  // Nothing in old engines, and without a body.
+  // Old engines have no streams, and some responses no body.
   const reader = response.body?.getReader()
   if (reader === undefined) return yield await request.over(response.text())
   try {
@@ -77,8 +77,13 @@ export async function* piecesOf(
   }
 }
 
-/** A body as one text; what follows `most` characters is left. */
-export async function textOf(response: Response, request: Silence, silence: number, most: number): Promise<string> {
+/** A body as one text. It is not read any further once it has more than `most` characters. */
+export async function textOf(
+  response: Response,
+  request: TimedRequest,
+  silence: number,
+  most: number,
+): Promise<string> {
   let text = ''
   for await (const piece of piecesOf(response, request, silence)) {
     text += piece
@@ -97,7 +102,7 @@ export interface Lines {
 /** The lines of a body. @throws as {@link piecesOf} */
 export async function* bodyLines(
   response: Response,
-  request: Silence,
+  request: TimedRequest,
   silence: number,
 ): AsyncGenerator<Lines, void, undefined> {
   let pending = ''

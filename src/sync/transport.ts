@@ -7,7 +7,7 @@ import { Slices } from '../platform/slices.js'
 import { headers as names, leastLimits, linesType, protocolVersion, type LogInfo } from '../wire/protocol.js'
 import { PulledLines } from './pulled-lines.js'
 import { pushedIn, pushText, type Pushed } from './push-text.js'
-import { bodyLines, Silence, textOf } from './request.js'
+import { bodyLines, TimedRequest, textOf } from './request.js'
 import {
   answeredBy,
   failureOf,
@@ -26,12 +26,12 @@ import type { Cursor } from './sync-state.js'
 
 /** How long a server may be silent, ms. */
 export const longestSilence = 30_000
-/** A push is sent at this rate at least, in characters a ms: nothing tells how far it has come. */
+/** The rate at which a push is sent at least, in characters a ms. `fetch` does not say how far it has come. */
 const slowestUpload = 16
 /** The longest text of a response that is no pull, in characters. */
 const longestReply = 16 * 1024 * 1024
 
-/** What a request is: everything but its headers. */
+/** A request without its headers. */
 interface Asked {
   readonly path: string
   readonly accept: string
@@ -45,7 +45,7 @@ export interface Opened {
   readonly kind: 'opened'
   readonly response: Response
   readonly by: AnsweredBy
-  readonly request: Silence
+  readonly request: TimedRequest
 }
 
 /** Every method returns what became of the request; it rejects with the reason of the signal, and with nothing else. */
@@ -56,12 +56,12 @@ export interface Transport {
     signal: AbortSignal,
   ): Promise<PullReply>
   push(pushed: Pushed & { readonly as: AnsweredBy }, signal: AbortSignal): Promise<PushReply>
-  /** A hint had a page with it, behind a position of that chain. */
-  told(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void
-  /** The stream of hints has ended: from now on, what came with them may be old. */
-  untold(): void
-  /** The page that came with the last hint, if that is what is asked for: once. */
-  toldPage(asked: { readonly after: Cursor; readonly limit: number; readonly as: AnsweredBy }): PulledPage | undefined
+  /** Keeps the page that came with a hint, and that begins behind the position of this chain, until it is asked for. */
+  takeHint(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void
+  /** Drops that page: the stream of hints has ended, so it may be old from now on. */
+  dropHint(): void
+  /** Takes the page that came with the last hint, if it is the one that is asked for. */
+  hintPage(asked: { readonly after: Cursor; readonly limit: number; readonly as: AnsweredBy }): PulledPage | undefined
   /** The stream of wake-ups: its beginning. The caller ends the request. */
   openWake(as: AnsweredBy, signal: AbortSignal): Promise<Opened | RequestFailure>
   /** Where a WebSocket is opened for wake-ups: the address is good once, for a moment. */
@@ -82,7 +82,7 @@ class FetchTransport implements Transport {
   readonly #remote: RemoteOptions
   readonly #clock: Clock
   readonly #onContact: () => void
-  #told: { readonly by: AnsweredBy; readonly chain: unknown; readonly lines: readonly unknown[] } | undefined
+  #hint: { readonly by: AnsweredBy; readonly chain: unknown; readonly lines: readonly unknown[] } | undefined
 
   constructor(remote: RemoteOptions, clock: Clock, onContact: () => void) {
     this.#remote = remote
@@ -118,31 +118,31 @@ class FetchTransport implements Transport {
     })
   }
 
-  told(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void {
+  takeHint(by: AnsweredBy, chain: unknown, lines: readonly unknown[]): void {
     this.#onContact()
-    this.#told = { by, chain, lines }
+    this.#hint = { by, chain, lines }
   }
 
-  untold(): void {
-    this.#told = undefined
+  dropHint(): void {
+    this.#hint = undefined
   }
 
-  toldPage({ after, limit, as }: { after: Cursor; limit: number; as: AnsweredBy }): PulledPage | undefined {
-    const told = this.#told
-    this.#told = undefined
-    if (told?.chain !== after.chain || unlike(as, told.by) !== undefined) return undefined
+  hintPage({ after, limit, as }: { after: Cursor; limit: number; as: AnsweredBy }): PulledPage | undefined {
+    const hint = this.#hint
+    this.#hint = undefined
+    if (hint?.chain !== after.chain || unlike(as, hint.by) !== undefined) return undefined
     try {
-      const lines = new PulledLines(after, limit, told.by)
-      for (const line of told.lines) lines.add(line)
+      const lines = new PulledLines(after, limit, hint.by)
+      for (const line of hint.lines) lines.add(line)
       const { page } = lines
       return page && { ...page, isHint: true }
     } catch {
-      // What the server says when it is asked counts.
+      // A page that makes no sense is asked for again, and then what the server says counts.
       return undefined
     }
   }
 
-  async #read(lines: PulledLines, response: Response, request: Silence): Promise<void> {
+  async #read(lines: PulledLines, response: Response, request: TimedRequest): Promise<void> {
     const slices = new Slices(this.#clock.monotonic)
     let count = 0
     for await (const { lines: texts, isLast } of bodyLines(response, request, longestSilence)) {
@@ -203,7 +203,7 @@ class FetchTransport implements Transport {
   }
 
   async #fetch({ path, accept, as, body, signal }: Asked): Promise<Opened | RequestFailure> {
-    const request = new Silence(this.#clock, longestSilence + (body?.length ?? 0) / slowestUpload, signal)
+    const request = new TimedRequest(this.#clock, longestSilence + (body?.length ?? 0) / slowestUpload, signal)
     let kept: Opened | undefined
     try {
       const { fetch = globalThis.fetch, headers, credentials } = this.#remote
@@ -258,7 +258,7 @@ function headersOf(as: AnsweredBy | undefined): (readonly [string, string])[] {
   return [version, [names.log, `${as.log}/${as.epoch}`], [names.author, encodeURIComponent(as.author)]]
 }
 
-/** A path behind the address of the log, which may have a query. */
+/** The address of a path of the log, whose own address may have a query. */
 function address(url: string, path: string): string {
   const [base = '', query] = url.split('#', 1)[0]?.split(/\?(.*)/s, 2) ?? []
   const full = base.replace(/\/+$/, '') + path

@@ -82,6 +82,8 @@ export interface AppBackend {
 let made = 0
 const newName = () => `app-${(made += 1)}-${Math.random()}`
 const soon = { timeout: 25_000 }
+/** Where each look lets virtual time pass: the engine works in real time, and must not be late for every deadline. */
+const passing = { ...soon, interval: 50 }
 /** With as much time as a busy machine may need. */
 const shown = { until: 'visible', ...soon } as const
 const nothing = () => {}
@@ -748,6 +750,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await expect(shop.baskets.caughtUp(1)).rejects.toMatchObject({ code: 'closed' })
       await expect(shop.reopen()).rejects.toMatchObject({ code: 'closed' })
       expect(shop.baskets.status.getSnapshot()).toMatchObject({ phase: 'stopped' })
+      expect(shop.status.getSnapshot().models.baskets).toBe(shop.baskets.status.getSnapshot())
       expect(() => shop.baskets.lines.live().subscribe(nothing)()).not.toThrow()
       stop()
     })
@@ -849,6 +852,18 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       expect(await live.ready()).toBe(0)
       await reopened
       await former
+      await shop.close()
+    })
+
+    test('ready() that is overtaken by reopen() resolves with the store that is open in the end', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const shop = make({ name: () => `${suffix}-${user}` })
+      const ready = shop.ready()
+      user = 'bob'
+      const reopened = shop.reopen()
+      expect((await ready).name).toBe(`${suffix}-bob`)
+      expect(await ready).toBe(await reopened)
       await shop.close()
     })
 
@@ -993,7 +1008,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
             .poll(async () => {
               await clock.advance(1_000)
               return shop.baskets.status.getSnapshot()
-            }, soon)
+            }, passing)
             .toMatchObject(status)
         await until({ phase: 'not-running', behind: 1, leader: false })
         expect(shop.baskets.status.getSnapshot().message).not.toBe('')
@@ -1009,7 +1024,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           .poll(async () => {
             await clock.advance(1_000)
             return shop.status.getSnapshot()
-          }, soon)
+          }, passing)
           .toMatchObject({ phase: 'live' })
         stop()
         await clock.runUntil(shop.close())
@@ -1103,6 +1118,34 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await other.close()
       })
 
+      test('one that is used while the other closes has a run of its own', async () => {
+        if (!shared) return
+        const name = newName()
+        let begin = () => {}
+        const mayBegin = new Promise<void>((resolve) => (begin = resolve))
+        let isThere = false
+        const one = make({ name })
+        const other = make({
+          name,
+          open: async (options) => {
+            const store = await opener(options)
+            isThere = true
+            await mayBegin
+            return store
+          },
+        })
+        await one.append('s', add('A1'), shown)
+        const added = other.append('s', add('tea'), shown)
+        await expect.poll(() => isThere, soon).toBe(true)
+        const closed = one.close()
+        begin()
+        expect(await added).toMatchObject({ visible: true })
+        expect(await other.baskets.lines.count()).toBe(2)
+        await closed
+        expect(await other.append('s', add('rye'), shown)).toMatchObject({ visible: true })
+        await other.close()
+      })
+
       test('others of one name and version are refused, and both are named', async () => {
         if (!shared) return
         const name = newName()
@@ -1191,7 +1234,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
             .poll(async () => {
               await clock.advance(1_000)
               return live.getSnapshot()
-            }, soon)
+            }, passing)
             .toMatchObject(snapshot)
         await shows({ status: 'error', error: { code: 'already-running' } })
         await clock.advance(60_000)

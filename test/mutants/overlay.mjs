@@ -27,8 +27,8 @@ export default [
   },
   {
     id: 'overlay-4',
-    file: 'src/sync/overlay/laying.ts',
-    find: 'if (reads !== this.#seen &&',
+    file: 'src/sync/overlay/overlay-work.ts',
+    find: 'if (reads !== this.#checkedReads &&',
     replace: 'if (reads < this.#seen &&',
     tests: [contract],
     breaks: 'rows that moved while they were read are taken for those of one moment',
@@ -75,7 +75,7 @@ export default [
   },
   {
     id: 'overlay-10',
-    file: 'src/sync/overlay/told.ts',
+    file: 'src/sync/overlay/overlay-changes.ts',
     find: '    for (const [mapKey, row] of stored) if (laid?.has(mapKey) !== true) rows.push(row)\n',
     replace: '',
     tests: [contract],

@@ -203,7 +203,7 @@ export default [
   {
     id: 'server-forgets',
     file: 'src/server/push-state.ts',
-    find: '    await log.keep(author, without, verdict)\n',
+    find: '    await log.keep(author, unsettled, verdict)\n',
     replace: '',
     tests: [model, contract],
     breaks: 'refusals are forgotten',
@@ -211,8 +211,8 @@ export default [
   {
     id: 'server-first-id',
     file: 'src/server/push-state.ts',
-    find: 'const without = ids.filter((id) => !state.verdicts.has(id))',
-    replace: 'const without = ids.slice(0, 1).filter((id) => !state.verdicts.has(id))',
+    find: 'const unsettled = ids.filter((id) => !state.verdicts.has(id))',
+    replace: 'const unsettled = ids.slice(0, 1).filter((id) => !state.verdicts.has(id))',
     tests: [model, contract],
     breaks: 'a verdict is kept under the first id of a commit only',
   },
@@ -299,7 +299,7 @@ export default [
   {
     id: 'server-asks-again',
     file: 'src/server/server-log.ts',
-    find: 'commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined',
+    find: 'commit.flaw === undefined && !replies.has(commit) && verdictByIds(commit, state) === undefined',
     replace: 'commit.flaw === undefined && !replies.has(commit)',
     tests: [handler],
     breaks: 'the owner is asked about what it has decided before',

@@ -50,15 +50,15 @@ export default [
   {
     id: 'shell-told-chain',
     file: 'src/sync/transport.ts',
-    find: 'told?.chain !== after.chain || ',
-    replace: 'told === undefined || ',
+    find: 'hint?.chain !== after.chain || ',
+    replace: 'hint === undefined || ',
     tests: whole,
     breaks: 'a page that came with a hint is stored behind a log that it does not continue',
   },
   {
     id: 'shell-told-late',
     file: 'src/sync/follow-wake.ts',
-    find: '    transport.untold()\n',
+    find: '    transport.dropHint()\n',
     replace: '',
     tests: transport,
     breaks: 'a page that came long ago is taken for what the server has now',
@@ -66,7 +66,7 @@ export default [
   {
     id: 'shell-told-never',
     file: 'src/sync/puller.ts',
-    find: 'if (told !== undefined) return told',
+    find: 'if (hint !== undefined) return hint',
     replace: '',
     tests: whole,
     breaks: 'what came with a hint is asked for once more',
@@ -355,7 +355,7 @@ export default [
   {
     id: 'rules-cancelled-is-own',
     file: 'src/sync/rules/batches.ts',
-    find: 'if (isUnwanted && isAccepted(row, state)) kept.held.add(row)',
+    find: 'if (isUnwanted && isAccepted(row, state)) blockers.held.add(row)',
     replace: '',
     tests: rules,
     breaks: 'what was decided on a cancelled commit is sent though another user has its id',
@@ -459,7 +459,7 @@ export default [
   {
     id: 'rules-held-ids',
     file: 'src/sync/rules/batches.ts',
-    find: ' || kept.held.holds(row, needs)) {',
+    find: ' || blockers.held.block(row, needs)) {',
     replace: ') {',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'what was decided on a commit that is being cancelled is sent without it',

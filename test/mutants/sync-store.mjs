@@ -84,6 +84,14 @@ export default [
     breaks: 'an older tab leads for ever, and keeps a newer one from syncing',
   },
   {
+    id: 'sync-tries-pause',
+    file: 'src/sync/machine/round.ts',
+    find: '    if (this.#pause > 0) return this.#rest()\n',
+    replace: '',
+    tests: ['test/unit/sync/machine.test.ts'],
+    breaks: 'a command in a stream that others write to asks the server without end, and without a pause',
+  },
+  {
     id: 'adopt-at-rest',
     file: 'src/log/memory/memory-log.ts',
     find: '    if (this.#appending > 0)\n',
@@ -206,8 +214,8 @@ export default [
   {
     id: 'sync-held-streams',
     file: 'src/sync/rules/batches.ts',
-    find: 'row.events.some(({ stream }) => heldStreams.has(stream)) || kept',
-    replace: 'kept',
+    find: 'row.events.some(({ stream }) => heldStreams.has(stream)) || blockers',
+    replace: 'blockers',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'a later commit of a stream is sent before one that waits for a cancel',
   },

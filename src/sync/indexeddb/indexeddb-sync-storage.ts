@@ -21,7 +21,7 @@ import { commitWritten, requested, requestedAll } from '../../platform/indexeddb
 import { Slices } from '../../platform/slices.js'
 import { completed, isBehind, isNext, joinedOwn, snapshotAfter, spansOf, withoutNeeds } from '../change-rules.js'
 import { areSoundOwn, isNewer, isSoundRow, isSoundState, isWhole } from '../sound-rows.js'
-import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
+import type { ConfirmedFacts, DeviceStorage, OutboxStamp, StreamEnd } from '../device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
 import type { Changed, ConfirmedEvents } from '../sync-storage.js'
 import { syncShape } from './synced-database.js'
@@ -61,7 +61,7 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     return { ...snapshot, own: own.filter((row) => isBehind(row, after)) }
   }
 
-  async stamp(): Promise<Stamp & Pick<SyncState, 'identity'>> {
+  async stamp(): Promise<OutboxStamp & Pick<SyncState, 'identity'>> {
     const [state, last] = await this.#read(['sync', 'outbox'], (transaction) =>
       Promise.all([stateIn(transaction), lastKey(transaction.objectStore('outbox'), null)]),
     )

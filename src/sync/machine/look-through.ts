@@ -1,7 +1,7 @@
 /** Conditions of commits that were decided long ago: the server looks back only so far, and this device has the log. */
 import { compileFilter } from '../../log/filter.js'
 import { conditionReach } from '../../wire/protocol.js'
-import { looked, type Looked } from '../rules/looked.js'
+import { lookedThrough, type LookedThrough } from '../rules/looked-through.js'
 import { ask, type SyncSteps } from '../sync-effects.js'
 import type { OutboxRow } from '../sync-state.js'
 import { again, isStorageFailure, type Session } from './session.js'
@@ -18,11 +18,11 @@ export function* lookThrough(session: Session, rows: readonly OutboxRow[]): Sync
   if (row === undefined) return undefined
   const found = yield* look(row, upTo)
   if ('status' in found) return found
-  const ended = yield* session.storeOnce((snapshot) => looked(snapshot, row, found))
+  const ended = yield* session.storeOnce((snapshot) => lookedThrough(snapshot, row, found))
   return ended === undefined || ended === again ? 'done' : ended
 }
 
-function* look({ condition }: OutboxRow, upTo: number): SyncSteps<Looked | Trouble> {
+function* look({ condition }: OutboxRow, upTo: number): SyncSteps<LookedThrough | Trouble> {
   const { failIfEventsMatch, except, at } = condition as NonNullable<OutboxRow['condition']>
   const filter = compileFilter(failIfEventsMatch)
   const own = new Set(except)

@@ -1,9 +1,10 @@
 /** A round: pulls to the server's head, pushes all, decides again what has a conflict, always the most urgent first. */
+import { pauseBefore } from '../../platform/backoff.js'
 import { leastLimits, maxEntries } from '../../wire/protocol.js'
 import { answered } from '../rules/verdicts.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../rules/batches.js'
-import { decided, nextVersion, type Decision } from '../rules/decided.js'
-import { found } from '../rules/found.js'
+import { decided, nextVersion, type DecidedCommit } from '../rules/decided.js'
+import { foundInLog } from '../rules/found-in-log.js'
 import { idsOf, isPending, needsOf, wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
@@ -19,6 +20,9 @@ import { leadsNowhere, outOfSpace, requestTrouble, storageTrouble, type Trouble 
 const defaultPage = 5000
 /** How many commits are decided again before that is stored. */
 const decidedAtOnce = 100
+/** A commit that came too late more often than this is tried again after pauses, which grow to the longest one, in ms. */
+const quickTries = 30
+const betweenTries = { delay: 50, maxDelay: 2_000 }
 /** A server that wants to be left alone for longer than this, in ms, means everything that it is asked. */
 const longestAside = 60_000
 
@@ -42,6 +46,8 @@ export class Round {
   #wasPushed = false
   /** How many commits were decided again since the last push. */
   #decisions = 0
+  /** How long to let others write before the next try, in ms. */
+  #pause = 0
   /** The most commits that one push cancels: halved by a server that takes less. */
   #mostCancels = maxEntries
   /** Why the server did not say anything about commits that are behind, when it was last asked. */
@@ -89,6 +95,7 @@ export class Round {
     // As many as one push takes go together, each decided on those before it.
     const decidesMore = undecided !== undefined && this.#decisions > 0 && this.#decisions < maxEntries
     const pullsFirst = this.#wasPushed || (this.#pullsFirst && this.#wantsPull) || decidesMore
+    if (this.#pause > 0) return this.#rest()
     if (isDue && pullsFirst) return this.#pull()
     if (decidesMore) return this.#decide()
     const { waiting, cancel, commits } = toSend(this.#session.at)
@@ -108,6 +115,13 @@ export class Round {
       this.#waitingFrom = next
       if (rows.length > 0) return this.#push(rows, [], true)
     }
+    return undefined
+  }
+
+  /** Before it pulls: what is decided is to be sent soon after that. */
+  *#rest(): SyncSteps<Ended> {
+    yield* ask({ kind: 'wait', ms: this.#pause, why: 'busy' })
+    this.#pause = 0
     return undefined
   }
 
@@ -172,6 +186,9 @@ export class Round {
     for (const id of accepted) this.#tried.add(id)
     const ended = yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
     if (ended !== undefined) return ended
+    const tries = session.at.outbox.reduce((most, row) => Math.max(most, row.undecided ? (row.tries ?? 0) : 0), 0)
+    if (tries > quickTries && this.#options.isBounded !== true)
+      this.#pause = this.#options.random() * pauseBefore(tries - quickTries, betweenTries)
     // A server that has less than this device is asked immediately.
     if (head < session.at.state.cursor.at) this.#wantsPull = true
     return yield* this.#settle(accepted)
@@ -188,7 +205,7 @@ export class Round {
       const reply = yield* ask({ kind: 'confirmed', after: at - 1, limit: events.length })
       if (isStorageFailure(reply)) return storageTrouble(reply)
       const isThere = events.every((event, index) => isSameRecordAt(reply.events[index], event))
-      const ended = isThere ? yield* session.storeOnce((snapshot) => found(snapshot, row, at)) : undefined
+      const ended = isThere ? yield* session.storeOnce((snapshot) => foundInLog(snapshot, row, at)) : undefined
       if (ended !== undefined) return ended === again ? undefined : ended
       if (!isThere) this.#wantsPull = true
     }
@@ -225,7 +242,7 @@ export class Round {
     const session = this.#session
     const { state, outbox } = session.at
     const before: OutboxRow[] = []
-    const decisions: Decision[] = []
+    const decisions: DecidedCommit[] = []
     const gone = new Set<string>()
     for (const row of outbox) {
       if (decisions.length === decidedAtOnce) break

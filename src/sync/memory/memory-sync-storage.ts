@@ -3,7 +3,7 @@ import type { MemoryLog } from '../../log/memory/memory-log.js'
 import { completed, firstState, isBehind, isNext, joinedOwn, ownUpTo, withoutNeeds } from '../change-rules.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
 import type { Changed, ConfirmedEvents } from '../sync-storage.js'
-import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
+import type { ConfirmedFacts, DeviceStorage, OutboxStamp, StreamEnd } from '../device-storage.js'
 import { IdGaps } from '../../log/record/id-gaps.js'
 import type { PreparedAppend } from '../../log/prepared-append.js'
 import type { StoredEvent } from '../../log/record/record-text.js'
@@ -84,7 +84,7 @@ export class MemorySyncStorage implements DeviceStorage {
     this.#known = undefined
   }
 
-  async stamp(): Promise<Stamp & Pick<SyncState, 'identity'>> {
+  async stamp(): Promise<OutboxStamp & Pick<SyncState, 'identity'>> {
     const { turn, largestN, identity } = this.#state
     return { turn, largestN: Math.max(largestN, this.#largestN), identity }
   }

@@ -5,7 +5,7 @@ import { finishPage, type Decoding, type ReadPage } from '../../log/pages.js'
 import type { EventText } from '../../log/record/record-text.js'
 import type { OutboxCopy } from '../outbox-copy.js'
 import { storedOf } from '../stored-of.js'
-import type { OwnApplied } from './laying.js'
+import type { OwnApplied } from './overlay-work.js'
 
 /** What own events are read with. */
 export interface OwnReadingParts {

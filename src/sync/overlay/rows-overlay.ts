@@ -14,24 +14,22 @@ import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import { listenerSet } from '../../platform/listeners.js'
 import type { Hint, Signals } from '../../platform/signals.js'
-import { Slices } from '../../platform/slices.js'
 import { readBlockedStreams } from '../../read-model/begin.js'
 import type { Changes } from '../../read-model/changes.js'
 import { unknownCommit, type CommittedHint } from '../../read-model/committed-hint.js'
 import { projectionKey, type Projection } from '../../read-model/define.js'
-import { equal } from '../../read-model/equal.js'
 import { isDrawn, seenIn, type Seen } from '../../read-model/stamps.js'
 import { stampOf, type StateRow } from '../../read-model/state.js'
 import type { Answers, TableQuery } from '../../read-model/storage.js'
-import type { Entry } from '../../read-model/unit-of-work/rows.js'
 import type { ShownState } from '../../reading/laid-over.js'
 import type { ModelLookout } from '../../running/shared-storage.js'
 import type { OutboxCopy, OutboxSource } from '../outbox-copy.js'
-import { Laying } from './laying.js'
+import { changedRows, type ChangedRows } from './changed-rows.js'
 import { askOver, type KnownRows, type LaidRows } from './merged.js'
+import { OverlayChanges } from './overlay-changes.js'
+import { OverlayWork } from './overlay-work.js'
 import { confirmedEvents, pendingEvents, Versions, type OwnReadingParts } from './own-reading.js'
 import { copyFor, mostConfirmed, planOf, type Plan } from './plan.js'
-import { Told, type StoredRow } from './told.js'
 
 /** What overlays need of their store. */
 export interface OverlayParts extends OwnReadingParts {
@@ -39,14 +37,12 @@ export interface OverlayParts extends OwnReadingParts {
   readonly signals: Pick<Signals, 'listen'>
 }
 
-/** How often rows that move meanwhile are laid over again; then with the next commit. */
+/** How often own events are laid over again if the rows changed meanwhile. After that it waits for the next commit. */
 const maxTries = 3
-/** The same for a reader, who waits for it: only rows that are read in between can be those of another moment. */
+/** The same for a reader, which cannot wait for the next commit. */
 const mostTries = 100
-/** How long an append waits until live queries know of it, ms: what takes longer is noticed later. */
+/** How long an append waits until live queries were notified of it, ms. What takes longer is notified later. */
 const noticeTime = 200
-/** As many rows that are not laid over any more are read, so that live queries know where they are. */
-const mostGone = 256
 
 /** What is laid over one state of the rows. */
 interface Laid {
@@ -62,7 +58,7 @@ interface Laid {
   readonly rows: LaidRows
   readonly known: KnownRows
   /** What made it, as long as more events can be applied to it. */
-  readonly work: Laying | undefined
+  readonly work: OverlayWork | undefined
   /** By the name of the commit: why an event of it is left out. */
   readonly unshown: ReadonlyMap<string, unknown>
   readonly moment: Seen
@@ -95,9 +91,9 @@ export class RowsOverlay {
   readonly #name = randomId()
   #moments = 0
   #laid: Laid | undefined
-  #told: Told | undefined
-  /** The moment that live queries know of. */
-  #saidTo: Seen | undefined
+  #changes: OverlayChanges | undefined
+  /** The moment that live queries were notified of last. */
+  #notified: Seen | undefined
   /** Own events of the log that were read; nothing where they are not handled. */
   #read: Known = { identity: '', events: new Map() }
   #turn: Promise<unknown> = Promise.resolve()
@@ -180,7 +176,7 @@ export class RowsOverlay {
     return { ...state, stamp: { id: stamp, revision, of: stampOf(state, false) } }
   }
 
-  /** Lays the own events that there are now over rows in this state. Returns false if the rows moved since. */
+  /** Lays the own events of now over rows in this state. Resolves with false if the rows changed since. */
   #layOver(state: StateRow): Promise<boolean> {
     return this.#inTurn(async () => {
       const isDone = await this.#lay(state)
@@ -255,11 +251,10 @@ export class RowsOverlay {
   }
 
   /** Applies the events of a plan that come after the last ones. Returns nothing if the rows moved meanwhile. */
-  async #apply(made: Made, last: Laid | undefined): Promise<Laying | undefined> {
+  async #apply(made: Made, last: Laid | undefined): Promise<OverlayWork | undefined> {
     const { state, plan, confirmed } = made
     const { storage } = this.#plain
-    const isNow = async () => seenIn(await this.#plain.state()).stamp === seenIn(state).stamp
-    const work = last?.work ?? new Laying(this.#definition, storage, state, this.#clock, isNow)
+    const work = last?.work ?? new OverlayWork(this.#definition, storage, state, this.#clock, () => this.#isNow(state))
     let isWhole = false
     try {
       await this.#versions.at(plan)
@@ -270,6 +265,11 @@ export class RowsOverlay {
     }
     if (isWhole && this.#versions.isLacking) return this.#apply(made, undefined)
     return isWhole ? work : undefined
+  }
+
+  /** Whether the stored rows are still in this state. */
+  async #isNow(state: StateRow): Promise<boolean> {
+    return seenIn(await this.#plain.state()).stamp === seenIn(state).stamp
   }
 
   /** The events of a plan from one of them on. */
@@ -292,12 +292,13 @@ export class RowsOverlay {
     const rows: LaidRows =
       work === undefined ? nothing : new Map([...work.rows].map(([table, changed]) => [table, new Map(changed)]))
     const isEmpty = rows.size === 0 && (before === undefined || before.rows.size === 0)
-    const changed = isEmpty || this.#told === undefined ? undefined : await this.#changedRows(state, rows, known)
+    // Where nothing was notified yet, it does not matter what changed.
+    const changed = isEmpty || this.#changes === undefined ? undefined : await this.#changedBy(state, rows, known)
     if (changed === 'moved') {
       this.#spoil()
       return false
     }
-    for (const [table, each] of changed ?? []) this.#told?.changed(table, each)
+    for (const [table, each] of changed ?? []) this.#changes?.changed(table, each)
     const seen = seenIn(state)
     const isSame = before?.seen.stamp === seen.stamp && (isEmpty || changed?.size === 0)
     const moment = isSame ? (before as Laid).moment : this.#nextMoment()
@@ -307,60 +308,32 @@ export class RowsOverlay {
     return true
   }
 
-  /** The rows that readers see otherwise now, because of what is laid over. */
-  async #changedRows(
-    state: StateRow,
-    rows: LaidRows,
-    known: KnownRows,
-  ): Promise<Map<string, readonly StoredRow[] | 'unknown'> | 'moved'> {
-    const before = this.#laid?.rows ?? nothing
-    const slices = new Slices(() => this.#clock.monotonic())
-    const all = new Map<string, readonly StoredRow[] | 'unknown'>()
+  /** What readers see otherwise once these rows are laid over. `'moved'` if the stored rows changed meanwhile. */
+  async #changedBy(state: StateRow, rows: LaidRows, known: KnownRows): Promise<ChangedRows | 'moved'> {
     let isRead = false
-    for (const table of new Set([...before.keys(), ...rows.keys()])) {
-      const [was, is] = [before.get(table), rows.get(table)]
-      const changed: StoredRow[] = []
-      let looked = 0
-      for (const [mapKey, entry] of is ?? []) {
-        if (!sameEntry(was?.get(mapKey), entry)) changed.push(entry)
-        if ((looked += 1) % 64 === 0) await slices.turn()
-      }
-      const gone = [...(was ?? [])].filter(([mapKey]) => is?.has(mapKey) !== true)
-      const stored = known.get(table)
-      const unknown = gone.filter(([mapKey]) => stored?.has(mapKey) !== true).map(([, { key }]) => key)
-      if (unknown.length > mostGone) {
-        all.set(table, 'unknown')
-        continue
-      }
-      for (const [mapKey, { key }] of gone)
-        if (stored?.has(mapKey) === true) changed.push({ key, row: stored.get(mapKey) })
-      if (unknown.length > 0) {
-        isRead = true
-        const found = await this.#plain.storage.rows(state.shown, table, unknown)
-        changed.push(...unknown.map((key, at) => ({ key, row: found[at] })))
-      }
-      if (changed.length > 0) all.set(table, changed)
-    }
-    if (isRead && seenIn(await this.#plain.state()).stamp !== seenIn(state).stamp) return 'moved'
-    return all
+    const changed = await changedRows(this.#laid?.rows ?? nothing, rows, known, this.#clock, (table, keys) => {
+      isRead = true
+      return this.#plain.storage.rows(state.shown, table, keys)
+    })
+    return isRead && !(await this.#isNow(state)) ? 'moved' : changed
   }
 
   /** Notifies live queries of the moment that is shown, once it is known what changed. */
   #tell(): void {
     const laid = this.#laid
     if (laid === undefined || this.#stop === undefined) return
-    if (this.#told === undefined || this.#saidTo === undefined) {
-      this.#told = new Told(this.#definition.tables, laid.seen)
-      this.#saidTo = laid.moment
+    if (this.#changes === undefined || this.#notified === undefined) {
+      this.#changes = new OverlayChanges(this.#definition.tables, laid.seen)
+      this.#notified = laid.moment
       return
     }
-    if (laid.moment === this.#saidTo) return
-    const changes = this.#told.all(laid.seen, laid.rows)
-    if (changes !== undefined) this.#say(changes, this.#saidTo, laid.moment, laid.state.position)
+    if (laid.moment === this.#notified) return
+    const changed = this.#changes.all(laid.seen, laid.rows)
+    if (changed !== undefined) this.#say(changed, this.#notified, laid.moment, laid.state.position)
   }
 
   #say(changes: Exclude<Changes, 'unknown'>, from: Seen, to: Seen, position: number): void {
-    this.#saidTo = to
+    this.#notified = to
     this.#listeners.tell({
       kind: 'committed',
       projection: this.#key,
@@ -383,7 +356,7 @@ export class RowsOverlay {
     return () => {
       if (!remove() || this.#listeners.size > 0) return
       this.#stop?.()
-      this.#stop = this.#told = this.#saidTo = undefined
+      this.#stop = this.#changes = this.#notified = undefined
     }
   }
 
@@ -403,15 +376,15 @@ export class RowsOverlay {
 
   /** The projection moved, or any script of the origin says so. */
   #committed(hint: CommittedHint): void {
-    const [laid, told, saidTo] = [this.#laid, this.#told, this.#saidTo]
+    const [laid, changes, notified] = [this.#laid, this.#changes, this.#notified]
     // Nothing was read yet: the look that this causes begins with what is stored then.
-    if (laid === undefined || told === undefined || saidTo === undefined)
+    if (laid === undefined || changes === undefined || notified === undefined)
       return this.#listeners.tell(unknownCommit(this.#key, hint.position))
-    const kind = told.take(hint)
+    const kind = changes.take(hint)
     // Queries that read rows which are shown as they are stored run immediately, others once it was laid over again. That
     // takes no time where nothing is laid over.
     if (kind === 'known' && laid.seen.stamp !== hint.to && laid.ids.length > 0)
-      this.#say(told.stored(laid.rows), saidTo, this.#nextMoment(), hint.position)
+      this.#say(changes.stored(laid.rows), notified, this.#nextMoment(), hint.position)
     if (kind === 'nothing') this.#tell()
     else if (kind === 'known' || this.#cancelPause === undefined) void this.#follow(hint)
     else this.#isHinted = true
@@ -429,8 +402,8 @@ export class RowsOverlay {
   }
 
   async #layOverHinted({ from, to, revision, position }: CommittedHint): Promise<void> {
-    const { laid, told } = { laid: this.#laid, told: this.#told }
-    const taken = told?.taken
+    const [laid, changes] = [this.#laid, this.#changes]
+    const taken = changes?.taken
     // The usual case: nothing is laid over, and nothing is to be. The hint says what a look at the state would.
     if (laid !== undefined && laid.ids.length === 0 && laid.seen.stamp === from && isDrawn(to)) {
       const { stamp: _, ...rest } = { ...laid.state, position }
@@ -440,8 +413,8 @@ export class RowsOverlay {
     for (let tries = 1; tries <= maxTries && this.#laid?.seen.stamp !== to; tries += 1)
       if (await this.#lay(await this.#plain.state(), { isKnown: true })) break
     // It was not true. Others like it are looked into once in a while.
-    if (this.#laid?.seen.stamp === laid?.seen.stamp && laid !== undefined && told?.taken === taken) {
-      told?.trust()
+    if (this.#laid?.seen.stamp === laid?.seen.stamp && laid !== undefined && changes?.taken === taken) {
+      changes?.trust()
       this.#pause()
     }
     this.#tell()
@@ -475,9 +448,6 @@ export class RowsOverlay {
     })
   }
 }
-
-const sameEntry = (before: Entry | undefined, after: Entry): boolean =>
-  before === after || (before !== undefined && equal(before.row, after.row))
 
 /** Listeners may be gone. */
 function optionalState(state: Promise<StateRow>): Promise<StateRow> {

@@ -11,8 +11,8 @@ import { isUnnamed, namesAll, needsOf } from './outbox-draft.js'
 const isAccepted = ({ accepted }: OutboxRow, { head, cursor }: SyncState): boolean =>
   accepted !== undefined && accepted <= head && accepted > cursor.at
 
-/** Commits that hold up what was decided on them. */
-class Kept {
+/** Commits that are not sent, and so hold up what was decided on them. */
+class Blockers {
   readonly #ids = new Set<string>()
   readonly #rows: OutboxRow[] = []
 
@@ -21,7 +21,7 @@ class Kept {
     for (const { id } of row.events) this.#ids.add(id)
   }
 
-  holds(row: OutboxRow, needs: readonly string[]): boolean {
+  block(row: OutboxRow, needs: readonly string[]): boolean {
     return needs.some((id) => this.#ids.has(id)) || (!namesAll(row) && this.#rows.some((each) => isUnnamed(row, each)))
   }
 }
@@ -47,39 +47,39 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   const commits: OutboxRow[] = []
   const waiting: OutboxRow[] = []
   const cancel: OutboxRow[] = []
-  const streams = new Set<string>()
-  /** Of waiting commits, those that are not sent before something else is known, and those that are decided again first. */
-  const kept = { waiting: new Kept(), held: new Kept(), undecided: new Kept() }
-  /** Streams of commits that are not sent yet: what comes later in them stays behind these. */
+  const waitingStreams = new Set<string>()
+  /** Streams of held commits: later commits in them are held too, so that they stay in their order. */
   const heldStreams = new Set<string>()
+  /** `waiting`: sent apart. `held`: not sent before their fate is known. `undecided`: decided again first. */
+  const blockers = { waiting: new Blockers(), held: new Blockers(), undecided: new Blockers() }
   for (const row of outbox) {
     const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
     // Whether it is this commit that the server has, or another under its ids, is known once it is pulled: a cancel has
     // only ids.
-    if (isUnwanted && isAccepted(row, state)) kept.held.add(row)
+    if (isUnwanted && isAccepted(row, state)) blockers.held.add(row)
     if (row.refused !== undefined || isAccepted(row, state)) continue
     const needs = needsOf(row)
     if (isUnwanted) {
       cancel.push(row)
-      kept.held.add(row)
-    } else if (row.undecided !== undefined || kept.undecided.holds(row, needs)) kept.undecided.add(row)
-    else if (row.events.some(({ stream }) => heldStreams.has(stream)) || kept.held.holds(row, needs)) {
+      blockers.held.add(row)
+    } else if (row.undecided !== undefined || blockers.undecided.block(row, needs)) blockers.undecided.add(row)
+    else if (row.events.some(({ stream }) => heldStreams.has(stream)) || blockers.held.block(row, needs)) {
       for (const { stream } of row.events) heldStreams.add(stream)
-      kept.held.add(row)
+      blockers.held.add(row)
     } else if (
       row.behind !== undefined ||
-      row.events.some(({ stream }) => streams.has(stream)) ||
-      kept.waiting.holds(row, needs)
+      row.events.some(({ stream }) => waitingStreams.has(stream)) ||
+      blockers.waiting.block(row, needs)
     ) {
       waiting.push(row)
-      for (const { stream } of row.events) streams.add(stream)
-      kept.waiting.add(row)
+      for (const { stream } of row.events) waitingStreams.add(stream)
+      blockers.waiting.add(row)
     } else commits.push(row)
   }
   return { commits, waiting, cancel }
 }
 
-/** Whether a commit was maybe decided on one of these, which no commit that it names was decided on. */
+/** Whether a commit may have been decided on one of the batch that is named neither by it nor by a commit that it names. */
 function mayMissOne(row: OutboxRow, batch: readonly OutboxRow[]): boolean {
   const places = new Map(batch.flatMap((each) => each.events.map(({ id }) => [id, each] as const)))
   // A commit that expects the stream as well was decided on what is before it there.

@@ -4,11 +4,11 @@ import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { unknownCommand } from './refusal-texts.js'
 import { hadOf, OutboxDraft, wireId, without } from './outbox-draft.js'
 
-/** Of how many commits it is remembered that nothing became of them. */
+/** How many commits are remembered that wanted no events in the end. */
 const mostNothing = 1000
 
 /** A commit as it was, and what its command says now. */
-export type Decision = readonly [was: OutboxRow, reply: DecisionReply]
+export type DecidedCommit = readonly [was: OutboxRow, reply: DecisionReply]
 
 /**
  * Takes the places of the rows, as long as each still has the ids that were to be replaced: several contexts that decide
@@ -16,7 +16,7 @@ export type Decision = readonly [was: OutboxRow, reply: DecisionReply]
  *
  * @param decisions in the order of the outbox, each made on those before it
  */
-export function decided(snapshot: SyncSnapshot, decisions: readonly Decision[]): SyncChange | undefined {
+export function decided(snapshot: SyncSnapshot, decisions: readonly DecidedCommit[]): SyncChange | undefined {
   const draft = new OutboxDraft(snapshot)
   const nothing = [...(snapshot.state.nothing ?? [])]
   for (const [was, reply] of decisions) {

@@ -5,7 +5,7 @@ import { reasonOf, type RefusalFacts } from './refusal-texts.js'
 import type { EndedCommit, OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
 
 /** A commit of which the server said no to this many versions is refused with the next no. */
-const maxTries = 30
+const maxTries = 100
 
 /** Ids of events that the commit was decided on. */
 export function needsOf({ requires = [], expect, condition }: OutboxRow): string[] {

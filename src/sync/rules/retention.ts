@@ -1,16 +1,16 @@
-/** What a device does not keep for ever: what own commits were decided on, and what a restored server took back. Pure. */
+/** What a device forgets after 90 days: what own commits were decided on, and what a restored server took back. Pure. */
 import type { Age, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { changedState } from './outbox-draft.js'
 
 const day = 86_400_000
 /** As long as servers remember what they refused. */
-const kept = 90 * day
-/** The most that a look adds, however long ago the last one was: a clock that jumps by a year makes nothing old. */
+const keptFor = 90 * day
+/** The most time that one look adds to the age: a clock that jumps by a year makes nothing old. */
 const mostAtOnce = 7 * day
 
 /**
- * A look, once a day: what was here 90 days ago is forgotten. Needs of own commits are for a server that is restored to
- * before them, and what was taken back is for the app, as long as not all own commits among it are given back.
+ * Forgets, at most once a day, what was here 90 days ago. Needs of own commits are there for a server that is restored to
+ * before them. What was taken back is there for the app, and stays while an own commit among it was not given back.
  *
  * @param now wall clock, ms
  */
@@ -20,7 +20,7 @@ export function aged(snapshot: SyncSnapshot, now: number): SyncChange | undefine
   const since = age === undefined ? 0 : now - age.at
   if (age !== undefined && since >= 0 && since < day) return undefined
   const lived = (age?.lived ?? 0) + Math.max(0, Math.min(since, mostAtOnce))
-  const isOld = (then = Infinity) => lived - then >= kept
+  const isOld = (then = Infinity) => lived - then >= keptFor
   // Positions of another identity are those of other events.
   const marks = age?.identity === state.identity ? age.marks : []
   const recent = marks.filter((mark) => !isOld(mark.lived))

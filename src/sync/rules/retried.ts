@@ -20,7 +20,7 @@ export function retried(
   if (row === undefined) return undefined
   if (row.refused !== undefined) {
     draft.remove(row)
-    draft.put(newestVersion(row, draft.nextN, ids, data))
+    draft.put(asNewest(row, draft.nextN, ids, data))
   } else if (row.behind !== undefined && row.cancel !== true && row.renew === undefined)
     draft.put({ ...row, renew: ids, ...(data !== undefined && { renewData: data }) })
   else return undefined
@@ -48,7 +48,7 @@ export function discarded(snapshot: SyncSnapshot, n: number): SyncChange | undef
  * A commit that the app wants once more, as the newest one, under other ids: decided again if a command made it, else
  * without preconditions. One that was confirmed before the server was restored is sent as that.
  */
-export function newestVersion(row: OutboxRow, n: number, ids: readonly string[], data?: readonly string[]): OutboxRow {
+export function asNewest(row: OutboxRow, n: number, ids: readonly string[], data?: readonly string[]): OutboxRow {
   const rest = without(
     row,
     'refused',

@@ -6,10 +6,10 @@ import { toSend } from './batches.js'
 import { isBy } from './contact.js'
 import { isPending, OutboxDraft, wireId, without } from './outbox-draft.js'
 import type { RefusalFacts } from './refusal-texts.js'
-import { newestVersion } from './retried.js'
+import { asNewest } from './retried.js'
 
-/** A push, as it was made. */
-export interface Pushed {
+/** The response to a push, and what the push was made under. */
+export interface PushResult {
   readonly by: AnsweredBy
   /** The identity of the device's log when it was made. */
   readonly identity: string
@@ -18,17 +18,17 @@ export interface Pushed {
 }
 
 /**
- * Thrown away unless epoch and identity are still those of the request: an old no that comes late would refuse what a
+ * What verdicts change in the outbox. They are thrown away unless epoch and identity are still those of the request: an old no that comes late would refuse what a
  * restored server stores.
  */
-export function answered(snapshot: SyncSnapshot, { by, identity, head, answers }: Pushed): SyncChange | undefined {
+export function answered(snapshot: SyncSnapshot, { by, identity, head, answers }: PushResult): SyncChange | undefined {
   const { state } = snapshot
   if (!isBy(state, by) || state.identity !== identity) return undefined
   const draft = new OutboxDraft(snapshot)
   const places = new Map(snapshot.outbox.map((row) => [wireId(row), row.n]))
   let waiting: ReadonlySet<number> | undefined
   const waits = ({ n }: OutboxRow) => (waiting ??= new Set(toSend(snapshot).waiting.map((row) => row.n))).has(n)
-  // What the server has is no longer decided by what becomes of others.
+  // Accepted commits first: they stay, whatever becomes of commits that they were decided on.
   const inOrder = [...answers].sort((one, other) => Number('accepted' in other) - Number('accepted' in one))
   for (const answer of inOrder) {
     // An earlier verdict may have changed it, or replaced it.
@@ -51,7 +51,7 @@ function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer, waits: 
     draft.remove(row, { status: 'discarded' })
     draft.follow(row)
   } else if ('refused' in verdict) draft.refuse(row, verdict.refused.code, verdict.refused.message)
-  // What waits with a commit that is behind has such a conflict whenever others write there, however long that takes.
+  // No try for a commit that is sent among the waiting ones: others may write there for as long as it waits.
   else if ('conflict' in verdict) draft.decideAgain(row, 'conflict', inTheWay(verdict.conflict, row), !waits(row))
   else draft.decideAgain(row, 'blocked', { id: verdict.blocked })
 }
@@ -62,7 +62,7 @@ const inTheWay = (
 ): RefusalFacts => {
   if ('position' in conflict) return { position: conflict.position }
   const { stream, last } = conflict
-  // What it expects to be the last is that, at another version: others came before it.
+  // The last event is the expected one, only at another version: so it is not what is in the way.
   const isExpected = expect.some(([, id]) => id === last)
   return { stream, ...(last !== null && !isExpected && { id: last }) }
 }
@@ -70,6 +70,6 @@ const inTheWay = (
 /** It is cancelled, so its next version can be sent. */
 function renew(draft: OutboxDraft, row: OutboxRow, ids: readonly string[]): void {
   draft.remove(row)
-  draft.put(newestVersion(row, draft.nextN, ids, row.renewData))
+  draft.put(asNewest(row, draft.nextN, ids, row.renewData))
   draft.follow(row)
 }

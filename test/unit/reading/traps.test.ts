@@ -1,6 +1,6 @@
 // What goes wrong without a word in an app says so in the console, in the development build only.
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { defineEvents, defineProjection, openReadModel, startProjection, table } from 'tidemark'
+import { defineEvents, defineProjection, openReadModel, startProjection, table, type LiveQuery } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 import { virtualClock } from 'tidemark/testing'
 import { bundle } from '../../../scripts/size.mjs'
@@ -26,6 +26,22 @@ async function opened() {
   const view = await openReadModel(store, model, { clock })
   return { clock, store, model, view }
 }
+
+test('a query that waits for its own answer fails immediately, with what to do; another one may wait for it', async () => {
+  const { view, store } = await opened()
+  let isOwn = true
+  const live: LiveQuery<number> = view.live(async ({ rows }) => (isOwn ? await live.ready() : 0) + (await rows.count()))
+  const other = view.live(async () => (await live.ready()) + 1)
+  const refused = { code: 'invalid-argument', message: expect.stringMatching(/^ready is called by the query itself/) }
+  // No time passes: otherwise each would be given up after 30 s.
+  await expect(live.ready()).rejects.toMatchObject(refused)
+  await expect(other.ready()).rejects.toMatchObject(refused)
+  isOwn = false
+  expect(await other.ready()).toBe(1)
+  expect(await live.ready()).toBe(0)
+  await view.close()
+  await store.close()
+})
 
 describe('a read model that no context runs', () => {
   test('is warned of once, when events wait for it for five seconds; its snapshot stays ready', async () => {

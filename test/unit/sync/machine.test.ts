@@ -419,6 +419,50 @@ describe('faults', () => {
     expect((await script.round('time'))?.status).toBe('idle')
   })
 
+  test('a commit that comes too late again and again is tried without pauses at first, and then after longer ones', async () => {
+    const script = new Script()
+    await script.round()
+    let versions = 0
+    script.decide = () => ({ kind: 'decided', row: row(1, '', { events: [text(`a${(versions += 1)}`, 's')] }) })
+    // Each time another device was faster, of which this one has to hear before it decides.
+    script.verdict = () => {
+      script.log.push(`x${script.log.length}`)
+      return { conflict: { stream: 's', last: `x${script.log.length - 1}` } }
+    }
+    await script.append(own(1, 'a', 0, { command: { name: 'c', args: '[]' } }))
+    const waits = script.waits.length
+    await script.round('time')
+    expect([script.pushes.length, script.waits.length - waits]).toEqual([31, 1])
+    // What comes after the pause is a pull, and the decision is sent right behind it.
+    script.asked.length = 0
+    await script.round('time')
+    expect(script.asked.filter((each) => ['pull', 'decide', 'push'].includes(each))).toEqual(['pull', 'decide', 'push'])
+    while ((await script.names())[0] === 'a' && script.waits.at(-1)?.why === 'busy') await script.round('time')
+    expect(script.pushes.length).toBe(101)
+    expect(await script.names()).toEqual(['a conflict'])
+    const paused = script.waits.filter(({ why }) => why === 'busy').map(({ ms }) => ms)
+    expect(paused).toHaveLength(70)
+    expect(paused.slice(0, 7)).toEqual([50, 100, 200, 400, 800, 1_000, 1_000])
+    expect(Math.max(...paused)).toBe(1_000)
+  })
+
+  test('one bounded round makes no pause: it ends when its time is up', async () => {
+    const script = new Script({ isBounded: true })
+    let versions = 0
+    script.decide = () => ({
+      kind: 'decided',
+      row: row(1, '', { events: [text(`a${(versions += 1)}`, `v${script.log.length}`)] }),
+    })
+    script.verdict = () => {
+      if (versions === 50) return {}
+      script.log.push(`x${script.log.length}`)
+      return { conflict: { stream: 's', last: `x${script.log.length - 1}` } }
+    }
+    await script.append(own(1, 'a', 0, { command: { name: 'c', args: '[]' } }))
+    await script.round()
+    expect([script.waits, await script.names(), versions]).toEqual([[], [], 50])
+  })
+
   test('without space nothing is decided on a log that lacks what the server has: no try is spent on it', async () => {
     const script = new Script()
     await script.round()

@@ -7,9 +7,9 @@ import { firstBatch, firstCancels, toSend, waitingBatch } from '../../../src/syn
 import { met } from '../../../src/sync/rules/contact.js'
 import { refetched } from '../../../src/sync/rules/control.js'
 import { decided } from '../../../src/sync/rules/decided.js'
-import { found } from '../../../src/sync/rules/found.js'
+import { foundInLog } from '../../../src/sync/rules/found-in-log.js'
 import { healed, LostTail, rechained, type Healing } from '../../../src/sync/rules/healed.js'
-import { looked } from '../../../src/sync/rules/looked.js'
+import { lookedThrough } from '../../../src/sync/rules/looked-through.js'
 import { marked } from '../../../src/sync/rules/marks.js'
 import { needsOf } from '../../../src/sync/rules/outbox-draft.js'
 import { pulled } from '../../../src/sync/rules/pulled.js'
@@ -217,21 +217,21 @@ describe('answered', () => {
 
   test('decided again thirty times, a commit is refused', () => {
     const conflict: CommitAnswer = { id: 'a', conflict: { position: 3 } }
-    expect(becomes([row(1, 'a', { command, tries: 29 })], conflict)).toEqual(['a again: conflict'])
-    expect(becomes([row(1, 'a', { command, tries: 30 })], conflict)).toEqual(['a conflict'])
+    expect(becomes([row(1, 'a', { command, tries: 99 })], conflict)).toEqual(['a again: conflict'])
+    expect(becomes([row(1, 'a', { command, tries: 100 })], conflict)).toEqual(['a conflict'])
   })
 
   test('only a no of the server counts, not what became of the commits before it', () => {
     const rows = [
       row(1, 'a', { command, tries: 3 }),
-      row(2, 'b', { command, tries: 30, expect: [['s', 'a']] }),
+      row(2, 'b', { command, tries: 100, expect: [['s', 'a']] }),
       row(3, 'c', { command, expect: [['s', 'b']] }),
     ]
     const before = snapshot(0, rows)
     const found = after(before, answered(before, push([{ id: 'a', conflict: { position: 3 } }])))
     expect(found.map(({ tries, undecided, refused }) => [tries, undecided?.code, refused])).toEqual([
       [4, 'conflict', undefined],
-      [30, 'blocked', undefined],
+      [100, 'blocked', undefined],
       [undefined, 'blocked', undefined],
     ])
   })
@@ -663,20 +663,20 @@ describe('found and looked', () => {
   test('a commit of the same content came from another device first', () => {
     const accepted = row(1, 'a', { accepted: 3 })
     const before = snapshot(5, [accepted])
-    const change = found(before, accepted, 3)
+    const change = foundInLog(before, accepted, 3)
     expect(after(before, change)).toEqual([])
     expect(change?.ended).toEqual([{ name: 'a', status: 'confirmed', position: 3 }])
-    expect(found(before, accepted, 4)).toBeUndefined()
+    expect(foundInLog(before, accepted, 4)).toBeUndefined()
   })
 
   test('the device has looked through what it pulled', () => {
     const condition = { failIfEventsMatch: { types: ['X'] }, after: null, at: 0, except: [] }
     const waiting = row(1, 'a', { condition, behind: 'z' })
     const before = snapshot(5, [waiting])
-    expect(after(before, looked(before, waiting, { after: 'z5', at: 5 }))).toEqual([
+    expect(after(before, lookedThrough(before, waiting, { after: 'z5', at: 5 }))).toEqual([
       row(1, 'a', { condition: { ...condition, after: 'z5', at: 5 } }),
     ])
-    expect(brief(after(before, looked(before, waiting, { match: 4 })))).toEqual(['a conflict'])
+    expect(brief(after(before, lookedThrough(before, waiting, { match: 4 })))).toEqual(['a conflict'])
   })
 })
 

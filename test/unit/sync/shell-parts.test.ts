@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { virtualClock } from 'tidemark/testing'
 import { followWake } from '../../../src/sync/follow-wake.js'
-import { Nudges, type Nudge, type Rest } from '../../../src/sync/nudges.js'
+import { Nudges, type Nudge, type WaitReason } from '../../../src/sync/nudges.js'
 import { Puller } from '../../../src/sync/puller.js'
 import { hintIn, openSyncChannel, type SyncHint } from '../../../src/sync/sync-channel.js'
 import { SyncStatusKeeper } from '../../../src/sync/sync-status-keeper.js'
@@ -13,7 +13,7 @@ import type { PullReply } from '../../../src/sync/sync-effects.js'
 const never = new AbortController().signal
 
 describe('what ends a wait', () => {
-  const woken = async (why: Rest, nudge: Nudge, before = false) => {
+  const woken = async (why: WaitReason, nudge: Nudge, before = false) => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
     const raise = () => (nudge === 'server' ? nudges.hinted(5) : nudges.raise(nudge))
@@ -26,7 +26,7 @@ describe('what ends a wait', () => {
     return found === 'time' ? undefined : [found, clock.monotonic() - (before ? 0 : 500)]
   }
 
-  test.each<[Rest, Nudge, string | undefined]>([
+  test.each<[WaitReason, Nudge, string | undefined]>([
     ['idle', 'own-append', 'own-append'],
     ['idle', 'server', 'server'],
     ['idle', 'online', 'online'],
@@ -332,7 +332,7 @@ describe('pulling', () => {
       signals.push(signal)
       return abortable(Promise.resolve(script({ after: after.at, limit })), signal)
     }
-    const transport = { pull, toldPage: (): undefined => undefined } as Partial<Transport> as Transport
+    const transport = { pull, hintPage: (): undefined => undefined } as Partial<Transport> as Transport
     return { asked, signals, puller: new Puller(transport, async () => usage) }
   }
 
@@ -355,7 +355,7 @@ describe('pulling', () => {
         asked.push(after.at)
         return page(after.at, after.at + 1, after.at + 1)
       },
-      toldPage: ({ after }: { after: { at: number } }) => page(after.at, after.at + 2, after.at + 2),
+      hintPage: ({ after }: { after: { at: number } }) => page(after.at, after.at + 2, after.at + 2),
     } as unknown as Transport
     const it = new Puller(transport, async () => ({ usage: 100, quota }))
     const pull = (after: number) => it.pull({ after: at(after), limit: 5, as }, never)
@@ -377,7 +377,7 @@ describe('pulling', () => {
       asked()
       return page(0, 1, 1)
     }
-    const it = new Puller({ pull, toldPage() {} } as unknown as Transport, async () => {
+    const it = new Puller({ pull, hintPage() {} } as unknown as Transport, async () => {
       await look
       return { usage, quota: 1000 }
     })

@@ -560,7 +560,7 @@ describe('a page that came with a hint', () => {
       await expect.poll(() => heads.length).toBe(before + 1)
     }
     await expect.poll(() => opened).toBe(1)
-    const page = () => transport.toldPage({ after: start, limit: 100, as })
+    const page = () => transport.hintPage({ after: start, limit: 100, as })
     await says()
     expect(page()).toMatchObject({ kind: 'page', head: 1, cursor: { at: 1, chain: 'c1' } })
     expect(page()).toBeUndefined()

@@ -2,10 +2,11 @@
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { OutboxDraft, wireId, without } from './outbox-draft.js'
 
-/** An event that matches, or the last one that was looked at. */
-export type Looked = { readonly match: number } | { readonly after: string; readonly at: number }
+/** An event that matches the condition, or the last event that was looked at. */
+export type LookedThrough = { readonly match: number } | { readonly after: string; readonly at: number }
 
-export function looked(snapshot: SyncSnapshot, was: OutboxRow, found: Looked): SyncChange | undefined {
+/** @param was the commit when that began */
+export function lookedThrough(snapshot: SyncSnapshot, was: OutboxRow, found: LookedThrough): SyncChange | undefined {
   const draft = new OutboxDraft(snapshot)
   const row = draft.get(was.n)
   if (row?.condition === undefined || wireId(row) !== wireId(was)) return undefined

@@ -21,18 +21,18 @@ export interface OwnApplied {
   readonly error?: unknown
 }
 
-/** How long the handler of one event may take, ms: what its own run would wait for must not keep a query waiting. */
+/** How long the handler of one event may take, ms. A run waits for it without end, but here a query waits. */
 const longest = 5_000
 
-/** Own events on rows in memory. What it makes is stored nowhere. */
-export class Laying {
+/** A unit of work for own events, over the stored rows of one state. Its rows are kept in memory and stored nowhere. */
+export class OverlayWork {
   readonly #work: UnitOfWork<never>
   readonly #clock: Clock
   readonly #source: Recorder
   readonly #isNow: () => Promise<boolean>
   /** How many of its reads are known to be of the state that it began with. */
-  #seen = 0
-  /** How many handlers were waited for, and how to end the wait for the last one. */
+  #checkedReads = 0
+  /** How many handlers returned a promise, and how to give up the one that is waited for. */
   #waits = 0
   #giveUp = () => {}
   /** By the name of the commit: why views do not show an event of it. */
@@ -54,7 +54,7 @@ export class Laying {
     this.#work.reset(this.#source, isEmpty)
   }
 
-  /** What was changed so far. It changes with the next event. */
+  /** The rows that were changed so far. The map changes with the next event. */
   get rows(): LaidRows {
     return this.#work.pending as LaidRows
   }
@@ -89,11 +89,11 @@ export class Laying {
     return this.#isWhole()
   }
 
-  /** Looked at soon after rows were read: what becomes of them later does not matter. */
+  /** Whether all rows so far are of the first state. Asked soon after rows were read, since later changes do not matter. */
   async #isWhole(): Promise<boolean> {
     const { reads } = this.#source
-    if (reads !== this.#seen && !(await this.#isNow())) return false
-    this.#seen = reads
+    if (reads !== this.#checkedReads && !(await this.#isNow())) return false
+    this.#checkedReads = reads
     return true
   }
 
@@ -158,7 +158,7 @@ class KnownTable extends Map<MapKey, unknown> {
   }
 }
 
-/** Rows of the storage, which remembers those that it returned. */
+/** The rows of the storage. Remembers those that were read. */
 class Recorder implements RowSource {
   readonly #tables: Tables
   readonly #rows: RowSource
@@ -182,7 +182,7 @@ class Recorder implements RowSource {
     this.reads += 1
     const rows = await this.#rows.wholeTable(table, most)
     if (rows !== undefined) {
-      this.#saw(table, rows)
+      this.#remember(table, rows)
       this.#of(table).isWhole = true
     }
     return rows
@@ -196,7 +196,7 @@ class Recorder implements RowSource {
   async select(...[table, selection]: Parameters<RowSource['select']>): Promise<readonly unknown[]> {
     this.reads += 1
     const rows = await this.#rows.select(table, selection)
-    this.#saw(table, rows)
+    this.#remember(table, rows)
     return rows
   }
 
@@ -204,7 +204,7 @@ class Recorder implements RowSource {
     return this.known.get(table) as KnownTable
   }
 
-  #saw(table: string, rows: readonly unknown[]): void {
+  #remember(table: string, rows: readonly unknown[]): void {
     const { key } = this.#tables[table] as Tables[string]
     for (const row of rows) this.#of(table).set(mapKeyOf(atKeyPath(row, key) as RowKey), row)
   }

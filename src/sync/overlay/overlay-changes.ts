@@ -1,9 +1,9 @@
 /**
- * What live queries are notified of: what commits of the projection changed in the stored rows, and what changed in the
- * rows that are laid over them. Pure.
+ * Which rows live queries are to be notified of: those that commits of the projection changed in the storage, and those
+ * that are laid over them and changed. Pure.
  *
- * The law is that of every follower: a hint counts only if it begins where the one before it ended; anything else means
- * that any row may be another one, which a look decides.
+ * As for every follower, a hint counts only if it begins where the one before it ended. After any other hint every row may
+ * have changed, until the stored state was read.
  */
 import { checkedChanges, type Changes, type RowChange, type TableChanges } from '../../read-model/changes.js'
 import type { CommittedHint } from '../../read-model/committed-hint.js'
@@ -13,7 +13,7 @@ import { mapKeyOf, type MapKey, type RowKey } from '../../read-model/keys.js'
 import { isDrawn, type Seen } from '../../read-model/stamps.js'
 import type { LaidRows } from './merged.js'
 
-/** As many rows of a table are named at most. */
+/** The most rows of a table that are named. If more changed, any row may have. */
 const mostRows = 1024
 
 /** A row of the storage; nothing for one that is not there. */
@@ -27,15 +27,15 @@ type Named<V> = Map<string, Map<MapKey, V> | 'unknown'>
 
 type KnownChanges = Exclude<Changes, 'unknown'>
 
-export class Told {
+export class OverlayChanges {
   readonly #tables: Tables
-  /** Up to which stamp of the stored rows it is known what changed. */
+  /** The stamp of the stored rows up to which all changes are known. */
   #known: Seen
   #stored: Named<RowChange> = new Map()
-  /** A hint said that something may have changed. */
+  /** A hint said that something changed, and not what. */
   #isDoubted = false
   #taken = 0
-  /** Rows that were laid over and are another one, or are not laid over any more: then as they are stored. */
+  /** Rows that were laid over, as they are now: of a row that is not laid over any more, what is stored. */
   #over: Named<StoredRow> = new Map()
 
   constructor(tables: Tables, known: Seen) {
@@ -57,12 +57,12 @@ export class Told {
     return 'known'
   }
 
-  /** How many hints said something. */
+  /** How many hints said something new. */
   get taken(): number {
     return this.#taken
   }
 
-  /** A look found nothing: what hints said is not true. */
+  /** The stored state was read, and nothing has changed: the last hint was false. */
   trust(): void {
     this.#isDoubted = false
   }
