@@ -100,7 +100,7 @@ export const budgets = [
     title: 'openSyncedStore and startSync',
     entry: 'tidemark/sync',
     names: 'openSyncedStore, startSync',
-    budget: kib(61.7),
+    budget: kib(61.85),
     // Who adopts no local store does not pay for it.
     without: ['src/sync/adopt', 'src/sync/local-commits.ts', 'src/sync/indexeddb/adopted-database.ts'],
   },
@@ -212,7 +212,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(35), aim: kib(12) }
+export const syncLayer = { budget: kib(35.15), aim: kib(12) }
 
 const fromSync = (names) => `export { ${names} } from 'tidemark/sync'`
 const fromCore = (names) => `export { ${names} } from 'tidemark'\n`
@@ -231,7 +231,7 @@ export const syncedUses = [
       fromCore('defineEvents, defineProjection, startProjection, openReadModel') +
       fromSync('openSyncedStore, startSync'),
     local: fromCore(core),
-    budget: kib(88.9),
+    budget: kib(89.2),
   },
   {
     title: 'openSyncedStore, syncOnce, defineEvents',

@@ -67,18 +67,17 @@ const runTimeout = 30_000
 /** A run under way, and when it last made progress. */
 interface Run {
   since: number
+  /** The query has not come to its first `await`: for the development build. */
+  isCalling: boolean
 }
 
 /** Makes a live query of a source: one run at a time, and one more if something changed meanwhile. */
 export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> {
   let snapshot: LiveSnapshot<V> = loading
   const listeners = listenerSet()
-  /** The current run. The result of a run that was given up is dropped. */
   let run: Run | undefined
   let again = false
   let ended = false
-  /** The query is called, and has not come to its first `await`: for the development build. */
-  let isCalling = false
   let stop: (() => void) | undefined
   let cancelDeadline = () => {}
   const replies = new Replies<V>(clock, () => restIfUnused())
@@ -134,15 +133,14 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     if (stop === undefined || run !== undefined) return
     again = false
     replies.begin()
-    const mine = (run = { since: clock.monotonic() })
+    const mine: Run = (run = { since: clock.monotonic(), isCalling: __DEV__ })
     limit(mine)
     const progress = () => (mine.since = clock.monotonic())
-    if (__DEV__) isCalling = true
     source.evaluate(progress).then(
       (answer) => finish(mine, answer && answered(snapshot, answer)),
       (error: unknown) => finish(mine, failed(snapshot, error)),
     )
-    if (__DEV__) isCalling = false
+    if (__DEV__) mine.isCalling = false
   }
   const changed = () => {
     if (isUnused()) replies.release() // It runs again with its next use.
@@ -167,11 +165,11 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     start,
     restIfUnused,
     shown() {
-      // With subscribers, the source reports its end.
-      if (stop === undefined) end()
+      if (stop === undefined) end() // With subscribers, the source reports its end.
       return snapshot
     },
-    reply: () => (__DEV__ && isCalling ? waitsForItself() : run === undefined ? replies.current(snapshot) : reply()),
+    reply: () =>
+      __DEV__ && run?.isCalling ? waitsForItself() : run === undefined ? replies.current(snapshot) : reply(),
   })
 }
 

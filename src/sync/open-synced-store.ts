@@ -219,6 +219,7 @@ function open(
       onChange: (listener) => keeper.subscribe(listener),
       inContact: keeper.inContact,
       current: () => keeper.current,
+      lost: () => keeper.lost,
       closed: end.signal,
     },
   }

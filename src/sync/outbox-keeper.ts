@@ -74,6 +74,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   #looking: Promise<void> = Promise.resolve()
   #deafUntil = -Infinity
   #closed = false
+  #lost: unknown
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -89,6 +90,11 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   /** The copy that is there, however old. */
   get current(): OutboxCopy | undefined {
     return this.#copy
+  }
+
+  /** Why there is no database any more, once a look has found that out. */
+  get lost(): unknown {
+    return this.#lost
   }
 
   indexOf(copy: OutboxCopy): OutboxIndex {
@@ -142,9 +148,11 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   /** Looks for those who wait, if there are some. */
   look(): void {
     if (this.#listeners.size + this.#appended.size === 0) return
-    // Those who wait for a commit find out by themselves that there is no database any more.
+    // Those who wait for a commit find out by themselves that there is no database any more. Syncing asks.
     this.fresh().catch((error: unknown) => {
-      if (hasCode(error, 'storage-lost')) void this.#tell(false)
+      if (!hasCode(error, 'storage-lost')) return
+      this.#lost = error
+      void this.#tell(false)
     })
   }
 

@@ -50,6 +50,8 @@ export interface SyncParts {
   inContact?(is: boolean): void
   /** What is stored, as far as it is known without reading it. */
   current?(): SyncSnapshot | undefined
+  /** Why there is no database any more, if that was found out: `onChange` calls back. */
+  lost?(): unknown
   /** Aborts when the store is closed. */
   readonly closed: AbortSignal
   /** Throws ClosedError once the store was closed. */

@@ -132,10 +132,9 @@ async function stored<T>(work: Promise<T>, always = false): Promise<T | StorageF
   try {
     return await work
   } catch (error) {
-    // A closed store ends the run, and so do rows of a newer build, and what is no failure of the storage.
+    // A store that is closed or gone ends the run, and so do rows of a newer build, and what is no failure of the storage.
     if (
-      hasCode(error, 'closed') ||
-      hasCode(error, 'unsupported-format') ||
+      hasCode(error, 'closed', 'storage-lost', 'unsupported-format') ||
       (!always && !(error instanceof TidemarkError))
     )
       throw error

@@ -63,6 +63,7 @@ export class SyncShell {
   #turn = -1
   #isFarBehind = false
   #isAdopting = false
+  #lost: unknown
   #lastContact: number | undefined
   /** When a round last began that tries all that is pending. */
   #tried = 0
@@ -120,13 +121,16 @@ export class SyncShell {
       this.#channel.listenTo((hint) => this.#take(hint)),
     )
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
-      // Only a closed store ends it.
-      if (!hasCode(error, 'closed')) this.#show({ status: 'stopped', message: messageOf(error) })
+      // Only a store that is closed or gone ends it.
+      if (hasCode(error, 'storage-lost')) this.#lose(error)
+      else if (!hasCode(error, 'closed')) this.#show({ status: 'stopped', message: messageOf(error) })
     })
   }
 
   /** The outbox changed, whatever syncing does: an app asks for what is pending before a user signs out. */
   #counted(): void {
+    const lost = this.#parts.lost?.()
+    if (lost !== undefined) return this.#lose(lost)
     const snapshot = this.#parts.current?.()
     if (snapshot === undefined) return
     const counts = countsOf(snapshot)
@@ -137,15 +141,27 @@ export class SyncShell {
     this.#show({ ...counts, ...((wasAdopting || this.#isAdopting) && { progress }) })
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#end({ reason: 'by-hand', message: undefined })
+  }
+
+  /** The database was deleted or replaced. Another store of that name is synced by those who open it: they need the lock. */
+  #lose(error: unknown): void {
+    this.#lost = error
+    void this.#end({ reason: 'storage-lost', message: messageOf(error) })
+  }
+
+  async #end(why: SyncStatusChange): Promise<void> {
     const isFirst = !this.#stopping.signal.aborted
     this.#stopping.abort()
+    // Not to others, whose store may be another one.
+    if (isFirst)
+      this.#keeper.set({ status: 'stopped', nextTry: undefined, progress: undefined, wake: undefined, ...why })
     await this.#running
     if (!isFirst) return
     this.#post?.()
     this.#channel.close()
     this.#rounds.ended()
-    this.#show({ status: 'stopped', reason: 'by-hand', message: undefined, nextTry: undefined, progress: undefined })
     for (const undo of this.#undo.splice(0)) undo()
   }
 
@@ -156,7 +172,11 @@ export class SyncShell {
     this.#channel.tell({ kind: 'look' })
     if (!this.#leadership.leads) {
       // Without the lock: whatever two contexts do at the same time is right.
-      const status = await runOnce(this.#parts, this.#transport, this.#options, signal ?? new AbortController().signal)
+      const once = runOnce(this.#parts, this.#transport, this.#options, signal ?? new AbortController().signal)
+      const status = await once.catch((error: unknown) => {
+        if (!hasCode(error, 'storage-lost')) throw error
+        this.#lose(error)
+      })
       return status ?? this.#keeper.getSnapshot()
     }
     const round = this.#rounds.next()
@@ -178,7 +198,7 @@ export class SyncShell {
   async #change(rule: SyncRule): Promise<SyncSnapshot> {
     const { storage, assertOpen, name } = this.#parts
     assertOpen()
-    if (this.#stopping.signal.aborted) throw new ClosedError(say`Syncing of '${name}'`)
+    if (this.#stopping.signal.aborted) throw this.#lost ?? new ClosedError(say`Syncing of '${name}'`)
     for (;;) {
       const changed = await storage.change(await storage.load(), rule)
       if ('snapshot' in changed) return changed.snapshot
@@ -199,6 +219,7 @@ export class SyncShell {
 
   #take(hint: SyncHint): void {
     const { leads, hasLock } = this.#leadership
+    if (this.#stopping.signal.aborted) return
     if (hint.kind === 'status' && !hasLock && hint.owner !== this.#options.owner) this.#keeper.become(hint.status)
     if (!leads) return
     if (hint.kind === 'who-syncs') this.#postNow()
@@ -216,7 +237,7 @@ export class SyncShell {
     const before = this.#keeper.getSnapshot()
     const snapshot = await this.#parts.storage.load().catch(() => undefined)
     if (snapshot !== undefined && this.#keeper.getSnapshot() === before && !this.#leadership.leads)
-      this.#keeper.set({ ...countsOf(snapshot), status: 'following', reason: undefined, nextTry: undefined })
+      this.#show({ ...countsOf(snapshot), status: 'following', reason: undefined, nextTry: undefined })
   }
 
   async #look(): Promise<{ turn: number; isBusy: boolean } | undefined> {
@@ -241,7 +262,7 @@ export class SyncShell {
           await this.#runMachine(run.signal)
         } catch (error) {
           signal.throwIfAborted()
-          if (hasCode(error, 'closed')) throw error
+          if (hasCode(error, 'closed', 'storage-lost')) throw error
           if (!run.signal.aborted) await this.#failed(error, signal)
         } finally {
           signal.removeEventListener('abort', stop)
@@ -357,6 +378,8 @@ export class SyncShell {
   }
 
   #show(change: SyncStatusChange): void {
+    // How it ended stays.
+    if (this.#stopping.signal.aborted) return
     if (!this.#keeper.set(change) || !this.#leadership.leads || this.#post !== undefined) return
     // The first one is posted immediately, and what follows soon is posted together.
     this.#postNow()

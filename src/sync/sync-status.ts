@@ -29,6 +29,8 @@ export type SyncReason =
   | 'storage-full'
   /** The storage of this device failed. */
   | 'storage-failed'
+  /** The store was deleted, by another tab or by the browser, or replaced: `reopen()` opens the one that is there now. */
+  | 'storage-lost'
   /** By `pause()` or `stop()`. */
   | 'by-hand'
 
@@ -71,6 +73,7 @@ export const reasons: readonly SyncReason[] = [
   'bad-request',
   'storage-full',
   'storage-failed',
+  'storage-lost',
   'by-hand',
 ]
 

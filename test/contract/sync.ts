@@ -330,6 +330,40 @@ export function syncContract({ name: backend, onDevice, open }: SyncBackend): vo
     })
 
     if (onDevice)
+      test('a store that was deleted elsewhere is known as lost in every tab, and another one of that name syncs', async () => {
+        const server = testSyncServer()
+        const name = fresh()
+        const tabs = [await opened(server, name), await opened(server, name)] as const
+        const syncs = tabs.map((store) => started(store))
+        await add(tabs[0], 1)
+        await until(() => syncs.every((sync) => shown(sync).cursor === 1 && shown(sync).status === 'idle'))
+        await deleteEventStore(name)
+        const lost = { status: 'stopped', reason: 'storage-lost', pending: 0, message: expect.any(String) as string }
+        // Long before anything would be tried again.
+        for (const sync of syncs)
+          await vi.waitFor(() => expect(shown(sync)).toMatchObject(lost), { timeout: 4_000, interval: 5 })
+        const next = await opened(server, name)
+        const sync = started(next)
+        await until(async () => (await next.head()) === 1 && shown(sync).status === 'idle')
+        for (const each of syncs) {
+          expect(await each.now()).toMatchObject(lost)
+          await expect(each.pause()).rejects.toMatchObject({ code: 'storage-lost' })
+          await each.stop()
+          expect(shown(each)).toMatchObject(lost)
+        }
+        expect(shown(sync)).toMatchObject({ status: 'idle', cursor: 1 })
+      })
+
+    if (onDevice)
+      test('a store that is lost before syncing starts is known as lost by the first call', async () => {
+        const name = fresh()
+        const store = await opened(testSyncServer(), name)
+        await deleteEventStore(name)
+        const sync = started(store)
+        expect(await sync.now()).toMatchObject({ status: 'stopped', reason: 'storage-lost' })
+      })
+
+    if (onDevice)
       test('what any script may post on the channel changes nothing that is stored', async () => {
         const server = testSyncServer()
         const store = await opened(server)

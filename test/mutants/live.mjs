@@ -171,8 +171,8 @@ export default [
   {
     id: 'live-20',
     file: 'src/reading/live-query.ts',
-    find: '      if (stop === undefined) end()\n',
-    replace: '',
+    find: '      if (stop === undefined) end() // With subscribers',
+    replace: '      // With subscribers',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a query at rest shows the value of a closed view as ready',
   },
@@ -956,7 +956,7 @@ export default [
   {
     id: 'live-own-ready',
     file: 'src/reading/live-query.ts',
-    find: '    if (__DEV__) isCalling = false\n',
+    find: '    if (__DEV__) mine.isCalling = false\n',
     replace: '',
     tests: ['test/unit/reading/traps.test.ts'],
     breaks: 'in the development build ready() of every query that has run is refused',
