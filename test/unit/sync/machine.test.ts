@@ -396,10 +396,8 @@ describe('faults', () => {
   ] as const)('%s: half as much of a long push each time, and a single commit is tried again', async (_, slow) => {
     const script = new Script()
     await script.round()
-    const large = (n: number): OutboxRow => {
-      const one = own(n, `c${n}`, n - 1)
-      return { ...one, events: one.events.map((event) => ({ ...event, data: JSON.stringify('x'.repeat(100_000)) })) }
-    }
+    /** Of about 100,000 bytes. */
+    const large = (n: number) => own(n, `c${n}`.padEnd(50_000, '.'), n - 1)
     await script.append(...[1, 2, 3, 4, 5, 6, 7, 8].map(large))
     const tried: number[] = []
     script.beforePush = async (effect) => void tried.push(effect.commits.length)
@@ -410,7 +408,7 @@ describe('faults', () => {
     expect(tried.slice(0, 7)).toEqual([8, 4, 2, 1, 1, 1, 1])
     expect(script.waits.slice(1, 7).map(({ why }) => why)).toEqual(Array(6).fill(slow.kind))
     expect(await script.names()).toEqual([])
-    expect(script.log).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `c${n}`))
+    expect(script.log.map((id) => id.slice(0, 2))).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `c${n}`))
   })
 
   test('of what is short, a push that does not arrive says nothing about the link', async () => {
