@@ -21,7 +21,8 @@ export function scratch({
   given = process.env['TIDEMARK_SCRATCH'],
   memory = '/dev/shm',
   space = spaceIn(memory),
-  free = freemem(),
+  // Of the container, where there is one.
+  free = process.availableMemory?.() ?? freemem(),
 } = {}) {
   if (given) return given
   return Math.min(space, free) >= ENOUGH ? memory : tmpdir()

@@ -9,7 +9,7 @@ import { isObject } from '../platform/objects.js'
 import type { AppPorts } from './app-kind.js'
 import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
 import { openApp, type AppConfig, type HotRun, type Opened } from './open-app.js'
-import { joinApps, nextApp, type OpenApp } from './take-over.js'
+import { joinApps, replaceable } from './take-over.js'
 import type { Subscribe } from './while-open.js'
 
 export interface AppCore<E extends EventShape> extends AppPorts<Opened<E>> {
@@ -74,18 +74,21 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
     }
     await ends
   }
-  const entry: OpenApp | undefined = __DEV__
-    ? {
-        made: nextApp(),
-        ranAt: config.clock.now(),
-        isHot: config.hot,
-        end: () => close(new ClosedError(say`The app was replaced by newer code, and`)),
-      }
+  const entry = __DEV__
+    ? replaceable(config, {
+        opened: () => current.value(),
+        isFollowed: () => changes.size > 0,
+        changed,
+        close,
+      })
     : undefined
   return {
     config,
     get opened() {
       return current.value()
+    },
+    get replaced() {
+      return entry?.replaced()
     },
     get failure() {
       return isServer() ? closed : current.error()

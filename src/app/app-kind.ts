@@ -13,6 +13,11 @@ export interface AppPorts<O> {
   readonly config: { readonly clock: Clock }
   /** What is open, if anything is. */
   readonly opened: O | undefined
+  /**
+   * What was open when newer code took over, in the development build: what was shown of it is shown until the newer code
+   * has something to show.
+   */
+  readonly replaced: O | undefined
   /** Why nothing is open, or never will be. On a server the app is not open, and that is no failure. */
   readonly failure: unknown
   /** While nothing is open. */

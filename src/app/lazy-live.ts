@@ -1,6 +1,6 @@
 /** A live query that exists before its store is open, and outlives it. */
 import type { LiveQuery } from '../reading/live-query.js'
-import { failed, loading, type LiveSnapshot } from '../reading/live-snapshot.js'
+import { failed, loading, rested, type LiveSnapshot } from '../reading/live-snapshot.js'
 import type { AppPorts } from './app-kind.js'
 import type { Attempts } from './attempts.js'
 import { storeOf } from './while-open.js'
@@ -16,6 +16,8 @@ export function lazyLive<O, V extends object, A>(
   let of: V | undefined
   let blank: LiveSnapshot<A> = loading
   let failure: LiveSnapshot<A> = loading
+  /** What was shown last, of what was open then: for the development build. */
+  let last: { readonly of: O | undefined; readonly snapshot: LiveSnapshot<A> } | undefined
   /** What was asked for before a reopening is the former user's. */
   const opening = new WeakMap<Promise<O>, Promise<A>>()
 
@@ -30,7 +32,13 @@ export function lazyLive<O, V extends object, A>(
   }
   const getSnapshot = (): LiveSnapshot<A> => {
     const found = query()
-    if (found !== undefined) return found.getSnapshot()
+    if (found !== undefined) {
+      const snapshot = found.getSnapshot()
+      if (__DEV__) last = { of: core.opened, snapshot }
+      return snapshot
+    }
+    if (__DEV__ && core.replaced !== undefined && last?.of === core.replaced && last.snapshot.status === 'ready')
+      return (last = { of: last.of, snapshot: rested(last.snapshot) }).snapshot
     const error = core.failure ?? view()?.error()
     return error === undefined ? blank : (failure = failed(failure, error))
   }

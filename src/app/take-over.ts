@@ -1,4 +1,7 @@
 /** Newer code of an app takes over from older in this context: for the development build. */
+import { ClosedError } from '../errors.js'
+import { say } from '../messages.js'
+import type { Clock } from '../platform/clock.js'
 import type { HotRun } from './open-app.js'
 
 /** An app that is open in this context, under the name that it had when it was opened. */
@@ -16,8 +19,40 @@ export interface OpenApp {
 const apps = new Map<string, Set<OpenApp>>()
 let made = 0
 
-/** Numbers the apps of this context. */
-export const nextApp = (): number => (made += 1)
+/** After that, ms, what still follows an app that was replaced is no component that is about to follow the newer code. */
+const replacing = 5_000
+
+/** Numbers an app, and keeps what was open when newer code took over, so that its rows stay on the screen meanwhile. */
+export function replaceable<O>(
+  { clock, hot }: { readonly clock: Clock; readonly hot: boolean },
+  app: {
+    opened(): O | undefined
+    /** Something is subscribed. */
+    isFollowed(): boolean
+    changed(): void
+    close(reason: unknown): Promise<void>
+  },
+): OpenApp & { replaced(): O | undefined } {
+  let replaced: O | undefined
+  return {
+    made: (made += 1),
+    ranAt: clock.now(),
+    isHot: hot,
+    replaced: () => replaced,
+    end() {
+      const opened = app.opened()
+      if (opened !== undefined) {
+        replaced = opened
+        clock.schedule(replacing, () => {
+          if (!app.isFollowed()) return
+          replaced = undefined
+          app.changed()
+        })
+      }
+      return app.close(new ClosedError(say`The app was replaced by newer code, and`))
+    },
+  }
+}
 
 /**
  * Starts an app, and notes that it is open until it is closed. Ends older code of the same name if the app is hot, or the

@@ -10,7 +10,6 @@ import {
   copyOfKey,
   inRange,
   isEmptyRange,
-  isIndexKey,
   keyOfRow,
   reaches,
   type IndexKey,
@@ -19,6 +18,7 @@ import {
   type RowKey,
 } from './keys.js'
 import { isObject } from '../platform/objects.js'
+import { lookAtRanges } from './range-watch.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions<Index extends string = string, Row = unknown> {
@@ -193,7 +193,7 @@ export function checkedSelection(
     throw new InvalidArgumentError('direction', say`must be 'next' or 'prev'.`)
   if (several !== undefined && (!Array.isArray(several) || range !== undefined))
     throw new InvalidArgumentError('ranges', say`must be a list, and without 'range' next to it.`)
-  if (__DEV__ && index !== undefined) warnOfPrefix(name, index, table, several ?? [range])
+  if (__DEV__) lookAtRanges(name, index, table, several ?? [range])
   const ranges = merged(
     several === undefined
       ? [checkedRange(range, 'range')]
@@ -210,23 +210,6 @@ export function checkedSelection(
         : { ...all, after: place }
   // `getAll(range, 0)` would return everything (H15).
   return limit === 0 || selection.ranges?.length === 0 ? undefined : selection
-}
-
-/** The indexes that were warned of. */
-const warned = new Set<string>()
-
-/** A single key that is no whole list selects nothing in an index of a list, where a prefix is meant. */
-function warnOfPrefix(name: string, index: string, { indexes = {} }: Selectable, ranges: readonly unknown[]): void {
-  const path = indexes[index]
-  if (!Array.isArray(path)) return
-  const isShort = (range: unknown) => (Array.isArray(range) ? range.length < path.length : isIndexKey(range))
-  const label = say`index '${index}' of '${name}'`
-  if (!ranges.some(isShort) || warned.has(label)) return
-  warned.add(label)
-  if (__DEV__)
-    console.warn(
-      say`tidemark: ${label}: its keys are lists of ${path.length} values (${path.join(', ')}), and a query asks for a single key that is not such a list, which selects nothing. For all keys that begin with 'a', pass { lower: ['a'], upper: ['a', []] }: a list comes after every other value. Warned once for each index.`,
-    )
 }
 
 function placeAfter(name: string, table: Selectable, selection: Selection, row: unknown): Place {

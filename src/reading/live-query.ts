@@ -68,14 +68,13 @@ const runTimeout = 30_000
 interface Run {
   since: number
   /** The query has not come to its first `await`: for the development build. */
-  isCalling?: boolean
+  isCalling: boolean
 }
 
 /** Makes a live query of a source: one run at a time, and one more if something changed meanwhile. */
 export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> {
   let snapshot: LiveSnapshot<V> = loading
   const listeners = listenerSet()
-  /** The current run. The result of a run that was given up is dropped. */
   let run: Run | undefined
   let again = false
   let ended = false
@@ -134,10 +133,9 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     if (stop === undefined || run !== undefined) return
     again = false
     replies.begin()
-    const mine: Run = (run = { since: clock.monotonic() })
+    const mine: Run = (run = { since: clock.monotonic(), isCalling: __DEV__ })
     limit(mine)
     const progress = () => (mine.since = clock.monotonic())
-    if (__DEV__) mine.isCalling = true
     source.evaluate(progress).then(
       (answer) => finish(mine, answer && answered(snapshot, answer)),
       (error: unknown) => finish(mine, failed(snapshot, error)),
@@ -171,7 +169,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
       return snapshot
     },
     reply: () =>
-      __DEV__ && run?.isCalling === true ? waitsForItself() : run === undefined ? replies.current(snapshot) : reply(),
+      __DEV__ && run?.isCalling ? waitsForItself() : run === undefined ? replies.current(snapshot) : reply(),
   })
 }
 

@@ -4,11 +4,13 @@
  */
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf } from '../commands/command.js'
 import { execute } from '../commands/execute.js'
+import { InvalidArgumentError } from '../errors.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'
 import { openEventStore, type TidemarkStore } from '../memory/index.js'
+import { say } from '../messages.js'
 import type { Projection, RowOf, Tables } from '../read-model/define.js'
 import { runProjection } from '../running/run-projection.js'
 import { openReadModel } from '../reading/read-model-view.js'
@@ -33,7 +35,7 @@ export interface Given<E extends EventShape> {
   ): WhenProjected<T>
 }
 
-/** What may be said of a command. Every promise rejects with an `Error` that tells what was expected and what came. */
+/** What may be said of a command. Every promise rejects with an `Error` that has what was `expected`, and what came as `actual`. */
 export interface WhenCommand<E extends EventShape, R> {
   /** Exactly these events are stored, in this order. Ids count only where they are given. None: `thenEvents([])`. */
   thenEvents(expected: readonly CommandEvent<E>[]): Promise<void>
@@ -63,7 +65,8 @@ export interface WhenProjected<T extends Tables> {
  *
  * await given(flights).whenProjected(board).thenRows({ airports: [{ code: 'LAS', landed: 2 }] })
  *
- * @param history in the order of the log
+ * @param history in the order of the log. Each place is an event of its own: the same object, or another with the same id,
+ * is refused.
  * @param events the app's events, where they have schemas or versions. @default any event
  */
 export function given<E extends EventShape = EventShape>(
@@ -74,7 +77,14 @@ export function given<E extends EventShape = EventShape>(
   const within = async <A>(work: (store: TidemarkStore<E>) => Promise<A>): Promise<A> => {
     const store = await openEventStore<E>({ name: 'given', ...(events === undefined ? {} : { events }) })
     try {
-      for (const { stream, ...event } of history) await store.append({ stream, events: [event as unknown as E] })
+      for (const [at, { stream, ...event }] of history.entries()) {
+        const { duplicate } = await store.append({ stream, events: [event as unknown as E] })
+        if (duplicate)
+          throw new InvalidArgumentError(
+            `history[${at}]`,
+            say`has the id of an event before it, so a store keeps one of them. Is it the same object? Create an event for each place.`,
+          )
+      }
       return await work(store)
     } finally {
       await store.close()
@@ -155,8 +165,14 @@ function whenProjected<E extends EventShape, T extends Tables>(
       within(async (store) => {
         await run(store)
         const view = await openReadModel<E, T>(store, definition as never)
-        for (const [table, rows] of Object.entries(expected))
+        for (const [table, rows] of Object.entries(expected)) {
+          if (!Object.hasOwn(definition.tables, table))
+            throw new InvalidArgumentError(
+              'expected',
+              say`names '${table}'. The tables of '${definition.name}' are ${Object.keys(definition.tables).join(', ')}.`,
+            )
           equal(await view[table as keyof T & string].getAll(), rows, `the rows of '${table}'`)
+        }
         await view.close()
       }),
     thenFails: (code) =>

@@ -21,6 +21,8 @@ import {
   type TidemarkStore,
 } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
+import { show } from '../../src/bindings/shown.js'
+import { systemClock, type Clock } from '../../src/platform/clock.js'
 import { heldClock } from '../support/held-clock.js'
 
 type ShopEvent =
@@ -1354,7 +1356,6 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const stopNext = next.subscribe(nothing)
         await ready(next, [{ sku: 'A1', quantity: 6 }])
         expect(before.status.getSnapshot()).toMatchObject({ phase: 'closed' })
-        expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
         await expect(before.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
         expect(await after.append('s', add('tea', 1), shown)).toMatchObject({ visible: true })
         await ready(next, [
@@ -1364,6 +1365,62 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         stop()
         stopNext()
         await after.close()
+      })
+
+      test('rows stay on the screen while newer code takes over, and the error comes to who follows the older one later', async () => {
+        if (!shared) return
+        const name = newName()
+        /** Timers of five seconds, which fire when the test says so. */
+        const late: (() => void)[] = []
+        const clock: Clock = {
+          ...systemClock,
+          schedule(ms, callback) {
+            if (ms !== 5_000) return systemClock.schedule(ms, callback)
+            late.push(callback)
+            return () => {}
+          },
+        }
+        const first = make({ name, hot: true, clock })
+        await first.append('s', add('A1', 3), shown)
+        const rows = [{ sku: 'A1', quantity: 3 }]
+        const [kept, rested] = [first.baskets.lines.live(), first.baskets.lines.live({ limit: 1 })]
+        const shownOf: unknown[] = []
+        const stop = kept.subscribe(() => shownOf.push(kept.getSnapshot()))
+        await ready(kept, rows)
+        await rested.ready()
+        rested.getSnapshot()
+
+        // Two edits, the second one before the first is open: a component shows what it had.
+        const isShown = () => {
+          expect(component.getSnapshot()).toMatchObject({ status: 'ready', data: rows, stale: true })
+          expect(component.getSnapshot().data).toBe(kept.getSnapshot().data)
+        }
+        let component = show(kept)
+        const second = make({ name, hot: true })
+        component = show(second.baskets.lines.live(), component)
+        const opening = second.ready()
+        isShown()
+        const third = make({ name, hot: true })
+        component = show(third.baskets.lines.live(), component)
+        const opened = third.ready()
+        isShown()
+        await Promise.allSettled([opening, opened])
+        expect(first.status.getSnapshot()).toMatchObject({ phase: 'closed' })
+        for (const live of [kept, rested])
+          expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: rows, stale: true })
+        expect(kept.getSnapshot()).toBe(kept.getSnapshot())
+        await third.baskets.lines.live().ready()
+        expect(shownOf).not.toContainEqual(expect.objectContaining({ data: undefined }))
+
+        for (const callback of late.splice(0)) callback()
+        expect(kept.getSnapshot()).toMatchObject({ status: 'error', data: undefined, error: { code: 'closed' } })
+        expect(shownOf.at(-1)).toBe(kept.getSnapshot())
+        stop()
+        // Closed by the app itself, as at a logout, nothing is shown.
+        const last = third.baskets.lines.live()
+        expect(last.getSnapshot()).toMatchObject({ data: rows })
+        await third.close()
+        expect(last.getSnapshot()).toMatchObject({ status: 'error', data: undefined, error: { code: 'closed' } })
       })
 
       test('an edit that throws is told, also after a reload, and not once it is corrected', async () => {

@@ -956,7 +956,7 @@ export default [
   {
     id: 'live-own-ready',
     file: 'src/reading/live-query.ts',
-    find: '    if (__DEV__) isCalling = false\n',
+    find: '    if (__DEV__) mine.isCalling = false\n',
     replace: '',
     tests: ['test/unit/reading/traps.test.ts'],
     breaks: 'in the development build ready() of every query that has run is refused',

@@ -46,7 +46,7 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
   const said = await new AsyncFunction(
     'modules',
     'console',
-    `${body}; return { lines, settled, head, pending, herSeat, hisSeat, once, found, codec, taken, left }`,
+    `${body}; return { lines, settled, hasAll, head, pending, herSeat, hisSeat, once, found, codec, taken, left }`,
   )(
     {
       tidemark,
@@ -71,6 +71,14 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
     left: [],
   })
   expect(logged).toEqual([['confirmed', 1]])
+  const { hasAll } = said as {
+    hasAll: (status: object, model: { position: number }) => boolean
+  }
+  expect(hasAll({ cursor: 0, head: 0 }, { position: 0 })).toBe(false)
+  expect(hasAll({ cursor: 0, head: 0, lastContact: 1 }, { position: 0 })).toBe(true)
+  expect(hasAll({ cursor: 0, head: 3, lastContact: 1 }, { position: 0 })).toBe(false)
+  expect(hasAll({ cursor: 3, head: 3, lastContact: 1 }, { position: 2 })).toBe(false)
+  expect(hasAll({ cursor: 3, head: 3 }, { position: 3 })).toBe(true)
   const { codec } = said as { codec: Required<tidemark.EventStoreOptions<tidemark.EventShape>>['codec'] }
   const event = { type: 'Added', stream: 's', id: '1' }
   const sealed = await codec.encode({ secret: 1 }, event)

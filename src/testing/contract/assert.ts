@@ -6,9 +6,14 @@ export function ok(condition: unknown, what: string): asserts condition {
   if (!condition) throw new Error(`Expected ${what}`)
 }
 
+/** With what test runners show as a difference. */
+const failure = (message: string, actual: unknown, expected: unknown, options?: ErrorOptions): Error =>
+  Object.assign(new Error(message, options), { actual, expected })
+
 /** Fails unless both have the same structure and values. Prototypes do not count. */
 export function equal(actual: unknown, expected: unknown, what: string): void {
-  if (!same(actual, expected)) throw new Error(`Expected ${what} to be ${show(expected)}, not ${show(actual)}`)
+  if (!same(actual, expected))
+    throw failure(`Expected ${what} to be ${show(expected)}, not ${show(actual)}`, actual, expected)
 }
 
 /**
@@ -21,17 +26,21 @@ export async function rejects(
   what: string,
 ): Promise<Record<string, unknown>> {
   const wanted = typeof codes === 'string' ? [codes] : codes
+  const expected = wanted.join(' or ')
   let answer: unknown
   try {
     answer = await work()
   } catch (error) {
     const { code, name } = error as { code?: unknown; name?: unknown }
     if (wanted.includes(code as string) || wanted.includes(name as string)) return error as Record<string, unknown>
-    throw new Error(`Expected ${what} to be refused with ${wanted.join(' or ')}, not ${String(error)}`, {
-      cause: error,
-    })
+    const message = `Expected ${what} to be refused with ${expected}, not ${String(error)}`
+    throw failure(message, code ?? name ?? error, expected, { cause: error })
   }
-  throw new Error(`Expected ${what} to be refused with ${wanted.join(' or ')}, but it resolved with ${show(answer)}`)
+  throw failure(
+    `Expected ${what} to be refused with ${expected}, but it resolved with ${show(answer)}`,
+    answer,
+    expected,
+  )
 }
 
 /** Everything that an iterable yields. */

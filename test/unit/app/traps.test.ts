@@ -1,5 +1,5 @@
 // What is easily written wrong with an app says what is wrong.
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { defineCommand, defineEvents, defineProjection, execute, table, tidemark } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 
@@ -102,18 +102,93 @@ test('what a handler leaves behind that ended well is heard of when it uses a ta
   await app.close()
 })
 
-test('a single key that is too short for an index of a list is warned of once', async () => {
-  const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
-  const own = makeCards('short')
-  const app = tidemark({ name: 'short', events, models: { own }, open: openEventStore })
-  await app.append('s', [move('a', 'x', 1), move('b', 'x', 2), move('c', 'y', 1)], { until: 'visible' })
-  const ids = async (range: object | string | (string | number)[]) =>
-    (await app.own.cards.getAll({ index: 'byPlace', range: range as never })).map(({ id }) => id)
-  expect(await ids(['x', 2])).toEqual(['b'])
-  expect(await ids({ lower: ['x'], upper: ['x', []] })).toEqual(['a', 'b'])
-  expect(warned).not.toHaveBeenCalled()
-  expect([await ids('x'), await ids(['x'])]).toEqual([[], []])
-  expect(warned.mock.calls.map(String)).toEqual([expect.stringContaining(`index 'byPlace' of 'cards'`)])
-  warned.mockRestore()
-  await app.close()
+describe('a range whose type fits no key is warned of once', () => {
+  const days = (name: string) =>
+    defineProjection(events, {
+      name,
+      tables: {
+        [`${name}Keyed`]: table<Told['data']>({ key: ['list', 'at'] }),
+        [`${name}Cards`]: table<Told['data']>()({
+          key: 'id',
+          indexes: { byPlace: ['list', 'at'], unique: { path: ['list', 'at', 'id'], unique: true }, byList: 'list' },
+        }),
+      },
+      on: {
+        Moved({ data }, tables) {
+          for (const each of ['Keyed', 'Cards'])
+            (tables as unknown as Record<string, { put(row: object): void }>)[`${name}${each}`]?.put(data)
+        },
+      },
+    })
+  type Asked = (range: unknown, index?: string) => Promise<readonly { readonly id: string }[]>
+  const asking = async (
+    name: string,
+    table: 'Keyed' | 'Cards',
+    work: (ask: Asked, warnings: () => string[]) => Promise<void>,
+  ) => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const app = tidemark({ name, events, models: { own: days(name) }, open: openEventStore })
+    await app.append('s', [move('a', 'x', 1), move('b', 'x', 2), move('c', 'y', 1)], { until: 'visible' })
+    const tables = app.own.tables as unknown as Record<string, { getAll(asked: object): ReturnType<Asked> }>
+    await work(
+      async (range, index) =>
+        (tables[`${name}${table}`] as (typeof tables)[string]).getAll({ range, ...(index !== undefined && { index }) }),
+      () => warned.mock.calls.map(String),
+    )
+    warned.mockRestore()
+    await app.close()
+  }
+  /** Whatever selects rows here is meant. */
+  const right: readonly [range: unknown, count: number][] = [
+    [['x', 2], 1],
+    [{ lower: ['x'], upper: ['x', []] }, 2],
+    [{ lower: ['x'] }, 3],
+    [{ upper: ['x', []], lowerOpen: true }, 2],
+    [undefined, 3],
+  ]
+  const wrong: readonly [range: unknown, count: number][] = [
+    ['x', 0],
+    [['x'], 0],
+    [['x', 2, 'a', 3], 0],
+    [{ lower: 'w', upper: 'z' }, 0],
+    [{ upper: 'z' }, 0],
+    [{ lower: 'z' }, 3],
+  ]
+
+  test.each([
+    ['Keyed', undefined, 'the key of'],
+    ['Cards', 'byPlace', "index 'byPlace' of"],
+  ] as const)('lists: %s, %s', async (table, index, label) => {
+    for (const [at, [range, count]] of wrong.entries())
+      await asking(`${table}${index}${at}`, table, async (ask, warnings) => {
+        for (const [good, found] of right) expect(await ask(good, index)).toHaveLength(found)
+        expect(warnings()).toEqual([])
+        for (const _ of [1, 2]) expect(await ask(range, index)).toHaveLength(count)
+        expect(warnings()).toEqual([expect.stringContaining(`${label} '${table}${index}${at}${table}'`)])
+      })
+  })
+
+  test('an index of a list that has options', () =>
+    asking('options', 'Cards', async (ask, warnings) => {
+      expect(await ask(['x', 1], 'unique')).toEqual([])
+      expect(warnings()).toEqual([expect.stringContaining("index 'unique' of")])
+    }))
+
+  test('keys that are no lists, and properties that may be', () =>
+    asking('values', 'Cards', async (ask, warnings) => {
+      expect(await ask({ lower: 'a', upper: [] })).toHaveLength(3)
+      expect(await ask('b')).toHaveLength(1)
+      expect(await ask(['x'], 'byList')).toEqual([])
+      expect(warnings()).toEqual([])
+      expect(await ask(['b'])).toEqual([])
+      expect(await ask({ lower: ['a'] })).toEqual([])
+      expect(warnings()).toEqual([expect.stringContaining('the key of')])
+    }))
+
+  test('a range that is refused is refused, and not warned of', () =>
+    asking('refused', 'Keyed', async (ask, warnings) => {
+      for (const range of [null, true, { lower: {} }, { lower: Number.NaN }])
+        await expect(ask(range)).rejects.toMatchObject({ code: 'invalid-argument' })
+      expect(warnings().filter((each) => !each.includes('refused'))).toEqual([])
+    }))
 })

@@ -79,6 +79,46 @@ describe('given events, when a command', () => {
     await expect(past.when(withdraw('a', 50)).thenThrows('TypeError')).rejects.toThrow('TypeError')
   })
 
+  test('test runners get what was expected and what came, for a difference', async () => {
+    const told = async (work: Promise<unknown>) =>
+      work.then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+    expect(await told(past.when(withdraw('a', 50)).thenEvents([withdrawn('a', 49)]))).toMatchObject({
+      actual: [withdrawn('a', 50)],
+      expected: [withdrawn('a', 49)],
+    })
+    expect(await told(past.when(withdraw('a', 51)).thenRefused('another' as 'insufficient funds'))).toMatchObject({
+      actual: { reason: 'insufficient funds' },
+      expected: { reason: 'another' },
+    })
+    expect(await told(past.when(withdraw('a', 50)).thenThrows('TypeError'))).toMatchObject({
+      actual: { type: 'accepted' },
+      expected: 'TypeError',
+    })
+    const broken = { streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide: () => [null] as never }
+    expect(await told(past.when(broken).thenThrows('TypeError'))).toMatchObject({
+      actual: 'invalid-event',
+      expected: 'TypeError',
+      cause: { code: 'invalid-event' },
+    })
+  })
+
+  test('one event in two places is refused, as a store would keep one', async () => {
+    const twice = events.Deposited({ amount: 30 })
+    const again = given<AccountEvent>([
+      { stream: 'a', ...twice },
+      { stream: 'a', ...twice },
+    ])
+    const refused = { code: 'invalid-argument', message: expect.stringContaining('history[1]') as string }
+    await expect(again.when(withdraw('a', 60)).thenEvents([withdrawn('a', 60)])).rejects.toMatchObject(refused)
+    const plain = deposited('a', 30)
+    await given<AccountEvent>([plain, plain])
+      .when(withdraw('a', 60))
+      .thenEvents([withdrawn('a', 60)])
+  })
+
   test('ids count where they are given, meta always', async () => {
     const stamped = {
       streams: ['a'],
@@ -187,6 +227,18 @@ describe('given events, when projected', () => {
     })
     await projected.thenRows({})
     await given<AccountEvent>([]).whenProjected(balances).thenRows({ balances: [], odd: [] })
+  })
+
+  test('a table that there is not is named, with those that there are', async () => {
+    for (const table of ['balance', 'toString'])
+      await expect(
+        given<AccountEvent>(history)
+          .whenProjected(balances)
+          .thenRows({ [table]: [] } as never),
+      ).rejects.toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringMatching(new RegExp(`'${table}'.*balances, odd`)) as string,
+      })
   })
 
   test('then it fails', async () => {
