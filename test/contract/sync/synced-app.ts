@@ -247,9 +247,19 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       const changed = defineProjection(events, {
         name: 'todos',
         tables: { items: table<{ id: string; title: string }>({ key: 'id' }) },
-        on: { TodoAdded: todos.on.TodoAdded, TodoDone: ({ stream }, { items }) => items.delete(stream) },
+        on: {
+          TodoAdded: ({ stream, data }, { items }) => items.put({ id: stream, title: data.title }),
+          TodoDone: ({ stream }, { items }) => items.delete(stream),
+        },
       })
-      const edited = (onError: (error: unknown) => void) => appOf(server, { name, models: { todos: changed }, onError })
+      const edited = (onError: (error: unknown) => void) =>
+        tidemark({
+          name,
+          events,
+          models: { todos: changed },
+          onError,
+          sync: { url: server.url, fetch: server.fetch, commands },
+        })
       const app = edited(() => {})
       await expect(app.todos.items.count()).rejects.toMatchObject({ code: 'definition-changed' })
       await app.append('todo-2', added('Bread'), { until: 'confirmed' })
