@@ -68,7 +68,7 @@ export const budgets = [
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(39),
+    budget: kib(39.1),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -146,7 +146,7 @@ export const budgets = [
     title: 'liveProjection',
     entry: 'tidemark',
     names: 'liveProjection',
-    budget: kib(4.8),
+    budget: kib(4.95),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
   {
@@ -237,13 +237,13 @@ export const syncedUses = [
     title: 'openSyncedStore, syncOnce, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore, syncOnce'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(58.25),
+    budget: kib(58.35),
   },
   {
     title: 'openSyncedStore, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(48),
+    budget: kib(48.1),
   },
 ]
 

@@ -16,13 +16,14 @@ import type { SqlPool } from './sql-client.js'
 import { Database, type Sql } from './sql-database.js'
 import { quoted } from './sql-text.js'
 
-/** In ms. */
+/** How often the heads are read while there are listeners, ms. */
 const betweenLooks = 5_000
+/** Pauses before it is tried again to listen. */
 const retry = { delay: 100, maxDelay: 5_000, jitter: 0.5 }
 
 interface Listening {
   readonly heads: Listeners<[head: number]>
-  /** The last one that listeners received. */
+  /** The last head that listeners were called with; -1 before the first one. */
   head: number
 }
 
@@ -48,9 +49,9 @@ export class Hub {
   readonly #notifier: Notifier
   readonly #hints = new Map<string, Listeners<[message: unknown]>>()
   #looking: Promise<void> = Promise.resolve()
-  /** How many of them are under way. */
+  /** How many looks at the heads are under way. */
   #looks = 0
-  /** Ends listening; nothing while no one listens. */
+  /** Ends listening; `undefined` while there is no listener. */
   #stop: (() => Promise<void>) | undefined
   #stopping: Promise<unknown> = Promise.resolve()
 
@@ -110,7 +111,7 @@ export class Hub {
     })
   }
 
-  /** Soon, and merged with others that say the same. Here it is known. */
+  /** Sends a hint to other processes, soon, and merged with others that say the same. In this process it is known. */
   postHint(name: string, hint: Parameters<Notifier['hint']>[1]): void {
     if (!this.database.isEmbedded) this.#notifier.hint(name, hint)
   }
@@ -129,7 +130,7 @@ export class Hub {
 
   /** Here immediately, elsewhere by a notification. */
   #moved(name: string, head: number): void {
-    this.#hear(name, head)
+    this.#tellHead(name, head)
     this.#notifier.head(name, head)
   }
 
@@ -137,7 +138,7 @@ export class Hub {
     return `tidemark_${this.schema}`
   }
 
-  #hear(name: string, head: number): void {
+  #tellHead(name: string, head: number): void {
     const own = this.#listening.get(name)
     if (own === undefined) return
     own.head = head
@@ -173,10 +174,10 @@ export class Hub {
         if (end === undefined) again()
       }
     }
-    // Of a database that hangs, each look would keep a connection.
+    // One at a time: while the database hangs, each look keeps a connection.
     const looking = setInterval(() => void (this.#looks === 0 && this.#look()), betweenLooks)
-    // The only connection is for work.
-    if (this.database.most > 1) beginning = begin()
+    // A pool of one connection needs it for statements: then the heads are only read.
+    if (this.database.mostConnections > 1) beginning = begin()
     else void this.#look()
     return async () => {
       isOver = true
@@ -188,7 +189,7 @@ export class Hub {
   }
 
   readonly #arrivals: Arrivals = {
-    head: (name, head) => this.#hear(name, head),
+    head: (name, head) => this.#tellHead(name, head),
     hint: (name, message) => this.#hints.get(name)?.tell(message),
   }
 
@@ -208,11 +209,12 @@ export class Hub {
     )
     for (const { name, head } of rows) {
       const own = this.#listening.get(name as string)
-      if (own === undefined) continue
+      const now = Number(head)
+      if (own === undefined || own.head === now) continue
       const isFirst = own.head < 0
-      if (own.head !== Number(head)) own.head = Number(head)
-      else continue
-      if (!isFirst || Number(head) > 0) own.heads.tell(own.head)
+      own.head = now
+      // Who has just begun to listen to an empty log has missed nothing.
+      if (!isFirst || now > 0) own.heads.tell(now)
     }
   }
 }

@@ -65,7 +65,7 @@ export class DecisionGroup {
   failure: unknown
   /** Of the lines that were added. */
   characters = 0
-  /** Whether it looked more than once: what it knows need not be of one moment, unless the log is locked. */
+  /** Whether it asked the database itself. Together with what `know` was given that may be of several moments. */
   hasAsked = false
 
   constructor(sql: Sql, tables: LogTables, row: LogRow) {

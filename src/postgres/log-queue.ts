@@ -162,7 +162,7 @@ export class LogQueue {
   /** Nothing if the log has to be begun, or its epoch, which is done under the lock. */
   async #looked(question: Question): Promise<DecisionGroup | undefined> {
     const found = await this.#tables.rowAndLook(this.#database, question)
-    if (found === undefined || found.row.isOther) return undefined
+    if (found === undefined || found.row.hasOtherOrigin) return undefined
     const group = new DecisionGroup(this.#database, this.#tables, found.row)
     group.know(question, found.reply)
     return group
@@ -180,7 +180,7 @@ export class LogQueue {
     try {
       const group = await this.#decide(transaction, await this.#inEpoch(transaction, row), ended)
       // What only looked is true already, even if the connection is lost now.
-      if (group.added.isEmpty && !row.isOther) await transaction.rollback()
+      if (group.added.isEmpty && !row.hasOtherOrigin) await transaction.rollback()
       else await transaction.commit()
       return group.head > row.head ? group.head : undefined
     } catch (error) {
@@ -213,7 +213,7 @@ export class LogQueue {
   }
 
   async #inEpoch(sql: Sql, row: LogRow): Promise<LogRow> {
-    if (!row.isOther) return row
+    if (!row.hasOtherOrigin) return row
     await this.#tables.renew(sql, row.epoch, randomId())
     return (await this.#tables.row(sql)) ?? row
   }

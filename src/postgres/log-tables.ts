@@ -16,13 +16,13 @@ export interface LogRow {
   readonly epoch: string
   readonly head: number
   readonly chain: string
-  /** Whether the server was started again since the epoch began, or the tables come from a dump. */
-  readonly isOther: boolean
+  /** Whether the server was started again since the epoch began, or the tables come from a dump: then a new epoch is due. */
+  readonly hasOtherOrigin: boolean
   /** Which transaction wrote the row: it differs whenever something was added to the log, verdicts included. */
   readonly writtenBy: string
 }
 
-/** What a decision asks about, and learns. */
+/** What a decision asks a log about. */
 export interface Question {
   readonly ids: readonly string[]
   readonly streams: readonly string[]
@@ -33,6 +33,7 @@ export interface Question {
 /** `<key of the author>/<key of the id>` */
 export type VerdictKey = `${string}/${string}`
 
+/** What is stored of that. What is not stored is missing. */
 export interface Reply {
   readonly events: ReadonlyMap<string, LoggedEvent>
   readonly last: ReadonlyMap<string, LastEvent>
@@ -45,6 +46,7 @@ export interface Additions {
   readonly verdicts: ReadonlyMap<VerdictKey, KeptRow>
 }
 
+/** A verdict, and what it is kept under. */
 export interface KeptRow {
   readonly author: string
   readonly id: string
@@ -189,6 +191,12 @@ export class LogTables {
     return { events, last, verdicts }
   }
 
+  /**
+   * Two parts of one statement. Each row has a `kind`: 1 (in `hit` only) where an id is, 2 the last version of a stream,
+   * 3 a commit in which one of those is, without its text if it is too long, 4 a verdict. `rowAndLook` adds 0, the log.
+   *
+   * @param log the number of the log, in SQL
+   */
   #lookTexts(log: string): { readonly hits: string; readonly replies: string } {
     const own = this.#own
     return {
@@ -316,7 +324,7 @@ function headsOf(commit: LoggedCommit): { stream: string; version: number; at: n
   return Array.from(versions, ([stream, version]) => ({ stream, version, at: startOf(commit) }))
 }
 
-/** What `LogTables.lockText` returns. */
+/** The row that `LogTables.lockText` reads; `undefined` if there is none. */
 export function logRow([row]: readonly SqlRow[]): LogRow | undefined {
   if (row === undefined) return undefined
   return {
@@ -325,7 +333,7 @@ export function logRow([row]: readonly SqlRow[]): LogRow | undefined {
     epoch: row['epoch'] as string,
     head: Number(row['head']),
     chain: row['chain'] as string,
-    isOther: Number(row['other']) === 1,
+    hasOtherOrigin: Number(row['other']) === 1,
     writtenBy: row['writtenBy'] as string,
   }
 }

@@ -69,7 +69,7 @@ export async function openPostgresStore<E extends EventShape = EventShape>(
   let opened: { readonly log: PostgresLogStore; readonly parts: PostgresParts } | undefined
   const store = await openOnServer<E>(options, ['pool', 'schema', 'create', 'id'], async (about) => {
     const { pool, schema, create, id } = options
-    const { most } = new Database(pool)
+    const { mostConnections: most } = new Database(pool)
     if (most < leastConnections)
       throw new InvalidArgumentError(
         'pool',

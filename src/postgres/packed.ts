@@ -13,7 +13,7 @@ import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 
 const typeAndId = /^\{"type":("(?:[^"\\]|\\.)*")(?:,"schema":\d+)?,"id":("(?:[^"\\]|\\.)*"),/
 
-/** What a line of a packed commit must not have, or PostgreSQL not store. */
+/** What a line of a packed commit must not hold, and what PostgreSQL cannot store. */
 // oxlint-disable-next-line no-control-regex
 const unfit = /[\n\u0000]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 
@@ -48,7 +48,7 @@ function shortened({ line, position, stream, version, type, id }: LoggedEvent, a
 const beginOf = (position: number, at: number, stream: string, version: number) =>
   `{"position":${position},"commit":${at},"stream":${JSON.stringify(stream)},"version":${version},`
 
-/** A text of JSON. */
+/** The text that a JSON string holds. */
 const parsed = (json: string | undefined): unknown =>
   json?.includes('\\') === false ? json.slice(1, -1) : JSON.parse(json ?? 'null')
 
@@ -59,11 +59,11 @@ const parsed = (json: string | undefined): unknown =>
  */
 export function unpack(text: string, at: number): LoggedEvent[] {
   const events: LoggedEvent[] = []
-  let [stream, version, begin] = ['', 0, '']
+  let [stream, version, streamJson] = ['', 0, '']
   for (const line of text.split('\n')) {
     const position = at + events.length
     if (line.startsWith('{')) {
-      events.push(shortEvent(line, { position, at, stream, begin, version }))
+      events.push(shortEvent(line, { position, at, stream, streamJson, version }))
       version += 1
       continue
     }
@@ -71,7 +71,7 @@ export function unpack(text: string, at: number): LoggedEvent[] {
     if (!Array.isArray(list)) throw damaged(position)
     if (list.length === 2) {
       ;[stream, version] = list as [string, number]
-      begin = JSON.stringify(stream)
+      streamJson = JSON.stringify(stream)
     } else events.push(longEvent(list, position))
   }
   return events
@@ -94,23 +94,22 @@ export function unpackOne(
   if (!line.startsWith('{')) return longEvent(JSON.parse(line) as unknown[], position)
   if (head === null) throw damaged(position)
   const [stream, version] = JSON.parse(head) as [string, number]
-  return shortEvent(line, { position, at, stream, begin: JSON.stringify(stream), version: version + before })
+  return shortEvent(line, { position, at, stream, streamJson: JSON.stringify(stream), version: version + before })
 }
 
 interface Place {
   readonly position: number
   readonly at: number
   readonly stream: string
-  /** The stream as JSON. */
-  readonly begin: string
+  readonly streamJson: string
   readonly version: number
 }
 
-function shortEvent(line: string, { position, at, stream, begin, version }: Place): LoggedEvent {
+function shortEvent(line: string, { position, at, stream, streamJson, version }: Place): LoggedEvent {
   const found = typeAndId.exec(line)
   if (found === null) throw damaged(position)
   const [type, id] = [parsed(found[1]) as string, parsed(found[2]) as string]
-  const whole = `{"position":${position},"commit":${at},"stream":${begin},"version":${version},${line.slice(1)}`
+  const whole = `{"position":${position},"commit":${at},"stream":${streamJson},"version":${version},${line.slice(1)}`
   return { position, id, stream, type, version, line: whole }
 }
 

@@ -135,7 +135,7 @@ class OpenPostgresLog implements PostgresLogStore {
     await this.#ready()
     const question = questionOf(asks === undefined ? [] : [asks])
     const found = await this.#tables.rowAndLook(database, question)
-    if (found?.row.isOther === false) {
+    if (found?.row.hasOtherOrigin === false) {
       const group = new DecisionGroup(database, this.#tables, found.row)
       group.know(question, found.reply)
       return group
@@ -183,7 +183,7 @@ class OpenPostgresLog implements PostgresLogStore {
     for (;;) {
       const row = await this.#tables.row(database)
       if (row !== undefined) this.#assertThis(row)
-      if (row?.isOther === false) return row
+      if (row?.hasOtherOrigin === false) return row
       if (row === undefined) await this.#create(database)
       else await this.#tables.renew(database, row.epoch, randomId())
     }

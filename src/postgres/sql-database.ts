@@ -68,7 +68,7 @@ export class Database implements Sql {
   }
 
   /** How many connections there may be at a time, if the pool says so. */
-  get most(): number {
+  get mostConnections(): number {
     const { max } = (this.#pool as { readonly options?: { readonly max?: unknown } }).options ?? {}
     return typeof max === 'number' && !this.isEmbedded ? max : Infinity
   }

@@ -13,8 +13,9 @@ import {
 } from '../projection/target.js'
 import type { RowKey, MapKey } from './keys.js'
 
-/** Rows live on one of two slots: readers see one, a rebuild fills the other. */
+/** Rows are on one of two slots: readers see one, a rebuild fills the other. */
 export type Slot = 0 | 1
+
 export const other = (slot: Slot): Slot => (slot === 0 ? 1 : 0)
 
 /** The one row of state. */
@@ -81,7 +82,8 @@ export type RowChanges = ReadonlyMap<string, ReadonlyMap<MapKey, { readonly key:
 /** What one commit stores. */
 export interface Commit {
   /**
-   * The state that the runner began with, or that its last commit left: the commit is refused if it is not so any more.
+   * The state that the runner began with, or that its last commit left. The commit is refused if another run has moved
+   * the checkpoint or raised the epoch since.
    */
   readonly from: StateRow
   readonly position: number
@@ -93,7 +95,7 @@ export interface Commit {
   readonly letters: readonly DeadLetterRecord[]
 }
 
-/** A new state, the slots whose rows and dead letters are deleted with it, and whether readers notice. */
+/** A new state, the slots whose rows and dead letters are deleted with it, and whether readers see something else. */
 export interface Transition {
   readonly after: StateRow
   /** @default none */
@@ -166,7 +168,6 @@ export function takeOver(stored: StateRow, opened: string, how: TakeOver): Trans
   if ((before.rebuild?.log ?? before.log) === log && !beyond)
     return {
       after: { ...rest, ...(handles !== undefined && { handles }), ...found, epoch, owner, ...suspicion(before, how) },
-      clear: [],
       // The raised epoch ends the runs of builds that do not know of stamps.
       shows: before.stamp === undefined,
     }
@@ -264,12 +265,12 @@ export function committed(
       ...(fault !== undefined && fault.position > position && { fault }),
       ...(rebuildFault !== undefined && { rebuildFault }),
     }
-    return { after: { ...rest, ...kept, ...moved }, clear: [], shows: true }
+    return { after: { ...rest, ...kept, ...moved }, shows: true }
   }
   const { log } = rebuild
   // Never back: readers keep the old rows until the new ones know at least as much.
   if (!caughtUp || (log === undefined && position < before.position))
-    return { after: { ...before, rebuild: log === undefined ? moved : { ...moved, log } }, clear: [] }
+    return { after: { ...before, rebuild: log === undefined ? moved : { ...moved, log } } }
   return {
     after: { ...rest, ...moved, ...(log !== undefined && { log }), shown: other(before.shown) },
     clear: [before.shown],
@@ -292,14 +293,13 @@ export function rebuildStarted(before: StateRow): Transition {
  */
 export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition {
   // A rebuild began, or another run took over: this fault is outdated.
-  if (before.epoch !== from.epoch) return { after: before, clear: [] }
+  if (before.epoch !== from.epoch) return { after: before }
   const { rebuild, trying, ...rest } = before
   // Rows of an earlier log cannot be kept up to date: the run stops.
   if (rebuild?.log !== undefined) return { after: { ...before, fault } }
   if (rebuild === undefined)
     return {
       after: { ...rest, ...(trying !== undefined && trying.position !== survived && { trying }), fault },
-      clear: [],
     }
   return { after: { ...unsuspected(rest), epoch: before.epoch + 1, rebuildFault: fault }, clear: [other(before.shown)] }
 }

@@ -15,6 +15,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isRefusedPromise } from '../platform/promises.js'
+import { Folding, type Folds } from '../events/folding.js'
 import { laidOver, type FoldedModel } from './laid-over.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
 import { isObject } from '../platform/objects.js'
@@ -85,17 +86,14 @@ export function liveProjection<E extends EventShape, S>(
   if (over !== undefined) return liveQuery(over.fold({ initial, on, filter } as FoldedModel<S>, clock, end), clock)
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
-  let state = freshCopy(initial)
+  const folding = new Folding<S>(on as Folds<S>, initial)
   /**
    * What is shown, and the state it is of. Never the same object if folds change their state in place: it would change
    * under its readers.
    */
   let data = initial
-  let valueOf = state
+  let valueOf = folding.state
   let isOld = false
-  let position = 0
-  /** Of what is shown. */
-  let shownAt = 0
   return liveQuery(
     {
       end,
@@ -105,49 +103,37 @@ export function liveProjection<E extends EventShape, S>(
         const reader = store as { readPage: ReadPage<E> }
         for (;;) {
           await ahead.slices.turn()
-          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })
+          const page = await reader.readPage({ filter, after: folding.position, limit: pageSize }, { ahead })
           progress()
           for (const event of page.events) {
             if (mine !== latest) return undefined
-            const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
-            if (fold !== undefined) {
-              try {
-                const folded = fold(state, event)
-                if (isRefusedPromise(folded))
-                  throw new InvalidArgumentError(
-                    `on.${event.type}`,
-                    say`must not return a promise: a fold returns the next state.`,
-                  )
-                state = folded
-                isOld = true
-              } catch (error) {
-                // It may have changed the state in place before: back to what is shown.
-                valueOf = state = freshCopy(data)
-                isOld = false
-                position = shownAt
-                throw error
-              }
+            isOld ||= Object.hasOwn(on, event.type)
+            try {
+              folding.fold(event)
+            } catch (error) {
+              valueOf = folding.state
+              throw error
             }
-            position = event.position
             if (ahead.slices.isOver) {
               progress()
               await ahead.slices.turn()
             }
           }
           if (mine !== latest) return undefined
-          position = Math.max(position, page.scannedTo)
-          if (position < page.head) continue
+          folding.position = Math.max(folding.position, page.scannedTo)
+          if (folding.position < page.head) continue
+          const { state, position } = folding
           if (isOld) data = state === valueOf ? freshCopy(state) : state
           valueOf = state
           isOld = false
-          shownAt = position
+          folding.keep(data)
           return { data, position }
         }
       },
       watch(changed, ended) {
         const stops = [
           store.subscribe((head) => {
-            if (head > position) changed()
+            if (head > folding.position) changed()
           }),
           lookOut(clock, slowPoll, changed),
           // With each hint it is looked whether the store is open; the last one comes when it is closed.

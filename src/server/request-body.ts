@@ -71,21 +71,24 @@ async function readText(request: Request, most: number, place: BodyPlace, clock:
 function startTime(clock: Timers) {
   let [looks, silent] = [0, 0]
   let cancel = () => {}
-  const expired = new Promise<never>((_, reject) => {
-    const next = () => {
-      cancel = clock.schedule(betweenLooks, () => {
-        if (looks++ < limits.looks && silent++ < limits.silent) next()
-        else reject(new RequestRefusedError(408, 'too-slow', say`The body did not arrive in time.`))
-      })
-    }
-    next()
-  })
-  expired.catch(() => {})
+  let fail: (reason: RequestRefusedError) => void = () => {}
+  const next = () => {
+    cancel = clock.schedule(betweenLooks, () => {
+      next()
+      if (looks++ >= limits.looks || silent++ >= limits.silent)
+        fail(new RequestRefusedError(408, 'too-slow', say`The body did not arrive in time.`))
+    })
+  }
+  next()
   return {
     /** @throws RequestRefusedError (408) if the next part takes too long, or all of them together do */
     limit<T>(part: Promise<T> | undefined): Promise<T | undefined> {
       silent = 0
-      return Promise.race([part, expired])
+      // No race of every part with one promise that settles late, if ever: it would keep something of each of them.
+      return new Promise((resolve, reject) => {
+        fail = reject
+        Promise.resolve(part).then(resolve, reject)
+      })
     },
     end: () => cancel(),
   }

@@ -38,7 +38,7 @@ const mostCommits = maxEntries
 const mostEvents = 2000
 /** … and characters. */
 const mostCharacters = 512 * 1024
-/** After as many tries to close a local log that another tab appends to, it is closed wherever it ends. */
+/** How often it is tried to close a local log whose end was adopted. Then it is closed wherever it ends. */
 const mostTries = 3
 
 /**
@@ -213,30 +213,33 @@ class Adoption {
       const facts = await outbox.facts(lookedUp(commits))
       if (facts.turn !== snapshot.state.turn) continue
       const found = this.#asIs.isOver ? [] : sameIn(commits, facts, cursor)
-      if (found.length > 0) await this.#found(snapshot, local, found, facts)
+      if (found.length > 0) await this.#confirm(snapshot, local, found, facts)
       else {
         this.#asIs.isOver = true
-        if (await this.#wait(snapshot, local, commits, facts, upTo)) return
+        if (await this.#enqueue(snapshot, local, commits, facts, upTo)) return
       }
     }
   }
 
-  /** They are in the log, at their positions. */
-  async #found(
+  /** Notes commits that are in the log, at their positions. */
+  async #confirm(
     snapshot: OutboxCopy,
     local: LocalLog,
     commits: readonly LocalCommit[],
     facts: ConfirmedFacts,
   ): Promise<void> {
     const end = endOf(commits.at(-1) as LocalCommit)
-    const own = await this.#own(commits, facts)
+    const own = await this.#ownRows(commits, facts)
     if (own === undefined) return
     const changed = await this.#to.outbox.change(snapshot, (now) => foundAsIs(now, local, end, own))
     if (changed.kind === 'stored') this.#result.confirmed += commits.length
   }
 
-  /** What notes commits that are in the log as commits of this device; nothing if something else was stored meanwhile. */
-  async #own(commits: readonly LocalCommit[], { known, turn }: ConfirmedFacts): Promise<readonly OwnRow[] | undefined> {
+  /** The rows that mark commits in the log as those of this device; nothing if something else was stored meanwhile. */
+  async #ownRows(
+    commits: readonly LocalCommit[],
+    { known, turn }: ConfirmedFacts,
+  ): Promise<readonly OwnRow[] | undefined> {
     if (commits.length === 0) return []
     const placeOf = (id: string) => known.get(id)?.position as number
     const first = Math.min(...commits.map(({ events }) => placeOf((events[0] as EventText).id)))
@@ -244,8 +247,8 @@ class Adoption {
     return state.turn === turn ? ownOf(commits, placeOf, own) : undefined
   }
 
-  /** They wait in the outbox. Returns false if something else was stored meanwhile. */
-  async #wait(
+  /** Puts commits into the outbox. Resolves with false if something else was stored meanwhile. */
+  async #enqueue(
     snapshot: OutboxCopy,
     local: LocalLog,
     commits: readonly LocalCommit[],
@@ -256,7 +259,7 @@ class Adoption {
     const { ids } = outbox.indexOf(snapshot)
     const unconfirmed = commits.filter((commit) => !isConfirmed(commit, facts))
     const fresh = unconfirmed.filter((commit) => !isWaiting(commit, ids))
-    const own = await this.#own(
+    const own = await this.#ownRows(
       commits.filter((commit) => isConfirmed(commit, facts)),
       facts,
     )

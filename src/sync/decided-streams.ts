@@ -11,7 +11,7 @@ import { isShown } from './overlay/in-rows.js'
 import { storedOf } from './stored-of.js'
 import type { OutboxRow, SyncSnapshot } from './sync-state.js'
 
-/** As many events of a list are kept at most: streams beyond that are read for each decision. */
+/** The most events that are kept for a list. Streams beyond that are read for each decision. */
 const mostKept = 50_000
 /** How many events are copied together. */
 const together = 256
@@ -28,7 +28,7 @@ interface List {
   kept: number
 }
 
-/** Without `freshCopy` of the event itself, which takes several times as long. */
+/** A copy of what a command may change. `freshCopy` of the whole event takes several times as long. */
 const copied = (event: RecordedEvent): RecordedEvent => ({
   ...event,
   data: freshCopy(event.data),
@@ -45,7 +45,7 @@ export function decidedStreams(
   confirmed: (stream: string, at: SyncSnapshot) => EventPages<EventShape>,
   decoding: Decoding,
 ): (stream: string, at: SyncSnapshot) => EventPages<EventShape> {
-  // What was read for a list goes with it.
+  // Forgotten together with the list.
   const lists = new WeakMap<readonly OutboxRow[], List>()
   const slices = new Slices()
   return async function* (stream, { state, outbox }) {
@@ -76,7 +76,7 @@ export function decidedStreams(
           yield page.slice(from, from + together).map(copied)
         }
       }
-    // Not where it is too much, nor where something could not be read.
+    // If something was too much to keep, or could not be read, a version is missing in it.
     if (all.length !== version) return
     list.streams.set(stream, { events: all, rows: outbox.length, places })
     list.kept += all.length - (seen?.events.length ?? 0)

@@ -198,7 +198,7 @@ function open(
       storage: keeper,
       outbox: keeper,
       holdAppends(until) {
-        outboxLog.held = until
+        outboxLog.heldUntil = until
       },
       remote,
       clock,

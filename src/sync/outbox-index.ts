@@ -1,4 +1,4 @@
-/** What an append and a reader of streams ask of the outbox, without looking through it each time. */
+/** Finds commits of the outbox by their ids and names, and the pending events of streams. */
 import { isShown } from './overlay/in-rows.js'
 import type { OutboxRow } from './sync-state.js'
 
@@ -20,9 +20,9 @@ export const underPending = (pending: PendingStream | undefined, end: string | u
   pending === undefined ? [] : pending.isLoose && end !== undefined ? [end, ...pending.loose] : pending.loose
 
 export class OutboxIndex {
-  /** By every id that an event of it has or had. */
+  /** Commits by every id that an event of theirs has or had. */
   readonly ids = new Map<string, OutboxRow>()
-  /** By the name of the commit. */
+  /** Commits by their names. */
   readonly names = new Map<string, OutboxRow>()
   readonly streams = new Map<string, PendingStream>()
   /** How many pending events there are. */
@@ -32,7 +32,7 @@ export class OutboxIndex {
     for (const row of rows) this.add(row)
   }
 
-  /** It is the newest. */
+  /** Adds the newest commit. */
   add(row: OutboxRow): void {
     this.names.set(row.name, row)
     for (const { id } of row.events) this.ids.set(id, row)
@@ -54,11 +54,11 @@ export class OutboxIndex {
   }
 }
 
-/** Those of smaller numbers. */
+/** The commits with smaller numbers. */
 export const rowsBefore = (rows: readonly OutboxRow[], n: number): readonly OutboxRow[] =>
   (rows.at(-1)?.n ?? -Infinity) < n ? rows : rows.filter((row) => row.n < n)
 
-/** The indexes of lists that only grow: of one list after the other, and no row is looked at twice. */
+/** Returns the index of a list that only grows. A longer list of the same identity costs its new rows alone. */
 export function growingIndex(): (rows: readonly OutboxRow[]) => OutboxIndex {
   let known: readonly OutboxRow[] | undefined
   let index: OutboxIndex

@@ -45,10 +45,10 @@ export interface OutboxLogOptions {
   commandRow(command: object | undefined): Promise<CommandRow | undefined>
 }
 
-/** The options of those who read a stream without what is pending. */
+/** Options of `readStream` that asked for confirmed events alone. */
 export const confirmedOnly = new WeakSet<ReadStreamOptions>()
 
-/** As many events are taken from memory at most. */
+/** The most events of a pulled page that are kept in memory for those who follow. */
 const shortPage = 16
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()
@@ -57,14 +57,14 @@ export class OutboxLog implements Log {
   readonly #options: OutboxLogOptions
   /** What the last look at the log found; true as long as the turn is the same. */
   #facts: ConfirmedFacts | undefined
-  /** Which log those who read page after page have records of. */
+  /** The identity of the log that those who read page after page have records of. */
   readonly #readAhead = new WeakMap<object, string | undefined>()
-  /** What this context added to the log last, if that is short: those who follow it need not read it. */
+  /** The page that this context added to the log last, if it is short: those who follow the log need not read it. */
   #pulled: (PulledEvents & Pick<SyncState, 'identity'>) | undefined
-  /** How many pages were read, and how many of them when the stored state was last looked at for that. */
+  /** How many pages were read, and how many it were when {@link known} last read the stored state. */
   #reads = { all: 0, looked: 0 }
-  /** What appends wait for. */
-  held: (() => Promise<unknown>) | undefined
+  /** What appends wait for, if they do. */
+  heldUntil: (() => Promise<unknown>) | undefined
 
   constructor(options: OutboxLogOptions) {
     this.#options = options
@@ -72,12 +72,12 @@ export class OutboxLog implements Log {
 
   async append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
     assertFits(prepared)
-    await this.held?.()
+    await this.heldUntil?.()
     const { keeper, codec, durability, clock, own } = this.#options
     const decided = decidedOn.get(options)
     const command = await this.#options.commandRow(decided?.command)
     const time = wallTime(clock)
-    // Only what is stored may refuse: the copy may be older, and then it is read again first.
+    // Only a fresh copy may refuse an append: with an older one it is tried again.
     let isFresh = keeper.current === undefined
     let snapshot = keeper.current ?? (await keeper.fresh())
     for (;;) {
@@ -182,7 +182,7 @@ export class OutboxLog implements Log {
     }
   }
 
-  /** What is known of the log, no older than any page that was read. What this context added is of the log that it knows. */
+  /** A copy of the outbox that is no older than any page that was read here. A page that this context pulled needs no look. */
   async known(): Promise<OutboxCopy> {
     const { keeper } = this.#options
     const reads = this.#reads

@@ -1,8 +1,8 @@
-/** Those who wait for a whole round: one that begins after they asked. */
+/** Promises of a whole round: one that begins after the call, so that it includes what was there then. */
 export class Rounds {
-  /** Their round has not begun. */
+  /** Callers whose round has not begun. */
   #asked: (() => void)[] = []
-  /** Their round is under way. */
+  /** Callers whose round is under way. */
   #begun: (() => void)[] = []
 
   /** Resolves at the end of a round that begins after this call, or when no round will. */
@@ -20,7 +20,7 @@ export class Rounds {
     this.#begun.push(...this.#asked.splice(0))
   }
 
-  /** There will be no other one here. */
+  /** There will be no other round in this context. */
   ended(): void {
     this.waits()
     for (const resolve of this.#asked.splice(0)) resolve()

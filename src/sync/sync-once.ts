@@ -23,8 +23,8 @@ export interface SyncOnceOptions {
 
 const defaultTime = 25_000
 
-/** A commit has to be decided again by a command that this context does not have. */
-class Left extends Error {}
+/** A commit has to be decided again by a command that this context does not have: it is left to a tab. */
+class CommandMissing extends Error {}
 
 /**
  * Sends and fetches once, and then ends: for `sync`, `periodicsync` and `push` events of a service worker. Safe while
@@ -93,7 +93,7 @@ export async function runOnce(
     const { storage, clock } = parts
     const decide: SyncParts['decide'] = async (row, from) => {
       const reply = await parts.decide(row, from)
-      if (reply.kind === 'unknown') throw new Left()
+      if (reply.kind === 'unknown') throw new CommandMissing()
       return reply
     }
     const puller = new Puller(transport, usage)
@@ -102,14 +102,14 @@ export async function runOnce(
     const wait = async (): Promise<Woken> => 'time'
     return runSync(machine, { parts: { storage, clock, decide }, transport, puller, report, wait }, signal)
   }
-  let told: Awaited<ReturnType<typeof round>>
+  let report: Awaited<ReturnType<typeof round>>
   try {
-    told = await round(true)
+    report = await round(true)
   } catch (error) {
-    if (!(error instanceof Left)) throw error
-    told = await round(false)
+    if (!(error instanceof CommandMissing)) throw error
+    report = await round(false)
   }
-  if (told === undefined) return undefined
-  const { status, reason, message } = told
-  return statusOf({ ...countsOf(told.snapshot), status, reason, message })
+  if (report === undefined) return undefined
+  const { status, reason, message } = report
+  return statusOf({ ...countsOf(report.snapshot), status, reason, message })
 }

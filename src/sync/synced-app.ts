@@ -22,6 +22,7 @@ import { nothingKnown, SyncStatusKeeper } from './sync-status-keeper.js'
 import type { SyncStatus } from './sync-status.js'
 import type { AppSync, AppSyncOptions, SyncedAppOptions, SyncedUntilOptions } from './synced-app-types.js'
 import type { AppendedCommit, OwnCommit, SyncedStore } from './synced-store.js'
+import { lookAtCommand } from './unnamed-commands.js'
 
 /** An append waits for the server while a local store is adopted, but no longer than this, ms. */
 const patience = 1_000
@@ -98,8 +99,10 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
           const at = typeof given[0] === 'string' ? 2 : 1
           return write(given[at] as SyncedUntilOptions, (options) => base.append(...given.slice(0, at), options))
         },
-        execute: (command: never, given?: SyncedUntilOptions) =>
-          write(given, (options) => base.execute(command, options)),
+        execute(command: never, given?: SyncedUntilOptions) {
+          if (__DEV__ && sync.commands !== undefined) lookAtCommand(command, sync.commands)
+          return write(given, (options) => base.execute(command, options))
+        },
         catchUp: (options: CatchUpOptions = {}) => catchUp(ports as unknown as SyncedCore, base, ended, options),
       }
     },

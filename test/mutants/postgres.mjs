@@ -162,8 +162,8 @@ export default [
   {
     id: 'postgres-origin',
     file: 'src/postgres/log-tables.ts',
-    find: "isOther: Number(row['other']) === 1",
-    replace: 'isOther: false',
+    find: "hasOtherOrigin: Number(row['other']) === 1",
+    replace: 'hasOtherOrigin: false',
     tests: [crash],
     breaks: 'a server that was started again, promoted or restored keeps its epoch',
   },

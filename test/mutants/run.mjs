@@ -292,7 +292,7 @@ export default [
     file: 'src/read-model/state.ts',
     tests: ['test/unit/read-model/state.test.ts'],
     breaks: 'a late fault ends a rebuild that was begun since',
-    find: `  if (before.epoch !== from.epoch) return { after: before, clear: [] }
+    find: `  if (before.epoch !== from.epoch) return { after: before }
 `,
     replace: '',
   },

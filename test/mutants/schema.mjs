@@ -535,7 +535,7 @@ export default [
   },
   {
     id: 'live-1',
-    file: 'src/reading/live-projection.ts',
+    file: 'src/events/folding.ts',
     find: 'freshCopy(initial)',
     replace: 'initial',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
@@ -567,9 +567,9 @@ export default [
   },
   {
     id: 'live-5',
-    file: 'src/reading/live-projection.ts',
-    find: '              if (isRefusedPromise(folded))',
-    replace: '              if (folded === undefined)',
+    file: 'src/events/folding.ts',
+    find: 'if (!isRefusedPromise(next))',
+    replace: 'if (next !== undefined)',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
     breaks: 'a promise is shown as the value',
   },

@@ -34,7 +34,7 @@ export default [
   {
     id: 'server-body-silence',
     file: 'src/server/request-body.ts',
-    find: ' && silent++ < limits.silent',
+    find: ' || silent++ >= limits.silent',
     replace: '',
     tests: [space],
     breaks: 'a device that sends half a push keeps its space for 5 minutes',
@@ -42,10 +42,19 @@ export default [
   {
     id: 'server-body-time',
     file: 'src/server/request-body.ts',
-    find: 'looks++ < limits.looks && ',
+    find: 'looks++ >= limits.looks || ',
     replace: '',
     tests: [space],
     breaks: 'a push that drips keeps its space for as long as it likes',
+  },
+  {
+    id: 'server-body-parts',
+    file: 'src/server/request-body.ts',
+    find: '        Promise.resolve(part).then(resolve, reject)',
+    replace:
+      '        Promise.race([part, ((limits as { late?: Promise<never> }).late ??= new Promise(() => {}))]).then(resolve, reject)',
+    tests: [space],
+    breaks: 'a push of 4 MB in parts of one byte takes more than a GB',
   },
   {
     id: 'file-late-body-connection',

@@ -250,7 +250,7 @@ export default [
   {
     id: 'shell-left',
     file: 'src/sync/sync-once.ts',
-    find: "if (reply.kind === 'unknown') throw new Left()",
+    find: "if (reply.kind === 'unknown') throw new CommandMissing()",
     replace: '',
     tests: whole,
     breaks: 'a service worker without the commands refuses what a tab would decide again',

@@ -20,13 +20,14 @@ test('the guide compiles', { timeout: 120_000 }, async () => {
   const at = join(root, '.cache', 'guide')
   mkdirSync(at, { recursive: true })
   writeFileSync(join(at, 'guide.ts'), code)
-  writeFileSync(join(at, 'basket.test.tsx'), guideBlock('basket.test.tsx'))
+  const files = ['basket.test.tsx', 'shop.ts', 'notes.tsx']
+  for (const file of files) writeFileSync(join(at, file), guideBlock(file))
   writeFileSync(
     join(at, 'tsconfig.json'),
     JSON.stringify({
       extends: '../../tsconfig.json',
-      compilerOptions: { noEmit: true, noUnusedLocals: false, jsx: 'react-jsx' },
-      include: ['guide.ts', 'basket.test.tsx', '../../src/platform/globals.d.ts'],
+      compilerOptions: { noEmit: true, noUnusedLocals: false, jsx: 'react-jsx', types: ['node', 'vite/client'] },
+      include: ['guide.ts', ...files, '../../src/platform/globals.d.ts'],
     }),
   )
   const compiled = await promisify(execFile)(process.execPath, [
@@ -48,7 +49,7 @@ test('the guide runs, and what its comments say is so', async () => {
   const said = await new AsyncFunction(
     'modules',
     'console',
-    `${body}; return { added, prize, first, again, one, result, ok, defects, rows, sent, usage, phase, behind }`,
+    `${body}; return { added, prize, first, again, one, result, bought, tooMuch, ok, defects, rows, sent, usage, phase, behind }`,
   )({ tidemark, 'tidemark/testing': testing, zod }, { log: (...values: unknown[]) => logged.push(values) })
   expect(said).toMatchObject({
     added: { position: 2, versions: { 'basket-1': 2 } },
@@ -57,6 +58,8 @@ test('the guide runs, and what its comments say is so', async () => {
     again: { position: 4, duplicate: true },
     one: { id: 'basket-1', items: 3, total: 4200 },
     result: { type: 'refused', reason: 'it was placed already', attempts: 1 },
+    bought: { type: 'accepted', events: [{ type: 'StockChanged', data: { by: -2 }, stream: 'tea' }] },
+    tooMuch: { type: 'refused', reason: 'not enough of tea', attempts: 1 },
     ok: true,
     defects: [],
     rows: { ok: true },

@@ -41,7 +41,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   readonly #key: string
   readonly #packs = new PackMemory()
 
-  /** `remake` resolves while the log exists, so that rows can be folded again. */
+  /** @param remake resolves if the log is there, so that a database that was lost may be created again and filled */
   constructor(storeName: string, definition: Projection, log: string, remake: () => Promise<unknown>) {
     this.log = log
     this.#store = storeName

@@ -13,7 +13,12 @@ import { say } from '../../messages.js'
 
 type Turns = 'one' | 'several'
 
-/** By default of the slot that readers see. `counting`: the state does not say how many rows there are. */
+/**
+ * What is asked, of one moment.
+ *
+ * @param slot by default the one that readers see
+ * @param counting counts the rows of packed tables: the state does not say how many there are
+ */
 export async function askRows(
   database: ReadModelDatabase,
   asked: readonly TableQuery[],
@@ -77,8 +82,10 @@ function needsSeveralTurns(query: Query, database: ReadModelDatabase, table: str
 }
 
 /**
- * Asks in one turn with the state; once more only if a rebuild was completed since the last time. `fixed`: whatever
- * readers see.
+ * Reads the state and, in the same transaction, what `work` reads of the slot that readers see. Which slot that is, is only
+ * known once the state is there: if a rebuild was completed since the last time, all of it is read again.
+ *
+ * @param fixed a slot to be read in any case
  */
 async function shownRows(
   database: ReadModelDatabase,

@@ -13,6 +13,7 @@ import { compileFilter, type CompiledFilter } from '../../log/filter.js'
 import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import { listenerSet } from '../../platform/listeners.js'
+import { optional } from '../../platform/promises.js'
 import type { Hint, Signals } from '../../platform/signals.js'
 import { readBlockedStreams } from '../../read-model/begin.js'
 import type { Changes } from '../../read-model/changes.js'
@@ -127,7 +128,7 @@ export class RowsOverlay {
       },
       state: async () => (await this.#answer([])).state,
       queries: (asked, slot) => (slot === undefined ? this.#answer(asked) : plain.queries(asked, slot)),
-      watch: (looked) => plain.watch((state) => looked(optionalState(this.#stateOver(state)))),
+      watch: (looked) => plain.watch((state) => looked(optional(this.#stateOver(state)))),
       listen: (listener) => this.#listen(listener),
     }
   }
@@ -447,10 +448,4 @@ export class RowsOverlay {
       })
     })
   }
-}
-
-/** Listeners may be gone. */
-function optionalState(state: Promise<StateRow>): Promise<StateRow> {
-  state.catch(() => {})
-  return state
 }

@@ -157,6 +157,52 @@ describe.each([
     await store.close()
   })
 
+  test('a state that cannot be copied is not taken back: what was folded before the fold that threw counts once', async () => {
+    class Sum {
+      value = 0
+    }
+    const store = await opened()
+    let broken = true
+    const total = liveProjection(store, {
+      initial: { sums: new Sum() },
+      on: {
+        Added: (state, event) => {
+          if (broken && event.data === 3) throw new Error('before it')
+          state.sums.value += event.data
+          return state
+        },
+      },
+    })
+    await store.append({ stream: 's', events: [added(1), added(2), added(3)] })
+    await expect(total.ready()).rejects.toThrow('before it')
+    broken = false
+    expect((await total.ready()).sums.value).toBe(6)
+    await store.close()
+  })
+
+  test('a fold that throws each time costs a copy of the state, and not all that came before it', async () => {
+    const store = await opened()
+    const seen: number[] = []
+    let broken = true
+    const total = liveProjection(store, {
+      initial: { sum: 0 },
+      on: {
+        Added: (state, event) => {
+          seen.push(event.data)
+          state.sum += event.data
+          if (broken && event.data === 4) throw new Error('after it')
+          return state
+        },
+      },
+    })
+    await store.append({ stream: 's', events: [1, 2, 3, 4, 5].map(added) })
+    for (let n = 0; n < 4; n += 1) await expect(total.ready()).rejects.toThrow('after it')
+    expect(seen).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 4, 4])
+    broken = false
+    expect(await total.ready()).toEqual({ sum: 15 })
+    await store.close()
+  })
+
   test('an initial state that is a promise is refused', async () => {
     const store = await opened()
     for (const initial of [Promise.resolve(1), Promise.reject(new Error('late'))]) {

@@ -7,6 +7,7 @@ import { virtualClock } from 'tidemark/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { BodySpace } from '../../../src/server/body-space.js'
 import { syncHandlerWith } from '../../../src/server/sync-handler.js'
+import { heapUsed } from '../../support/heap.js'
 import { commit } from './support.js'
 
 /** A server with space for 200,000 bytes of bodies, of each of which 65,536 do not count. */
@@ -141,6 +142,27 @@ test('a body that drips has 5 minutes, and no more', async () => {
   expect((await second).status).toBe(408)
   expect((await post(push('b', 250_000))).status).toBe(200)
   expect(clock.pending).toBe(0)
+})
+
+test('a body in very many parts keeps nothing of each of them', async () => {
+  const { post } = await served()
+  const [space, parts] = [new TextEncoder().encode(' '), 200_000]
+  let [sent, kept] = [0, 0]
+  const before = heapUsed()
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        sent += 1
+        if (sent === parts) kept = heapUsed() - before
+        controller.enqueue(sent < parts ? space : new TextEncoder().encode(push('a')))
+        if (sent === parts) controller.close()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  expect((await post(body)).status).toBe(200)
+  // The text itself takes 32 bytes of each.
+  expect(kept / parts).toBeLessThan(100)
 })
 
 test('over node:http a body that stops leaves its space, and its connection ends', async () => {
