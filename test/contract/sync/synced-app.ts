@@ -5,6 +5,7 @@ import {
   defineEvents,
   defineProjection,
   deleteEventStore,
+  deleteReadModel,
   openEventStore,
   refuse,
   table,
@@ -270,6 +271,43 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       }
       expect(asked.filter((each) => !/^(anna\.test Bearer anna|bert\.test Bearer bert)$/.test(each))).toEqual([])
       await app.close()
+    })
+
+    test('with a model at definition-changed, the store opens, sends, and the rows can be deleted', async () => {
+      if (open !== undefined) return
+      const server = testSyncServer()
+      const name = `synced-${crypto.randomUUID()}`
+      const before = appOf(server, { name })
+      await before.append('todo-1', added('Milk'), { until: 'visible' })
+      await before.close()
+      const changed = defineProjection(events, {
+        name: 'todos',
+        tables: { items: table<{ id: string; title: string }>({ key: 'id' }) },
+        on: {
+          TodoAdded: ({ stream, data }, { items }) => items.put({ id: stream, title: data.title }),
+          TodoDone: ({ stream }, { items }) => items.delete(stream),
+        },
+      })
+      const edited = (onError: (error: unknown) => void) =>
+        tidemark({
+          name,
+          events,
+          models: { todos: changed },
+          onError,
+          sync: { url: server.url, fetch: server.fetch, commands },
+        })
+      const app = edited(() => {})
+      await expect(app.todos.items.count()).rejects.toMatchObject({ code: 'definition-changed' })
+      await app.append('todo-2', added('Bread'), { until: 'confirmed' })
+      const store = await app.ready()
+      await deleteReadModel(store, changed)
+      await app.close()
+      const errors: unknown[] = []
+      const again = edited((error) => errors.push(error))
+      await again.append('todo-1', events.TodoDone(null), { until: 'visible' })
+      expect(await again.todos.items.getAll()).toEqual([{ id: 'todo-2', title: 'Bread' }])
+      expect(errors).toEqual([])
+      await again.close()
     })
 
     test('paused, it sends nothing until it is resumed', async () => {
