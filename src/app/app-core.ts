@@ -58,8 +58,8 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
     for (;;) {
       const of = current
       try {
-        const { store, models } = await of.use()
-        await Promise.all(models.map(({ view }) => view.use()))
+        const { store } = await of.use()
+        if (closed !== undefined) throw closed
         if (of === current) return store
       } catch (error) {
         if (of === current) throw error

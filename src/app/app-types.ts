@@ -174,11 +174,14 @@ export interface AppMembers<E extends EventShape, M> extends Pick<
   /** The state of the model that is worst off, and of each. Subscribing opens the app. */
   readonly status: StatusStore<AppStatus<keyof M & string>>
   /**
-   * Opens the app. Resolves with the store once every model can be read, caught up or not.
+   * Opens the app, and resolves with the store once it is open, also where a model fails or cannot be read: that is what
+   * the status and the calls of that model say.
    *
-   * @throws what `openEventStore` and `openReadModel` throw, or what `name` does
-   * @throws AlreadyRunningError if another app of this name and context defines a model differently
+   * @throws what `openEventStore` throws, or what `name` does
    * @throws ClosedError after `close`
+   *
+   * @example
+   * for await (const line of exportEvents(await shop.ready())) lines.push(line)
    */
   ready(): Promise<TidemarkStore<E>>
   /**

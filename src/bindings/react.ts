@@ -95,10 +95,11 @@ export function useLiveSuspenseQuery<V>(live: LiveQuery<V>): V {
   const snapshot = useSyncExternalStore(live.subscribe, live.getSnapshot, notHere)
   if (snapshot.status === 'ready') return snapshot.data
   const failure = rejected.get(live)
-  if (failure) throw failure.reason
-  if (snapshot.status === 'error' && !old.has(snapshot)) {
-    setTimeout(() => old.add(snapshot), pause)
-    throw snapshot.error
+  const isFailed = snapshot.status === 'error' && !old.has(snapshot)
+  if (failure || isFailed) {
+    // A failure that was waited for is in both, and must not be thrown once more when the other one is over.
+    if (isFailed) setTimeout(() => old.add(snapshot), pause)
+    throw failure ? failure.reason : snapshot.error
   }
   if (__DEV__) wait(live)
   // React waits for what is thrown.

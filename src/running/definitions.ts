@@ -97,7 +97,7 @@ function assertSame(key: string, before: Definition, definition: Definition): vo
   if (one !== undefined && other !== undefined)
     throw new AlreadyRunningError(
       name,
-      say`Two apps of one name in this context define '${key}' differently: as '${one}', which came first, and as '${other}'. Make one app and import it, or rename one of the two.`,
+      say`Two apps of one name in this context define '${key}' differently: as '${one}', which came first, and as '${other}'.${__DEV__ ? say` If a dev server ran the module again after an edit, give the app 'hot: import.meta.hot': then newer code takes over.` : ''} Otherwise make one app and import it, or rename one of the two models.`,
     )
   throw new DefinitionChangedError(
     name,

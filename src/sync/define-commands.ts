@@ -73,6 +73,10 @@ export function defineCommands<const C extends CommandFunctions>(commands: C): C
   return Object.freeze(named) as C
 }
 
+/** The name of a command; nothing for one that `defineCommands` did not name. */
+export const nameOfCommand = (command: object | undefined): string | undefined =>
+  isObject(command) ? made.get(command)?.name : undefined
+
 /** @throws InvalidArgumentError for anything else than functions by name */
 export function assertCommands(commands: unknown): void {
   const isGood =

@@ -129,7 +129,8 @@ export function failureOf(response: Response, text: string, now: number): Reques
   const problem = problemOf(status, text)
   // (N65) A proxy whose server is gone: as if there were no connection.
   const isGone = isForeign && status >= 500 && again.after === undefined && problem.code === noCode
-  if (isBusy(status) && !isGone) return { kind: 'busy', message: problem.message, ...again }
+  if (isBusy(status) && !isGone)
+    return { kind: 'busy', message: problem.message, ...again, ...(status === 408 && { isSlow: true }) }
   if (status < 400 || status === 511 || (isForeign && !believed.has(status)))
     return { kind: 'offline', message: say`The response was not that of a tidemark server: status ${status}.` }
   // Without its code it says only that the request failed.

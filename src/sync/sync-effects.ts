@@ -12,9 +12,11 @@ export type RequestFailure =
       readonly message?: string
       /** The response began, and ended before anything of it could be kept. */
       readonly isCut?: true
+      /** What was sent did not arrive in time, perhaps as the link is slow. */
+      readonly isSlow?: true
     }
-  /** 429, 5xx. `after`: in ms, what `Retry-After` said. */
-  | { readonly kind: 'busy'; readonly message?: string; readonly after?: number }
+  /** 408 (`isSlow`), 429, 5xx. `after`: in ms, what `Retry-After` said. */
+  | { readonly kind: 'busy'; readonly message?: string; readonly after?: number; readonly isSlow?: true }
   /** Nothing was asked, as this device has no space for more events: pulls stop, pushes need not. */
   | { readonly kind: 'full' }
   /**

@@ -15,6 +15,7 @@ import { SyncRefusedError } from './sync-refused.js'
 import { liveCommits } from './live-commits.js'
 import { assertRemote } from './log-address.js'
 import { openSyncedStore } from './open-synced-store.js'
+import { addPendingRows } from './pending-rows.js'
 import { startSync, type SyncHandle } from './start-sync.js'
 import { syncOnce } from './sync-once.js'
 import { isSynced, syncPartsOf } from './sync-parts.js'
@@ -22,6 +23,7 @@ import { nothingKnown, SyncStatusKeeper } from './sync-status-keeper.js'
 import type { SyncStatus } from './sync-status.js'
 import type { AppSync, AppSyncOptions, SyncedAppOptions, SyncedUntilOptions } from './synced-app-types.js'
 import type { AppendedCommit, OwnCommit, SyncedStore } from './synced-store.js'
+import { lookAtCommand } from './unnamed-commands.js'
 
 /** An append waits for the server while a local store is adopted, but no longer than this, ms. */
 const patience = 1_000
@@ -78,6 +80,7 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
         return store
       }
     },
+    tables: addPendingRows,
     attach(store, runs) {
       // A service worker syncs while an event lasts: see `catchUp`.
       if (!runs && isServiceWorker()) {
@@ -98,8 +101,10 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
           const at = typeof given[0] === 'string' ? 2 : 1
           return write(given[at] as SyncedUntilOptions, (options) => base.append(...given.slice(0, at), options))
         },
-        execute: (command: never, given?: SyncedUntilOptions) =>
-          write(given, (options) => base.execute(command, options)),
+        execute(command: never, given?: SyncedUntilOptions) {
+          if (__DEV__ && sync.commands !== undefined) lookAtCommand(command, sync.commands)
+          return write(given, (options) => base.execute(command, options))
+        },
         catchUp: (options: CatchUpOptions = {}) => catchUp(ports as unknown as SyncedCore, base, ended, options),
       }
     },

@@ -239,7 +239,8 @@ class FetchTransport implements Transport {
       return (kept = { kind: 'opened', response, by, request })
     } catch (error) {
       signal.throwIfAborted()
-      return { kind: 'offline', message: messageOf(error) }
+      const isSlow = body !== undefined && request.signal.aborted
+      return { kind: 'offline', message: messageOf(error), ...(isSlow && { isSlow }) }
     } finally {
       if (kept === undefined) request.end()
     }

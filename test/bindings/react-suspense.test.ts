@@ -162,6 +162,24 @@ describe.for([
     heard()
   })
 
+  test('the same after a failure that was waited for: one reset is enough', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const query = fakeQuery<number>()
+    const { text, root, heard } = await show(wrapped(guarded(query)))
+    expect(text()).toBe('waiting')
+    query.fail(new Error('no rows'))
+    await expect.poll(text).toBe('failed: no rows')
+    // Too early: what failed just now is not tried again and again.
+    flushSync(() => root.render(wrapped(guarded(query, 1))))
+    expect(text()).toBe('failed: no rows')
+    vi.advanceTimersByTime(1_000)
+    flushSync(() => root.render(wrapped(guarded(query, 2))))
+    expect(text()).toBe('waiting')
+    query.answer(1)
+    await expect.poll(text).toBe('1')
+    heard()
+  })
+
   test('a rejection without a snapshot of it, as of an app that cannot be opened, is thrown, and not tried without end', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout'] })
     const ready = vi.fn<() => Promise<number>>(() => Promise.reject(new Error('not opened')))

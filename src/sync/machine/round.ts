@@ -1,6 +1,7 @@
 /** A round: pulls to the server's head, pushes all, decides again what has a conflict, always the most urgent first. */
 import { pauseBefore } from '../../platform/backoff.js'
 import { leastLimits, maxEntries } from '../../wire/protocol.js'
+import { wireSize } from '../commit-text.js'
 import { answered } from '../rules/verdicts.js'
 import { firstBatch, firstCancels, toSend, waitingBatch } from '../rules/batches.js'
 import { decided, nextVersion, type DecidedCommit } from '../rules/decided.js'
@@ -23,6 +24,8 @@ const decidedAtOnce = 100
 /** A commit that came too late more often than this is tried again after pauses, which grow to the longest one, in ms. */
 const quickTries = 30
 const betweenTries = { delay: 50, maxDelay: 2_000 }
+/** Each link brings as much in time, in bytes. */
+const shortPush = 65_536
 /** A server that wants to be left alone for longer than this, in ms, means everything that it is asked. */
 const longestAside = 60_000
 
@@ -166,6 +169,7 @@ export class Round {
     const cancel = unwanted.map(({ events }) => events.map(({ id }) => id))
     const reply = yield* ask({ kind: 'push', commits, cancel, as: session.as })
     if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits, unwanted, reply)
+    if ('isSlow' in reply) this.#tooSlow([...commits, ...unwanted])
     this.#pullsFirst = reply.kind === 'busy' || reply.kind === 'offline'
     this.#wasPushed = reply.kind === 'pushed'
     if (reply.kind !== 'pushed') {
@@ -212,6 +216,12 @@ export class Round {
       if (!isThere) this.#wantsPull = true
     }
     return undefined
+  }
+
+  /** It did not arrive in time: half of it next time. Not of what is short, which a broken connection keeps as well. */
+  #tooSlow(rows: readonly OutboxRow[]): void {
+    const size = rows.reduce((sum, row) => sum + wireSize(row), 0)
+    if (size > shortPush) this.#pushBytes = Math.max(shortPush, Math.min(size, this.#pushBytes) / 2)
   }
 
   /** The server takes less than it has to: half as much next time, and a single commit not at all. */

@@ -53,7 +53,7 @@ const refusal = expect.objectContaining({ code: 'invalid-argument' })
 describe('a commit', () => {
   test('moves position, letters and nothing else, and clears nothing', () => {
     const from = state({ letters: 1 })
-    const { after, clear } = committed('m', from, commit(from, 20, { letters: [letter(15), letter(16)] }))
+    const { after, clear = [] } = committed('m', from, commit(from, 20, { letters: [letter(15), letter(16)] }))
     expect([after, clear]).toEqual([{ ...from, position: 20, letters: 3 }, []])
   })
   test.for([
@@ -105,7 +105,7 @@ describe('a commit', () => {
       state({ rebuild: { position: 8, letters: 2 }, letters: 7, holds: true, ...change })
     test('counts letters on its own side, and shows nothing before it has caught up', () => {
       const from = rebuilding()
-      const { after, clear } = committed('m', from, commit(from, 9, { letters: [letter(9, true)] }))
+      const { after, clear = [] } = committed('m', from, commit(from, 9, { letters: [letter(9, true)] }))
       expect([after, clear]).toEqual([{ ...from, rebuild: { position: 9, letters: 3, holds: true } }, []])
       const next = committed('m', after, commit(after, 10)).after
       expect(next.rebuild).toEqual({ position: 10, letters: 3, holds: true })
@@ -120,13 +120,13 @@ describe('a commit', () => {
     })
     test('never back: one that has caught up with less than the rows shown know flips nothing', () => {
       const from = rebuilding()
-      const { after, clear } = committed('m', from, commit(from, 9, { caughtUp: true }))
+      const { after, clear = [] } = committed('m', from, commit(from, 9, { caughtUp: true }))
       expect([after.shown, after.position, after.rebuild, clear]).toEqual([0, 10, { position: 9, letters: 2 }, []])
     })
     test('one that has caught up shows its side, and clears the other one', () => {
       for (const shown of [0, 1] as const) {
         const from = rebuilding({ shown, fault: fault(30), rebuildFault: fault(4) })
-        const { after, clear } = committed('m', from, commit(from, 10, { caughtUp: true }))
+        const { after, clear = [] } = committed('m', from, commit(from, 10, { caughtUp: true }))
         expect(after).toMatchObject({ shown: 1 - shown, position: 10, letters: 2 })
         expect([after.rebuild, after.holds, after.fault, after.rebuildFault, clear]).toEqual([
           undefined,
@@ -146,7 +146,7 @@ describe('taking over', () => {
   const how = (seen: StateRow, head: number, more = {}) => ({ owner: 'b', seen, head, ...more })
   test('raises the epoch, names the owner, and tries what had stopped', () => {
     const before = state({ fault: fault(11), rebuildFault: fault(2), skipped: [3], carried: [4] })
-    const { after, clear } = takeOver(before, 'log', how(before, 10))
+    const { after, clear = [] } = takeOver(before, 'log', how(before, 10))
     expect(after).toEqual({
       ...emptyState('log', 'tables', 'types'),
       position: 10,
@@ -164,7 +164,7 @@ describe('taking over', () => {
       [state({ paused: true, rebuild: { position: 20, letters: 0 } }), 'log', 15],
       [state({ paused: true, skipped: [2] }), 'another', 99],
     ] as const) {
-      const { after, clear } = takeOver(before, log, how(before, head))
+      const { after, clear = [] } = takeOver(before, log, how(before, head))
       expect([after, clear]).toEqual([
         { ...emptyState(log, 'tables', 'types'), paused: true, epoch: 6, owner: 'b' },
         [0, 1],
@@ -173,15 +173,15 @@ describe('taking over', () => {
   })
   test('rows that a leader committed after the head was read are beyond that head, and stay', () => {
     const seen = state({ position: 10 })
-    expect(takeOver(state({ position: 12 }), 'log', how(seen, 10)).clear).toBeUndefined()
+    expect(takeOver(state({ position: 12 }), 'log', how(seen, 10)).clear ?? []).toEqual([])
     // Also where what was seen lay beyond it: the leader goes on, so it is not beyond the log.
-    expect(takeOver(state({ position: 12 }), 'log', how(seen, 9)).clear).toBeUndefined()
+    expect(takeOver(state({ position: 12 }), 'log', how(seen, 9)).clear ?? []).toEqual([])
     expect(
       takeOver(
         state({ rebuild: { position: 14, letters: 0 } }),
         'log',
         how(state({ rebuild: { position: 13, letters: 0 } }), 12),
-      ).clear,
+      ).clear ?? [],
     ).toEqual([])
   })
   test('stops where it is not wanted any more', () => {
@@ -230,12 +230,12 @@ describe('which event is applied alone', () => {
 describe('a rebuild', () => {
   test('raises the epoch, so that a leader in its first batch is refused', () => {
     const from = state({ position: 0 })
-    const { after, clear } = rebuildStarted(from)
+    const { after, clear = [] } = rebuildStarted(from)
     expect([after, clear]).toEqual([{ ...from, epoch: 6, rebuild: { position: 0, letters: 0 } }, [1]])
     expect(() => committed('m', after, commit(from, 3))).toThrow(lost)
   })
   test('begins again from the start, on the side that readers do not see, without what was suspected or had stopped', () => {
-    const { after, clear } = rebuildStarted(
+    const { after, clear = [] } = rebuildStarted(
       state({
         shown: 1,
         rebuild: { position: 7, letters: 3, holds: true },
@@ -257,13 +257,13 @@ describe('a rebuild', () => {
 describe('a fault', () => {
   test('is kept, and tells others why nothing moves', () => {
     const why = fault(11)
-    const { after, clear } = faulted(state(), state(), why)
+    const { after, clear = [] } = faulted(state(), state(), why)
     expect([after, clear, faultOutcome(after, why)]).toEqual([state({ fault: why }), [], 'stopped'])
   })
   test('of a run that was passed changes nothing', () => {
     const why = fault(11)
     for (const now of [rebuildStarted(state()).after, state({ epoch: 6 })]) {
-      const { after, clear } = faulted(now, state(), why)
+      const { after, clear = [] } = faulted(now, state(), why)
       expect([after, clear, faultOutcome(after, why)]).toEqual([now, [], 'moved'])
     }
   })
@@ -276,7 +276,7 @@ describe('a fault', () => {
         unclean: { position: 3, ends: 1 },
         trying: { position: 4, runs: 2 },
       })
-      const { after, clear } = faulted(before, before, why)
+      const { after, clear = [] } = faulted(before, before, why)
       expect([after, clear, faultOutcome(after, why)]).toEqual([
         state({ shown, epoch: 6, rebuildFault: why }),
         [1 - shown],

@@ -47,7 +47,7 @@ class Script {
   verdict: (row: OutboxRow) => object = () => ({})
   decision: DecisionReply = { kind: 'unknown' }
   decide: (row: OutboxRow, from: SyncSnapshot) => DecisionReply = () => this.decision
-  beforePush: (() => Promise<unknown>) | undefined
+  beforePush: ((effect: Push) => Promise<unknown>) | undefined
   beforeStore: (() => Promise<unknown>) | undefined
   beforePull: (() => void) | undefined
   /** No page can be stored. */
@@ -107,7 +107,7 @@ class Script {
         this.reports.push(effect.report)
         return undefined
       default:
-        if (effect.kind === 'push') await this.beforePush?.()
+        if (effect.kind === 'push') await this.beforePush?.(effect)
         if (effect.kind === 'pull') this.beforePull?.()
         return (this.faults[effect.kind]?.shift() as never) ?? this.#serve(effect)
     }
@@ -388,6 +388,39 @@ describe('faults', () => {
     const names = await script.names()
     expect(names.every((name) => name.endsWith('too-large'))).toBe(true)
     expect(script.pushes.flat().length + names.length).toBe(4)
+  })
+
+  test.each([
+    ['408', { kind: 'busy', isSlow: true }],
+    ['no response in time', { kind: 'offline', isSlow: true }],
+  ] as const)('%s: half as much of a long push each time, and a single commit is tried again', async (_, slow) => {
+    const script = new Script()
+    await script.round()
+    /** Of about 100,000 bytes. */
+    const large = (n: number) => own(n, `c${n}`.padEnd(50_000, '.'), n - 1)
+    await script.append(...[1, 2, 3, 4, 5, 6, 7, 8].map(large))
+    const tried: number[] = []
+    script.beforePush = async (effect) => void tried.push(effect.commits.length)
+    script.faults.push = Array.from({ length: 6 }, () => slow)
+    await script.round('own-append')
+    for (let n = 0; n < 6; n += 1) await script.round('time')
+    // A pause between the tries, as the link may be busy.
+    expect(tried.slice(0, 7)).toEqual([8, 4, 2, 1, 1, 1, 1])
+    expect(script.waits.slice(1, 7).map(({ why }) => why)).toEqual(Array(6).fill(slow.kind))
+    expect(await script.names()).toEqual([])
+    expect(script.log.map((id) => id.slice(0, 2))).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `c${n}`))
+  })
+
+  test('of what is short, a push that does not arrive says nothing about the link', async () => {
+    const script = new Script()
+    await script.round()
+    await script.append(...Array.from({ length: 100 }, (_, n) => own(n + 1, `c${n}`, n)))
+    const tried: number[] = []
+    script.beforePush = async (effect) => void tried.push(effect.commits.length)
+    script.faults.push = Array.from({ length: 3 }, () => ({ kind: 'offline', isSlow: true }))
+    await script.round('own-append')
+    for (let n = 0; n < 3; n += 1) await script.round('time')
+    expect(tried).toEqual([100, 100, 100, 100])
   })
 
   test('413 for cancels: half as many, and no fewer commits', async () => {

@@ -2,7 +2,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, table } from 'tidemark'
 import { openSyncedStore } from 'tidemark/memory'
-import { syncOnce, tidemark, type SyncedAppOptions, type SyncedStore } from 'tidemark/sync'
+import { defineCommands, syncOnce, tidemark, type SyncedAppOptions, type SyncedStore } from 'tidemark/sync'
 import { testSyncServer, virtualClock } from 'tidemark/testing'
 
 afterEach(() => void vi.unstubAllGlobals())
@@ -287,4 +287,31 @@ test('N95: once the local store is adopted, an append leaves no timer behind', a
   for (let n = 0; n < 5; n += 1) await app.append(`todo-${n}`, add('Milk'))
   expect(pauses.filter((ms) => ms === 1_000)).toEqual([])
   await app.close()
+})
+
+test('a command that is none of those of the app is warned of, once for each definition', async () => {
+  const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  const adding = (title: string) => ({
+    streams: ['todo-1'],
+    initial: 0,
+    evolve: (count: number) => count + 1,
+    decide: () => [{ stream: 'todo-1', ...add(title) }],
+  })
+  const removing = () => ({ ...adding('none'), decide: () => [] })
+  const commands = defineCommands({ adding })
+  const server = testSyncServer()
+  const { app } = appOf(server, { sync: { url: server.url, fetch: server.fetch, commands } })
+  await app.execute(commands.adding('Milk'))
+  expect(warned).not.toHaveBeenCalled()
+  for (const title of ['Bread', 'Salt']) await app.execute(adding(title))
+  expect(warned.mock.calls.map(String)).toEqual([expect.stringContaining('execute(commands.adding(…))')])
+  await app.execute(removing())
+  expect(warned).toHaveBeenCalledTimes(2)
+  await app.execute(defineCommands({ another: adding }).another('Oil'))
+  expect(String(warned.mock.calls[2])).toContain("'another'")
+  const { app: plain } = appOf(server)
+  await plain.execute({ ...adding('Tea'), decide: () => [{ stream: 'todo-1', ...add('Tea') }] })
+  expect(warned).toHaveBeenCalledTimes(3)
+  for (const one of [app, plain]) await one.close()
+  warned.mockRestore()
 })

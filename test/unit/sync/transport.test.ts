@@ -169,6 +169,17 @@ describe('requests', () => {
     expect([silent.clock.pending, stuck.clock.pending]).toEqual([0, 0])
   })
 
+  test('a push that has no response in time may have a slow link', async () => {
+    const { clock, transport } = client(() => new Promise(() => {}))
+    const pushed = transport.push({ as, commits: [], cancel: [['x']] }, never)
+    expect(await clock.runUntil(pushed)).toMatchObject({ kind: 'offline', isSlow: true })
+    const gone = client(() => Promise.reject(new TypeError('Failed to fetch')))
+    expect(await gone.transport.push({ as, commits: [], cancel: [['x']] }, never)).toEqual({
+      kind: 'offline',
+      message: 'Failed to fetch',
+    })
+  })
+
   test('a body may take as long as it likes while it comes', async () => {
     const clock = virtualClock()
     const pieces = [header(), event(1, 1, 1), event(2, 2, 2), cursor(2)]
@@ -227,7 +238,7 @@ describe('what a response means', () => {
     [410, undefined, { kind: 'refused', code: 'before-first' }],
     [413, undefined, { kind: 'refused', code: 'too-large' }],
     [426, undefined, { kind: 'refused', code: 'newer-protocol' }],
-    [408, undefined, { kind: 'busy' }],
+    [408, undefined, { kind: 'busy', isSlow: true }],
     [429, undefined, { kind: 'busy' }],
     [500, undefined, { kind: 'busy' }],
     [503, 'unavailable', { kind: 'busy' }],
