@@ -237,7 +237,7 @@ export const syncedUses = [
     title: 'openSyncedStore, syncOnce, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore, syncOnce'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(58.35),
+    budget: kib(58.45),
   },
   {
     title: 'openSyncedStore, defineEvents',

@@ -23,9 +23,8 @@ export const app = tidemark({
 
 export const list = (): LiveQuery<readonly Todo[]> => app.todos.items.live({ index: 'byAdded' })
 
-/** What the server has not confirmed, by to-do: for a dot next to it. */
-export const unsent = (outbox: readonly OwnCommit[] = []): ReadonlySet<string> =>
-  new Set(outbox.flatMap((commit) => commit.events.map(({ stream }) => stream)))
+/** The keys of the to-dos that the server has not confirmed as they are shown: for a dot next to each. */
+export const unsent = () => app.todos.items.livePendingKeys()
 
 /** A refused commit in words: what it was, and why the server does not take it. */
 export function refusalOf({ events: [first], refusal }: OwnCommit): string {

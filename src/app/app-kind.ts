@@ -4,6 +4,8 @@ import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
 import type { CatchUpOptions } from './app-types.js'
 import type { FormerRows } from './former-rows.js'
+import type { Tables } from '../read-model/define.js'
+import type { ViewCalls, ViewPorts } from '../reading/view-calls.js'
 import type { Subscribe } from './while-open.js'
 
 /** Opens the store of an app. */
@@ -46,6 +48,8 @@ export interface AppKind<E extends EventShape> {
    * is opened. `open` is the option of the app.
    */
   opener(open: OpenStore<E> | undefined): () => OpenStore<E>
+  /** Adds methods to the tables of a model. */
+  tables?(tables: object, calls: Pick<ViewCalls<Tables>, 'live'> & Pick<ViewPorts<Tables>, 'ask'>): void
   /** Properties of the app in addition to those of every app, or in the place of some of those. */
   members?(core: AppPorts<{ readonly store: TidemarkStore<E> }>, base: AppBase): object
   /**

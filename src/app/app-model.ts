@@ -2,7 +2,7 @@
 import type { EventShape } from '../events/event.js'
 import { projectionKey, type Projection, type Tables } from '../read-model/define.js'
 import type { OpenView, ReadModelView } from '../reading/read-model-view.js'
-import { viewCalls } from '../reading/view-calls.js'
+import { viewCalls, type ViewPorts } from '../reading/view-calls.js'
 import type { ProjectionHandle } from '../running/handle.js'
 import { nothingKnown } from '../running/status-keeper.js'
 import type { ProjectionStatus } from '../running/status.js'
@@ -25,11 +25,12 @@ export function appModel<E extends EventShape>(core: AppCore<E>, at: number, def
     <N extends 'caughtUp' | 'pause' | 'resume' | 'skip' | 'rebuild'>(method: N) =>
     async (...given: Parameters<ProjectionHandle[N]>) =>
       ((await handle())[method] as (...given: unknown[]) => Promise<never>)(...given)
+  const ask: ViewPorts<Tables>['ask'] = async (...asked) => (await view()).ask(...asked)
   const { tables, live, close } = viewCalls(
     definition.tables,
     projectionKey(definition),
     {
-      ask: async (...asked) => (await view()).ask(...asked),
+      ask,
       make: (query, rested, identity) =>
         lazyLive(
           core,
@@ -40,6 +41,7 @@ export function appModel<E extends EventShape>(core: AppCore<E>, at: number, def
     },
     core.config.clock,
   )
+  core.config.kind.tables?.(tables, { ask, live })
   core.watch(() => {
     if (core.phase === 'closed') close()
   })

@@ -18,13 +18,8 @@ export type {
 export { adoptStore, type AdoptResult } from './adopt-store.js'
 
 // Its views
-export {
-  openReadModel,
-  type ConfirmedRows,
-  type PendingRows,
-  type SyncedReadModel,
-  type SyncedTables,
-} from './synced-read-model.js'
+export { openReadModel, type ConfirmedRows, type SyncedReadModel } from './synced-read-model.js'
+export type { PendingRows, SyncedTables } from './pending-rows.js'
 
 // Syncing it
 export { startSync, type StartSyncOptions, type SyncHandle, type WakeKind } from './start-sync.js'
@@ -39,6 +34,8 @@ export type {
   SyncedApp,
   SyncedAppAppendResult,
   SyncedAppMembers,
+  SyncedAppModel,
+  SyncedAppModels,
   SyncedAppOptions,
   SyncedCommandResult,
   SyncedUntilOptions,

@@ -1,13 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** What an app that syncs takes and offers, in addition to any other. */
-import type { AppMembers, AppModels, AppOptions, Models, UntilOptions } from '../app/app-types.js'
+import type { AppMembers, AppModel, AppOptions, Models, TablesOf, UntilOptions } from '../app/app-types.js'
 import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from '../commands/command.js'
 import type { ExecuteOptions } from '../commands/execute.js'
 import type { EventShape, NewEvent } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, StreamAppendOptions, StreamWrite } from '../log/event-store.js'
+import type { Tables } from '../read-model/define.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { StatusStore } from '../running/status.js'
+import type { SyncedTables } from './pending-rows.js'
 import type { StartSyncOptions, SyncHandle } from './start-sync.js'
 import type { RemoteOptions } from './sync-parts.js'
 import type { SyncStatus } from './sync-status.js'
@@ -102,11 +104,20 @@ export interface AppSync extends Pick<SyncHandle, 'now' | 'pause' | 'resume' | '
   ownCommit(id: string): Promise<OwnCommit | undefined>
 }
 
+/** A model of an app that syncs: one of any app, whose tables also say which rows are pending. */
+export type SyncedAppModel<T extends Tables = Tables> = AppModel<T> &
+  SyncedTables<T> & { readonly tables: SyncedTables<T> }
+
+/** The models of an app that syncs, by name. */
+export type SyncedAppModels<M> = { readonly [N in keyof M]: SyncedAppModel<TablesOf<M[N]>> }
+
 /** What an app that syncs has next to its models. */
 export interface SyncedAppMembers<E extends EventShape, M> extends Omit<
   AppMembers<E, M>,
-  'append' | 'execute' | 'ready' | 'reopen' | 'readStream'
+  'append' | 'execute' | 'ready' | 'reopen' | 'readStream' | 'models'
 > {
+  /** The models once more, for generic code: `shop.models.baskets` is `shop.baskets`. */
+  readonly models: SyncedAppModels<M>
   /** How the store is synced, and what the server has not confirmed. */
   readonly sync: AppSync
   /**
@@ -155,4 +166,4 @@ export interface SyncedAppMembers<E extends EventShape, M> extends Omit<
 }
 
 /** An app that syncs: its store, its read models, what runs them, and how it is synced, as one object. */
-export type SyncedApp<E extends EventShape, M = {}> = SyncedAppMembers<E, M> & AppModels<M>
+export type SyncedApp<E extends EventShape, M = {}> = SyncedAppMembers<E, M> & SyncedAppModels<M>

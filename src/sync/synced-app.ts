@@ -15,6 +15,7 @@ import { SyncRefusedError } from './sync-refused.js'
 import { liveCommits } from './live-commits.js'
 import { assertRemote } from './log-address.js'
 import { openSyncedStore } from './open-synced-store.js'
+import { addPendingRows } from './pending-rows.js'
 import { startSync, type SyncHandle } from './start-sync.js'
 import { syncOnce } from './sync-once.js'
 import { isSynced, syncPartsOf } from './sync-parts.js'
@@ -79,6 +80,7 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
         return store
       }
     },
+    tables: addPendingRows,
     attach(store, runs) {
       // A service worker syncs while an event lasts: see `catchUp`.
       if (!runs && isServiceWorker()) {

@@ -7,40 +7,14 @@ import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
-import {
-  isDefinition,
-  projectionKey,
-  type IndexOf,
-  type Projection,
-  type RowOf,
-  type Tables,
-} from '../read-model/define.js'
-import type { RowKey } from '../read-model/keys.js'
+import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 import type { Query } from '../read-model/storage.js'
-import type { LiveTable, LiveTables } from '../reading/live-tables.js'
-import type { QueryPorts } from '../reading/model-query.js'
 import { openView, type ReadModelOptions, type ReadModelView } from '../reading/read-model-view.js'
 import { readers, type TableReaders } from '../reading/table-readers.js'
-import { viewCalls } from '../reading/view-calls.js'
+import { viewCalls, type ViewCalls } from '../reading/view-calls.js'
 import type { OwnQuery } from './overlay/merged.js'
+import { addPendingRows, type SyncedTables } from './pending-rows.js'
 import type { SyncedStore } from './synced-store.js'
-
-/** What a table of a synced store's read model has in addition. */
-export interface PendingRows {
-  /**
-   * The keys of the rows that pending events of this device changed or deleted, in no order: for a mark next to a row.
-   * Until their events are in the rows of the log, also those that the server has confirmed.
-   *
-   * @example
-   * const pending = new Set(await view.todos.pendingKeys())
-   */
-  pendingKeys(): Promise<readonly RowKey[]>
-}
-
-/** The tables of a view of a synced store, by name. */
-export type SyncedTables<T extends Tables> = {
-  readonly [N in keyof T]: LiveTable<RowOf<T[N]>, IndexOf<T[N]>> & PendingRows
-}
 
 /** What a read model of a synced store has in addition. */
 export interface ConfirmedRows<T extends Tables> {
@@ -52,24 +26,6 @@ export interface ConfirmedRows<T extends Tables> {
 export type SyncedReadModel<T extends Tables> = SyncedTables<T> &
   Omit<ReadModelView<T>, 'tables'> &
   ConfirmedRows<T> & { readonly tables: SyncedTables<T> }
-
-/** Adds to the tables of a view what a synced store knows of them. Returns the tables without what is pending. */
-function withPending<T extends Tables>(
-  definition: Projection<never, T>,
-  tables: LiveTables<T>,
-  ask: QueryPorts['ask'],
-): { readonly tables: SyncedTables<T>; readonly confirmed: TableReaders<T> } {
-  const question: OwnQuery = { kind: 'count', options: {}, pendingKeys: true }
-  for (const [name, table] of Object.entries(tables))
-    Object.assign(table as object, {
-      pendingKeys: async () => (await ask(name, question)).value,
-    })
-  const confirmed = (query: Query): OwnQuery => ({ ...query, confirmed: true })
-  return {
-    tables: tables as unknown as SyncedTables<T>,
-    confirmed: readers(definition.tables, (table, query) => ask(table, confirmed(query))),
-  }
-}
 
 /**
  * Opens the read model of a projection over a synced store: `openReadModel` of `tidemark`, and what is pending in it. Its
@@ -109,8 +65,10 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', say`must come from defineProjection.`)
   const open = await openView(store as unknown as TidemarkStore<E>, definition, clock)
-  const { tables: plain, live, close: forget } = viewCalls(definition.tables, projectionKey(definition), open, clock)
-  const { tables, confirmed } = withPending(definition as unknown as Projection<never, T>, plain, open.ask)
+  const { tables, live, close: forget } = viewCalls(definition.tables, projectionKey(definition), open, clock)
+  addPendingRows(tables, { ask: open.ask, live: live as ViewCalls<Tables>['live'] })
+  const ofLog = (query: Query): OwnQuery => ({ ...query, confirmed: true })
+  const confirmed = readers(definition.tables, (table, query) => open.ask(table, ofLog(query)))
   const close = async () => {
     forget()
     open.close()

@@ -16,7 +16,7 @@ export function lookAtCommand(command: NamedCommand | undefined, commands: Comma
   if (__DEV__)
     console.warn(
       name === undefined
-        ? say`tidemark: execute() got a command that is none of 'sync.commands', so it has no name: after a conflict it cannot decide again, and is refused. Put it into defineCommands({ … }), and execute what that returned: execute(commands.${one}(…)). Its decide is ${what.slice(0, 200)} Warned once for each command.`
+        ? say`tidemark: execute() got a command that is not one of 'sync.commands', so it has no name: after a conflict it cannot decide again, and is refused. Put it into defineCommands({ … }), and execute what that returned: execute(commands.${one}(…)). Its decide is ${what.slice(0, 200)} Warned once for each command.`
         : say`tidemark: execute() got the command '${name}', which 'sync.commands' does not have: after a conflict nothing here can decide it again. Give 'sync.commands' what the defineCommands() returned that made it. Warned once for each command.`,
     )
 }

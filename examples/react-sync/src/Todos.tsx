@@ -4,8 +4,7 @@ import * as todos from '../../shared/synced-todo'
 
 export function Todos() {
   const { data, error } = useLiveQuery(todos.list())
-  const outbox = useLiveQuery(todos.app.sync.liveOutbox())
-  const unsent = todos.unsent(outbox.data)
+  const unsent = new Set(useLiveQuery(todos.unsent()).data)
   return (
     <>
       <h1>Things to do together</h1>

@@ -23,12 +23,12 @@ const made = <T extends keyof HTMLElementTagNameMap>(tag: T, props: object, ...i
 
 const { sync } = todos.app
 const list = todos.list()
-const outbox = sync.liveOutbox()
+const unsent = todos.unsent()
 const refused = sync.liveRefused()
 
 function renderTodos(): void {
   const { data = [], error } = list.getSnapshot()
-  const unsent = todos.unsent(outbox.getSnapshot().data)
+  const pending = new Set(unsent.getSnapshot().data)
   find('#problem').textContent = String(error ?? '')
   find('[aria-label="To-dos"]').replaceChildren(
     ...data.map((todo) => {
@@ -39,7 +39,7 @@ function renderTodos(): void {
         { className: todo.state },
         made('input', { type: 'checkbox', ariaLabel: todo.title, checked, onclick }),
         made('span', { textContent: todo.title }),
-        ...(unsent.has(todo.id) ? [made('span', { className: 'dot', role: 'img', ariaLabel: 'Not sent yet' })] : []),
+        ...(pending.has(todo.id) ? [made('span', { className: 'dot', role: 'img', ariaLabel: 'Not sent yet' })] : []),
         made('button', { ariaLabel: `Delete ${todo.title}`, onclick: () => todos.remove(todo) }),
       )
     }),
@@ -64,7 +64,7 @@ function renderRefused(): void {
 }
 
 list.subscribe(renderTodos)
-outbox.subscribe(renderTodos)
+unsent.subscribe(renderTodos)
 refused.subscribe(renderRefused)
 sync.status.subscribe(() => (find('[role=status]').textContent = todos.syncText(sync.status.getSnapshot())))
 

@@ -52,6 +52,8 @@ export function foldedOver<S>(
     }
   }
   const versions = new Versions(parts)
+  /** Own events for which the fold threw: it may have changed the state before, so a copy is made for each of them. */
+  const failed = new Set<string>()
   /** The pending events folded over a copy of the state. */
   const withPending = async (copy: OutboxCopy, isLatest: () => boolean): Promise<LiveAnswer<S> | undefined> => {
     const { identity, cursor } = copy.state
@@ -60,16 +62,23 @@ export function foldedOver<S>(
       const plan = planOf(copy, { log: identity, position: cursor.at }, filter, undefined)
       await versions.at(plan)
       let state = freshCopy(folded.log.state)
+      let isSpoilt = false
       for await (const own of pendingEvents(parts, plan.pending, versions))
         for (const { event, error } of own) {
           await slices.turn()
           if (!isLatest()) return undefined
+          const isKnown = failed.has(event.id)
+          const before = isKnown ? freshCopy(state) : state
           try {
             if (error === undefined) state = nextState(model.on, state, event)
           } catch {
-            // Left out, as a read model leaves it out.
+            // Left out, as a read model leaves it out, with what it changed in place.
+            state = before
+            isSpoilt ||= !isKnown
+            failed.add(event.id)
           }
         }
+      if (isSpoilt) continue
       // A fold looked at the version of a stream that was not read yet.
       if (!versions.isLacking)
         return { data: state, position: cursor.at, ...(plan.pending.length > 0 && { pending: true as const }) }

@@ -21,7 +21,10 @@ const events = defineEvents<TodoEvent>()
 const todos = defineProjection(events, {
   name: 'todos',
   tables: { items: table<{ id: string; title: string }>({ key: 'id' }) },
-  on: { TodoAdded: ({ stream, data }, { items }) => items.put({ id: stream, title: data.title }) },
+  on: {
+    TodoAdded: ({ stream, data }, { items }) => items.put({ id: stream, title: data.title }),
+    TodoDone: ({ stream }, { items }) => items.delete(stream),
+  },
 })
 const commands = defineCommands({
   addOnce: defineCommand(events, (stream: string, title: string) => ({
@@ -129,6 +132,39 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       expect(rows.getSnapshot()).toMatchObject({ status: 'ready', data: [{ title: 'Milk' }, { title: 'Bread' }] })
       stop()
       await app.close()
+    })
+
+    test('each row says whether it is pending: added, changed and deleted ones, until the server has them', async () => {
+      const server = testSyncServer()
+      const app = appOf(server)
+      await app.append('todo-1', added('Milk'), { until: 'confirmed' })
+      await app.append('todo-2', added('Bread'), { until: 'confirmed' })
+      const { items } = app.todos
+      const marks = items.livePendingKeys()
+      expect(items.livePendingKeys()).toBe(marks)
+      expect(app.models.todos.tables.items.livePendingKeys()).toBe(marks)
+      const stop = marks.subscribe(() => {})
+      const are = (...keys: readonly string[]) =>
+        until(() => String([...(marks.getSnapshot().data ?? ['?'])].sort()) === String(keys), marks.subscribe)
+      await are()
+      server.partition('both')
+      await app.append('todo-3', added('Salt'), { until: 'visible' })
+      await app.append('todo-1', added('Oat milk'), { until: 'visible' })
+      expect([...(await items.pendingKeys())].sort()).toEqual(['todo-1', 'todo-3'])
+      await are('todo-1', 'todo-3')
+      const { commit } = await app.append('todo-2', events.TodoDone(null), { until: 'visible' })
+      await are('todo-1', 'todo-2', 'todo-3')
+      expect(await items.get('todo-2')).toBeUndefined()
+      await commit?.discard()
+      await are('todo-1', 'todo-3')
+      server.partition()
+      await app.sync.now()
+      await are()
+      expect(await items.pendingKeys()).toEqual([])
+      expect(await items.getAll()).toMatchObject([{ title: 'Oat milk' }, { title: 'Bread' }, { title: 'Salt' }])
+      stop()
+      await app.close()
+      await expect(items.pendingKeys()).rejects.toMatchObject({ code: 'closed' })
     })
 
     test('a refused commit rejects what waits for it, is listed with its reason, and can be retried or discarded', async () => {
