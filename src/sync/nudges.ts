@@ -9,11 +9,14 @@ export type WaitReason = Extract<SyncEffect, { kind: 'wait' }>['why']
  * `'reachable'`: a server responded to something else, so an offline wait may end. `'conflict'`: what it responded
  * contradicts what this device knows of it.
  */
-export type Nudge = Exclude<Woken, 'time'> | 'reachable' | 'conflict'
+export type Nudge = Exclude<Woken, 'time' | 'rested'> | 'reachable' | 'conflict'
+
+const all: readonly Nudge[] = ['asked', 'online', 'conflict', 'server', 'own-append']
 
 /** Which nudges end which wait. If several were raised, the first in the list is the reason: what the others want is done with it. */
 const ends: Readonly<Record<WaitReason, readonly Nudge[]>> = {
-  idle: ['asked', 'online', 'conflict', 'server', 'own-append'],
+  idle: all,
+  contended: all,
   offline: ['asked', 'online', 'reachable', 'conflict'],
   busy: ['asked', 'online'],
   paused: ['asked'],

@@ -101,14 +101,23 @@ export type SyncEffect =
   | { readonly kind: 'decide'; readonly row: OutboxRow; readonly from: SyncSnapshot; readonly isMore: boolean }
   /**
    * Until a reason to look again, `ms` at most. `'online'` and `'asked'` end every wait but a paused one, which only
-   * `'asked'` ends; own appends and the server's hints end `'idle'` alone. What came before the wait ends it immediately. It
-   * is also the end of a round, for those who wait for one.
+   * `'asked'` ends; own appends and the server's hints end `'idle'` and `'contended'` alone. What came before the wait ends
+   * it immediately. It is also the end of a round, for those who wait for one. `isSame`: the pause that something else
+   * ended continues, and `ms` counts from its beginning.
    */
-  | { readonly kind: 'wait'; readonly ms: number; readonly why: 'idle' | 'offline' | 'busy' | 'paused' }
+  | {
+      readonly kind: 'wait'
+      readonly ms: number
+      readonly why: 'idle' | 'offline' | 'busy' | 'paused' | 'contended'
+      readonly isSame?: boolean
+    }
   | { readonly kind: 'report'; readonly report: SyncReport }
 
-/** Why a wait ended. */
-export type Woken = 'time' | 'own-append' | 'server' | 'online' | 'asked'
+/** Why a wait ended. `'rested'`: a `'contended'` one by its time. */
+export type Woken = 'time' | 'rested' | 'own-append' | 'server' | 'online' | 'asked'
+
+/** Whether a round for this reason leaves out what waits for others, which was tried a moment ago. */
+export const isPartial = (woken: Woken): boolean => woken === 'own-append' || woken === 'server' || woken === 'rested'
 
 /** The storage of this device failed: nothing was stored. */
 export interface StorageFailure {

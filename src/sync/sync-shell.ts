@@ -15,7 +15,7 @@ import { Rounds } from './rounds.js'
 import { adoptionIn } from './rules/adopted.js'
 import { refetched, withPause } from './rules/control.js'
 import { openSyncChannel, type SyncChannel, type SyncHint } from './sync-channel.js'
-import type { AnsweredBy, SyncEffect, Woken } from './sync-effects.js'
+import { isPartial, type AnsweredBy, type SyncEffect, type Woken } from './sync-effects.js'
 import { SyncLeadership } from './sync-leadership.js'
 import { runOnce } from './sync-once.js'
 import type { SyncParts } from './sync-parts.js'
@@ -65,6 +65,8 @@ export class SyncShell {
   #isAdopting = false
   #lost: unknown
   #lastContact: number | undefined
+  /** When a pause ends, by the clock. */
+  #waitsUntil = 0
   /** When a round last began that tries all that is pending. */
   #tried = 0
   #post: (() => void) | undefined
@@ -309,14 +311,18 @@ export class SyncShell {
 
   readonly #at = (): number => this.#cursor
 
-  async #wait({ ms, why }: SyncEffect & { kind: 'wait' }, signal: AbortSignal): Promise<Woken> {
+  async #wait({ ms: pause, why, isSame }: SyncEffect & { kind: 'wait' }, signal: AbortSignal): Promise<Woken> {
     const { status } = this.#keeper.getSnapshot()
-    if (status === 'offline' || status === 'waiting') this.#show({ nextTry: this.#parts.clock.now() + ms })
+    const { clock } = this.#parts
+    if (isSame !== true) this.#waitsUntil = clock.monotonic() + pause
+    const ms = this.#waitsUntil - clock.monotonic()
+    if (status === 'offline' || status === 'waiting') this.#show({ nextTry: clock.now() + ms })
     this.#rounds.waits()
     let woken = await this.#nudges.wait(ms, why, this.#at, signal)
     // What is behind is tried by the clock, also where the app appends without a pause.
-    const now = this.#parts.clock.monotonic()
-    if (woken !== 'own-append' && woken !== 'server') this.#tried = now
+    const now = clock.monotonic()
+    if (why === 'contended' && woken === 'time') woken = 'rested'
+    if (!isPartial(woken)) this.#tried = now
     else if (this.#keeper.getSnapshot().behind > 0 && now - this.#tried >= longestUntried) woken = 'time'
     // The network is back: the stream of hints is opened again with the next contact, and not after its pause.
     if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()

@@ -283,8 +283,8 @@ export default [
   {
     id: 'shell-strongest-nudge',
     file: 'src/sync/nudges.ts',
-    find: "'server', 'own-append'],",
-    replace: "'own-append', 'server'],",
+    find: "'server', 'own-append']\n",
+    replace: "'own-append', 'server']\n",
     tests: parts,
     breaks: 'a hint of the server that comes just after an append is lost',
   },

@@ -86,10 +86,26 @@ export default [
   {
     id: 'sync-tries-pause',
     file: 'src/sync/machine/round.ts',
-    find: '    if (this.#pause > 0) return this.#rest()\n',
+    find: ' && this.pause === 0',
     replace: '',
     tests: ['test/unit/sync/machine.test.ts'],
     breaks: 'a command in a stream that others write to asks the server without end, and without a pause',
+  },
+  {
+    id: 'sync-tries-rest',
+    file: 'src/sync/machine/round.ts',
+    find: 'tries > before && ',
+    replace: '',
+    tests: ['test/unit/sync/machine.test.ts', 'test/unit/sync/contended.test.ts'],
+    breaks: 'an app that appends without end puts off a command in a busy stream without end',
+  },
+  {
+    id: 'sync-tries-same',
+    file: 'src/sync/machine/sync-machine.ts',
+    find: 'isSame: round.pause === rested',
+    replace: 'isSame: false',
+    tests: ['test/unit/sync/machine.test.ts'],
+    breaks: 'each append begins the pause of a command in a busy stream again',
   },
   {
     id: 'adopt-at-rest',

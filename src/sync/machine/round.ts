@@ -9,8 +9,8 @@ import { foundInLog } from '../rules/found-in-log.js'
 import { idsOf, isPending, needsOf, wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
-import { ask, type AnsweredBy, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
-import type { OutboxRow } from '../sync-state.js'
+import { ask, isPartial, type AnsweredBy, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
+import type { OutboxRow, SyncSnapshot } from '../sync-state.js'
 import { tooLarge } from '../rules/refusal-texts.js'
 import { isSameRecordAt } from '../rules/same-event.js'
 import { heal } from './give-back.js'
@@ -28,6 +28,10 @@ const betweenTries = { delay: 50, maxDelay: 2_000 }
 const shortPush = 65_536
 /** A server that wants to be left alone for longer than this, in ms, means everything that it is asked. */
 const longestAside = 60_000
+
+/** How often a commit came too late that is to be decided again. */
+const mostTries = ({ outbox }: SyncSnapshot): number =>
+  outbox.reduce((most, { undecided, tries = 0 }) => (undecided === undefined ? most : Math.max(most, tries)), 0)
 
 export class Round {
   readonly #session: Session
@@ -49,8 +53,11 @@ export class Round {
   #wasPushed = false
   /** How many commits were decided again since the last push. */
   #decisions = 0
-  /** How long to let others write before the next try, in ms. */
-  #pause = 0
+  /**
+   * How long to let others write before a commit that came too late often is tried again, in ms. Everything else is
+   * synced meanwhile.
+   */
+  pause = 0
   /** The most commits that one push cancels: halved by a server that takes less. */
   #mostCancels = maxEntries
   /** Why the server did not say anything about commits that are behind, when it was last asked. */
@@ -67,7 +74,8 @@ export class Round {
     const session = this.#session
     this.#wantsPull = woken !== 'own-append' || this.#pullsFirst
     // A server that was asked a moment ago for what is behind lacks it still: what arrives is noticed when it is pulled.
-    this.#waitingFrom = woken === 'own-append' || woken === 'server' ? undefined : -Infinity
+    this.#waitingFrom = isPartial(woken) ? undefined : -Infinity
+    if (woken !== 'own-append' && woken !== 'server') this.pause = 0
     this.#tried.clear()
     this.#isFull = false
     this.#decisions = 0
@@ -93,12 +101,11 @@ export class Round {
     const isOld = !state.isFresh || state.head > state.cursor.at
     const isDue = !this.#isFull && (this.#wantsPull || isOld)
     // On what is known to be old the next version would have the same conflict, and each of them is a try.
-    const decides = this.#options.decides !== false && !(this.#isFull && isOld)
+    const decides = this.#options.decides !== false && !(this.#isFull && isOld) && this.pause === 0
     const undecided = decides ? outbox.find((row) => row.undecided !== undefined) : undefined
     // As many as one push takes go together, each decided on those before it.
     const decidesMore = undecided !== undefined && this.#decisions > 0 && this.#decisions < maxEntries
     const pullsFirst = this.#wasPushed || (this.#pullsFirst && this.#wantsPull) || decidesMore
-    if (this.#pause > 0) return this.#rest()
     if (isDue && pullsFirst) return this.#pull()
     if (decidesMore) return this.#decide()
     const { waiting, cancel, commits } = toSend(this.#session.at)
@@ -118,13 +125,6 @@ export class Round {
       this.#waitingFrom = next
       if (rows.length > 0) return this.#push(rows, [], true)
     }
-    return undefined
-  }
-
-  /** Before it pulls: what is decided is to be sent soon after that. */
-  *#rest(): SyncSteps<Ended> {
-    yield* ask({ kind: 'wait', ms: this.#pause, why: 'busy' })
-    this.#pause = 0
     return undefined
   }
 
@@ -188,11 +188,13 @@ export class Round {
     if (answers.length === 0) return leadsNowhere()
     const accepted = answers.flatMap((each) => ('accepted' in each ? [each.id] : []))
     for (const id of accepted) this.#tried.add(id)
+    const before = mostTries(session.at)
     const ended = yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
     if (ended !== undefined) return ended
-    const tries = session.at.outbox.reduce((most, row) => Math.max(most, row.undecided ? (row.tries ?? 0) : 0), 0)
-    if (tries > quickTries && this.#options.isBounded !== true)
-      this.#pause = this.#options.random() * pauseBefore(tries - quickTries, betweenTries)
+    // Not after what was sent meanwhile: an app that appends without end would put it off without end.
+    const tries = mostTries(session.at)
+    if (tries > before && tries > quickTries && this.#options.isBounded !== true)
+      this.pause = this.#options.random() * pauseBefore(tries - quickTries, betweenTries)
     // A server that has less than this device is asked immediately.
     if (head < session.at.state.cursor.at) this.#wantsPull = true
     return yield* this.#settle(accepted)

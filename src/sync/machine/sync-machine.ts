@@ -24,13 +24,19 @@ export function* syncMachine(options: MachineOptions): Generator<SyncEffect, Syn
   const session = new Session()
   const round = new Round(session, options)
   let woken: Woken = 'asked'
+  /** The pause that something ended. */
+  let rested = 0
   for (;;) {
     const trouble: Trouble | undefined = yield* rounds(session, round, woken)
     if (trouble === undefined) session.failures = 0
-    if (session.isLoaded) yield* session.report(trouble?.status ?? 'idle', trouble)
+    const isContended = round.pause > 0
+    if (session.isLoaded) yield* session.report(trouble?.status ?? (isContended ? 'working' : 'idle'), trouble)
     if (options.isBounded === true)
       return session.isLoaded ? { ...trouble, status: trouble?.status ?? 'idle', snapshot: session.at } : undefined
-    woken = yield* rest(session, options, trouble)
+    if (isContended && (trouble === undefined || trouble.isAside === true)) {
+      woken = yield* ask({ kind: 'wait', ms: round.pause, why: 'contended', isSame: round.pause === rested })
+      rested = woken === 'own-append' || woken === 'server' ? round.pause : 0
+    } else woken = yield* rest(session, options, trouble)
   }
 }
 

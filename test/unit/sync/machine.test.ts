@@ -468,15 +468,63 @@ describe('faults', () => {
     expect([script.pushes.length, script.waits.length - waits]).toEqual([31, 1])
     // What comes after the pause is a pull, and the decision is sent right behind it.
     script.asked.length = 0
-    await script.round('time')
-    expect(script.asked.filter((each) => ['pull', 'decide', 'push'].includes(each))).toEqual(['pull', 'decide', 'push'])
-    while ((await script.names())[0] === 'a' && script.waits.at(-1)?.why === 'busy') await script.round('time')
+    await script.round('rested')
+    expect(script.asked.filter((each) => ['pull', 'decide', 'push'].includes(each)).slice(0, 3)).toEqual([
+      'pull',
+      'decide',
+      'push',
+    ])
+    while ((await script.names())[0] === 'a' && script.waits.at(-1)?.why === 'contended') await script.round('rested')
     expect(script.pushes.length).toBe(101)
     expect(await script.names()).toEqual(['a conflict'])
-    const paused = script.waits.filter(({ why }) => why === 'busy').map(({ ms }) => ms)
+    const paused = script.waits.filter(({ why }) => why === 'contended').map(({ ms }) => ms)
     expect(paused).toHaveLength(70)
+    expect(script.waits.some(({ isSame }) => isSame === true)).toBe(false)
     expect(paused.slice(0, 7)).toEqual([50, 100, 200, 400, 800, 1_000, 1_000])
     expect(Math.max(...paused)).toBe(1_000)
+  })
+
+  test('while one that came too late rests, everything else is synced, and that does not make its pause longer', async () => {
+    let drawn = 0
+    const script = new Script({ random: () => (drawn = (drawn + 0.3) % 1) })
+    await script.round()
+    let versions = 0
+    script.decide = () => ({ kind: 'decided', row: row(1, '', { events: [text(`a${(versions += 1)}`, 's')] }) })
+    script.verdict = ({ name }) => {
+      if (name !== 'a') return {}
+      script.log.push(`x${script.log.length}`)
+      return { conflict: { stream: 's', last: `x${script.log.length - 1}` } }
+    }
+    await script.append(own(1, 'a', 0, { command: { name: 'c', args: '[]' } }))
+    await script.round('time')
+    const [rest] = script.waits.slice(-1)
+    expect(rest).toMatchObject({ why: 'contended', isSame: false })
+    for (const [n, name] of [
+      [3, 'b'],
+      [4, 'c'],
+    ] as const) {
+      script.asked.length = script.pushes.length = 0
+      await script.append(own(n, name, n))
+      await script.round('own-append')
+      expect(script.pushes).toEqual([[name]])
+      expect(script.asked).not.toContain('decide')
+      expect(script.waits.at(-1)).toEqual({ ...rest, isSame: true })
+    }
+    script.log.push('theirs')
+    script.asked.length = script.pushes.length = 0
+    await script.round('server')
+    expect([script.asked.includes('pull'), script.pushes, script.waits.at(-1)]).toEqual([
+      true,
+      [],
+      { ...rest, isSame: true },
+    ])
+    // A call tries it at once, and so does the end of the pause.
+    for (const woken of ['asked', 'rested'] as const) {
+      script.pushes.length = 0
+      await script.round(woken)
+      expect(script.pushes.flat()).toContain('a')
+      expect(script.waits.at(-1)).toMatchObject({ why: 'contended', isSame: false })
+    }
   })
 
   test('one bounded round makes no pause: it ends when its time is up', async () => {
