@@ -42,7 +42,7 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
   const opening = async (): Promise<Opened<E>> => {
     if (isServer()) assertAvailable(say`opening an app`)
     // Before anything is waited for: what is called now is meant for this name.
-    const name = typeof config.name === 'function' ? config.name() : config.name
+    const name = nameNow(config)
     const open = config.opener()
     await ends
     const start = (hot?: HotRun) => {
@@ -76,7 +76,7 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
   }
   const entry = __DEV__
     ? replaceable(config, {
-        opened: () => current.value(),
+        name: () => nameNow(config),
         isFollowed: () => changes.size > 0,
         changed,
         close,
@@ -87,9 +87,7 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
     get opened() {
       return current.value()
     },
-    get replaced() {
-      return entry?.replaced()
-    },
+    formerRows: entry?.formerRows,
     get failure() {
       return isServer() ? closed : current.error()
     },
@@ -112,13 +110,22 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
       if (closed !== undefined) return Promise.reject(closed)
       void end()
       current = attempts(hooks, opening)
+      if (__DEV__) entry?.formerRows?.forget()
       const reopened = ready()
       changed()
       return reopened
     },
-    close: () => close(),
+    close() {
+      const ended = close()
+      if (__DEV__) entry?.formerRows?.forget()
+      return ended
+    },
   }
 }
+
+/** @throws what the app's function throws */
+const nameNow = ({ name }: { readonly name: string | (() => string) }): string =>
+  typeof name === 'function' ? name() : name
 
 /** Calls back with each error once, unless it only says that something was closed. */
 function eachOnce(tellError: (error: unknown) => void): (error: unknown) => void {

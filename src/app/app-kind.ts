@@ -3,6 +3,7 @@ import type { EventShape } from '../events/event.js'
 import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
 import type { CatchUpOptions } from './app-types.js'
+import type { FormerRows } from './former-rows.js'
 import type { Tables } from '../read-model/define.js'
 import type { ViewCalls, ViewPorts } from '../reading/view-calls.js'
 import type { Subscribe } from './while-open.js'
@@ -15,11 +16,8 @@ export interface AppPorts<O> {
   readonly config: { readonly clock: Clock }
   /** What is open, if anything is. */
   readonly opened: O | undefined
-  /**
-   * What was open when newer code took over, in the development build: what was shown of it is shown until the newer code
-   * has something to show.
-   */
-  readonly replaced: O | undefined
+  /** What stays on the screen while newer code takes over, in the development build. */
+  readonly formerRows?: FormerRows | undefined
   /** Why nothing is open, or never will be. On a server the app is not open, and that is no failure. */
   readonly failure: unknown
   /** While nothing is open. */

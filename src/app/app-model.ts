@@ -31,7 +31,13 @@ export function appModel<E extends EventShape>(core: AppCore<E>, at: number, def
     projectionKey(definition),
     {
       ask,
-      make: (query, rested) => lazyLive(core, viewOf, (open) => open.make(query, rested)),
+      make: (query, rested, identity) =>
+        lazyLive(
+          core,
+          viewOf,
+          (open) => open.make(query, rested, identity),
+          __DEV__ ? `${projectionKey(definition)} ${identity}` : '',
+        ),
     },
     core.config.clock,
   )

@@ -1,23 +1,26 @@
 /** A live query that exists before its store is open, and outlives it. */
 import type { LiveQuery } from '../reading/live-query.js'
-import { failed, loading, rested, type LiveSnapshot } from '../reading/live-snapshot.js'
+import { failed, loading, type LiveSnapshot } from '../reading/live-snapshot.js'
 import type { AppPorts } from './app-kind.js'
 import type { Attempts } from './attempts.js'
 import { storeOf } from './while-open.js'
 
-/** Is `'loading'` and starts nothing, until it is used. `V` is the view of an open app that it belongs to. */
+/**
+ * Is `'loading'` and starts nothing, until it is used. `V` is the view of an open app that it belongs to.
+ *
+ * @param identity by which newer code of the app knows the same query
+ */
 export function lazyLive<O, V extends object, A>(
   core: AppPorts<O>,
   viewOf: (opened: O) => Pick<Attempts<V>, 'value' | 'error' | 'use'>,
   make: (view: V) => LiveQuery<A>,
+  identity: string,
 ): LiveQuery<A> {
   let inner: LiveQuery<A> | undefined
   /** The view that `inner` belongs to. */
   let of: V | undefined
   let blank: LiveSnapshot<A> = loading
   let failure: LiveSnapshot<A> = loading
-  /** What was shown last, of what was open then: for the development build. */
-  let last: { readonly of: O | undefined; readonly snapshot: LiveSnapshot<A> } | undefined
   /** What was asked for before a reopening is the former user's. */
   const opening = new WeakMap<Promise<O>, Promise<A>>()
 
@@ -30,18 +33,14 @@ export function lazyLive<O, V extends object, A>(
     of = now
     return (inner = now && told(make(now), core.failed))
   }
-  const getSnapshot = (): LiveSnapshot<A> => {
+  const own = (): LiveSnapshot<A> => {
     const found = query()
-    if (found !== undefined) {
-      const snapshot = found.getSnapshot()
-      if (__DEV__) last = { of: core.opened, snapshot }
-      return snapshot
-    }
-    if (__DEV__ && core.replaced !== undefined && last?.of === core.replaced && last.snapshot.status === 'ready')
-      return (last = { of: last.of, snapshot: rested(last.snapshot) }).snapshot
+    if (found !== undefined) return found.getSnapshot()
     const error = core.failure ?? view()?.error()
     return error === undefined ? blank : (failure = failed(failure, error))
   }
+  const getSnapshot = (): LiveSnapshot<A> =>
+    __DEV__ && core.formerRows ? (core.formerRows.shown(identity, own()) as LiveSnapshot<A>) : own()
   return {
     ...storeOf(core.follow, query, loading, getSnapshot),
     ready() {

@@ -2,6 +2,7 @@
 import { ClosedError } from '../errors.js'
 import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
+import { FormerRows } from './former-rows.js'
 import type { HotRun } from './open-app.js'
 
 /** An app that is open in this context, under the name that it had when it was opened. */
@@ -12,6 +13,8 @@ export interface OpenApp {
   readonly ranAt: number
   /** Takes over from older code of the same name. */
   readonly isHot: boolean
+  /** Absent unless it is hot. */
+  readonly formerRows: FormerRows | undefined
   /** Newer code takes over: stops everything. */
   end(): Promise<void>
 }
@@ -22,30 +25,40 @@ let made = 0
 /** After that, ms, what still follows an app that was replaced is no component that is about to follow the newer code. */
 const replacing = 5_000
 
-/** Numbers an app, and keeps what was open when newer code took over, so that its rows stay on the screen meanwhile. */
-export function replaceable<O>(
+/** Numbers an app, whose rows stay on the screen while newer code takes over. */
+export function replaceable(
   { clock, hot }: { readonly clock: Clock; readonly hot: boolean },
   app: {
-    opened(): O | undefined
+    /** May throw. */
+    name(): string
     /** Something is subscribed. */
     isFollowed(): boolean
     changed(): void
     close(reason: unknown): Promise<void>
   },
-): OpenApp & { replaced(): O | undefined } {
-  let replaced: O | undefined
+): OpenApp {
+  const number = (made += 1)
+  const older = (): readonly FormerRows[] => {
+    try {
+      const open = [...(apps.get(app.name()) ?? [])].filter((other) => other.made < number)
+      return open.flatMap(({ formerRows = [] }) => formerRows)
+    } catch {
+      return []
+    }
+  }
+  const formerRows = hot ? new FormerRows(older, app.changed) : undefined
   return {
-    made: (made += 1),
+    made: number,
     ranAt: clock.now(),
     isHot: hot,
-    replaced: () => replaced,
+    formerRows,
     end() {
-      const opened = app.opened()
-      if (opened !== undefined) {
-        replaced = opened
+      if (formerRows !== undefined) {
+        formerRows.replaced()
         clock.schedule(replacing, () => {
+          formerRows.forgetFormer()
           if (!app.isFollowed()) return
-          replaced = undefined
+          formerRows.forget()
           app.changed()
         })
       }
@@ -77,6 +90,7 @@ export async function joinApps<O extends { close(): Promise<void> }>(
     // Not awaited: the end waits for this opening.
     if (others.some((other) => other.isHot && other.made > app.made)) void app.end()
     const older = app.isHot ? others.filter((other) => other.made < app.made) : []
+    app.formerRows?.follow(older.flatMap(({ formerRows = [] }) => formerRows))
     await Promise.all(older.map((other) => other.end()))
     const replaced = older.length === 0 ? undefined : Math.max(...older.map(({ ranAt }) => ranAt))
     const opened = await start(app.isHot ? { ranAt: app.ranAt, replaced } : undefined)

@@ -15,8 +15,11 @@ import { unkeyed } from './unkeyed.js'
 /** What queries are put to. */
 export interface ViewPorts<T extends Tables> {
   readonly ask: QueryPorts['ask']
-  /** Makes a live query. `rested` is called when it rests. */
-  make<V>(query: ModelQuery<T, V>, rested?: () => void): LiveQuery<V>
+  /**
+   * Makes a live query. `rested` is called when it rests. `identity`: the same for the same query of code that was edited,
+   * in the development build.
+   */
+  make<V>(query: ModelQuery<T, V>, rested: (() => void) | undefined, identity: string): LiveQuery<V>
 }
 
 /** The tables of a view, and its live queries. */
@@ -36,20 +39,35 @@ export function viewCalls<T extends Tables>(
 ): ViewCalls<T> {
   const texts = __DEV__ ? new KeyTexts(model) : undefined
   const known = new Memo<LiveQuery<unknown>>(clock)
-  const memoised = <V, X = {}>(identity: string, query: ModelQuery<T, V>, extra?: X): LiveQuery<V> & X =>
-    known.get(identity, (used) => Object.assign(make(query, used), extra)) as LiveQuery<V> & X
+  const unnamed = __DEV__ ? ofText() : undefined
+  const memoised = <V, X = {}>(identity: string, query: ModelQuery<T, V>, extra?: X, text = ''): LiveQuery<V> & X =>
+    known.get(identity, (used) => Object.assign(make(query, used, identity + text), extra)) as LiveQuery<V> & X
   return {
     tables: liveTables(tables, readers(tables, ask), memoised),
     live(...given) {
       const query = given.at(-1)
       if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
-      if (given.length === 1) return __DEV__ ? noticed(make(query), unkeyed(model, clock)) : make(query)
+      if (given.length === 1) {
+        const made = make(query, undefined, unnamed?.(query) ?? '')
+        return __DEV__ ? noticed(made, unkeyed(model, clock)) : made
+      }
       if (!Array.isArray(given[0])) throw new InvalidArgumentError('key', say`must be a list.`)
       const identity = identityOf(given[0])
       if (__DEV__) texts?.compare(identity, query)
-      return memoised(`live ${identity}`, query)
+      return memoised(`live ${identity}`, query, undefined, __DEV__ ? ` ${String(query)}` : '')
     },
     close: () => known.close(),
+  }
+}
+
+/** Names queries that have no key, by their text: those of one text are made in the same order when a module runs again. */
+function ofText(): (query: unknown) => string {
+  const times = new Map<string, number>()
+  return (query) => {
+    const text = String(query)
+    const before = times.get(text) ?? 0
+    times.set(text, before + 1)
+    return `${before} ${text}`
   }
 }
 

@@ -96,6 +96,13 @@ export function unlike(as: AnsweredBy | undefined, by: AnsweredBy): Refused | un
 export const typeOf = (response: Response): string =>
   (response.headers.get('Content-Type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
 
+/** Something else responded: a login page that goes away, or the address is wrong. */
+export const foreign = (response: Response, address: string): RequestFailure => ({
+  kind: 'offline',
+  message: say`What responds at ${address} is not a tidemark server, or does not expose its headers: status ${response.status} ${typeOf(response)}`,
+  isForeign: true,
+})
+
 /** What a status means where the body names no code. */
 const codes: Readonly<Record<number, string>> = {
   401: 'unauthorized',
@@ -119,8 +126,9 @@ const isBusy = (status: number): boolean =>
  * What a response is that is not the one that was asked for: `text` is its body, or as much of it as could be read.
  *
  * @param now wall clock, ms, for a `Retry-After` that is a date
+ * @param address what messages call the server
  */
-export function failureOf(response: Response, text: string, now: number): RequestFailure {
+export function failureOf(response: Response, text: string, now: number, address: string): RequestFailure {
   const { status } = response
   const by = answeredBy(response)
   // A captive portal, or a proxy: it says nothing about what the server would do, and may be gone in a moment.
@@ -131,7 +139,8 @@ export function failureOf(response: Response, text: string, now: number): Reques
   const isGone = isForeign && status >= 500 && again.after === undefined && problem.code === noCode
   if (isBusy(status) && !isGone)
     return { kind: 'busy', message: problem.message, ...again, ...(status === 408 && { isSlow: true }) }
-  if (status < 400 || status === 511 || (isForeign && !believed.has(status)))
+  if (isForeign && !isGone && !believed.has(status)) return foreign(response, address)
+  if (status < 400 || status === 511 || isGone)
     return { kind: 'offline', message: say`The response was not that of a tidemark server: status ${status}.` }
   // Without its code it says only that the request failed.
   if (codes[status] === undefined && typeOf(response) === 'application/json' && isCutOff(text))

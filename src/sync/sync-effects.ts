@@ -12,6 +12,8 @@ export type RequestFailure =
       readonly message?: string
       /** The response began, and ended before anything of it could be kept. */
       readonly isCut?: true
+      /** Something else than a tidemark server responded. */
+      readonly isForeign?: true
       /** What was sent did not arrive in time, perhaps as the link is slow. */
       readonly isSlow?: true
     }

@@ -25,6 +25,8 @@ export type SyncReason =
   | 'newer-format'
   /** The server did not understand a request. */
   | 'bad-request'
+  /** Offline, though something responds at the address: a login page of the network, a proxy, or the address is wrong. */
+  | 'foreign-response'
   /** The device has no space for more events. Own commits are still sent. */
   | 'storage-full'
   /** The storage of this device failed. */
@@ -71,6 +73,7 @@ export const reasons: readonly SyncReason[] = [
   'newer-protocol',
   'newer-format',
   'bad-request',
+  'foreign-response',
   'storage-full',
   'storage-failed',
   'storage-lost',

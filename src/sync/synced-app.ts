@@ -170,14 +170,15 @@ function appSync(
       await own.stop()
     }
   }
-  const live = (wanted: (commit: OwnCommit) => boolean) =>
+  const live = (what: string, wanted: (commit: OwnCommit) => boolean) =>
     lazyLive(
       core,
       ({ store }) => ({ value: () => store, error: () => undefined, use: async () => store }),
       (store) => liveCommits(store, wanted, core.config.clock),
+      what,
     )
-  const all = live(() => true)
-  const refused = live(({ status }) => status === 'refused')
+  const all = live('outbox', () => true)
+  const refused = live('refused', ({ status }) => status === 'refused')
   return {
     status: storeOf(
       core.follow,

@@ -5,12 +5,14 @@ import type { Clock } from '../platform/clock.js'
 import { isObject } from '../platform/objects.js'
 import { Slices } from '../platform/slices.js'
 import { headers as names, leastLimits, linesType, protocolVersion, type LogInfo } from '../wire/protocol.js'
+import { lookAtAddress } from './foreign-watch.js'
 import { PulledLines } from './pulled-lines.js'
 import { pushedIn, pushText, type Pushed } from './push-text.js'
 import { bodyLines, TimedRequest, textOf } from './request.js'
 import {
   answeredBy,
   failureOf,
+  foreign,
   Inconsistent,
   inconsistent,
   isCount,
@@ -202,6 +204,11 @@ class FetchTransport implements Transport {
     return isRefused && typeof this.#remote.headers === 'function' ? this.#fetch(asked) : first
   }
 
+  #looked(by: AnsweredBy | undefined, failure: RequestFailure): RequestFailure {
+    if (__DEV__) lookAtAddress(this.#remote.url, by === undefined ? failure : undefined)
+    return failure
+  }
+
   async #fetch({ path, accept, as, body, signal }: Asked): Promise<Opened | RequestFailure> {
     const request = new TimedRequest(this.#clock, longestSilence + (body?.length ?? 0) / slowestUpload, signal)
     let kept: Opened | undefined
@@ -230,10 +237,11 @@ class FetchTransport implements Transport {
       if (response.status !== 200) {
         const text = await textOf(response, request, longestSilence, longestProblem).catch(() => '')
         signal.throwIfAborted()
-        return failureOf(response, text, this.#clock.now())
+        return this.#looked(by, failureOf(response, text, this.#clock.now(), this.#remote.url))
       }
       // A captive portal says 200 to everything.
-      if (by === undefined || typeOf(response) !== accept) return { kind: 'offline', message: foreign() }
+      if (by === undefined || typeOf(response) !== accept) return this.#looked(by, foreign(response, this.#remote.url))
+      if (__DEV__) lookAtAddress(this.#remote.url, undefined)
       const refused = unlike(as, by)
       if (refused !== undefined) return refused
       return (kept = { kind: 'opened', response, by, request })
@@ -249,8 +257,6 @@ class FetchTransport implements Transport {
 
 /** The longest text of a problem, in characters. */
 const longestProblem = 65_536
-
-const foreign = (): string => say`The response is not that of a tidemark server. Does it expose its headers?`
 
 /** With log and author once they are known. */
 function headersOf(as: AnsweredBy | undefined): (readonly [string, string])[] {

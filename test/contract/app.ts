@@ -1423,6 +1423,103 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(last.getSnapshot()).toMatchObject({ status: 'error', data: undefined, error: { code: 'closed' } })
       })
 
+      test('each query of newer code shows what the same query of the older code showed, until it has its own', async () => {
+        if (!shared) return
+        const name = newName()
+        const queriesOf = ({ baskets: { lines, live } }: ReturnType<typeof make>) => [
+          lines.live({ index: 'byQuantity', range: { lower: 2 } }),
+          lines.liveRow('A1'),
+          lines.liveCount(),
+          lines.livePages({ pageSize: 1 }),
+          live(['keyed'], (all) => all.lines.getAll()),
+          live((all) => all.lines.count()),
+          live((all) => all.lines.count()),
+        ]
+        const snapshots = (queries: readonly LiveQuery<unknown>[]) => queries.map((live) => live.getSnapshot())
+        const before = make({ name, hot: true })
+        await before.append('s', [add('A1', 3), add('tea')], shown)
+        const old = queriesOf(before)
+        const stops = old.map((live) => live.subscribe(nothing))
+        await Promise.all(old.map((live) => live.ready()))
+        await expect.poll(() => snapshots(old).every(({ status }) => status === 'ready'), soon).toBe(true)
+        const data = snapshots(old).map((snapshot) => snapshot.data)
+
+        const after = make({ name, hot: true }, { baskets: otherBaskets as typeof baskets, orders })
+        const next = queriesOf(after)
+        const seen: unknown[] = []
+        const isKept = () => {
+          expect(snapshots(next)).toMatchObject(data.map((each) => ({ status: 'ready', stale: true, data: each })))
+          expect(snapshots(next)).toStrictEqual(snapshots(next))
+          for (const [at, snapshot] of snapshots(next).entries()) expect(snapshot).toBe(next[at]?.getSnapshot())
+        }
+        // Without a use, as in a render, and while it takes over.
+        isKept()
+        expect(after.status.getSnapshot()).toMatchObject({ phase: 'idle' })
+        expect(after.baskets.lines.live().getSnapshot()).toMatchObject({ status: 'loading' })
+        for (const live of next) stops.push(live.subscribe(() => seen.push(live.getSnapshot().status)))
+        isKept()
+        await ready(next[1] as LiveQuery<unknown>, { sku: 'A1', quantity: 6 })
+        await expect.poll(() => snapshots(next).every(({ stale }) => !stale), soon).toBe(true)
+        expect(seen).toEqual(seen.map(() => 'ready'))
+        for (const stop of stops) stop()
+        await after.close()
+        expect(snapshots(next).map((snapshot) => snapshot.data)).toEqual(data.map(nothing))
+      })
+
+      test.for(['reopen', 'close', 'another name'] as const)(
+        'after newer code took over, %s shows no row of the former user, of either code',
+        async (how) => {
+          if (!shared) return
+          let user = 'ann'
+          const suffix = newName()
+          const userName = () => `${suffix}-${user}`
+          const before = make({ name: userName, hot: true })
+          await before.append('s', add('A1'), shown)
+          const old = before.baskets.lines.live()
+          let told = 0
+          const stops = [old.subscribe(() => (told += 1))]
+          await ready(old, [{ sku: 'A1', quantity: 1 }])
+          let begin = () => {}
+          const mayOpen = new Promise<void>((resolve) => (begin = resolve))
+          const after = make({
+            name: userName,
+            hot: true,
+            open: async (options) => {
+              const store = await opener(options)
+              await mayOpen
+              return store
+            },
+          })
+          const next = after.baskets.lines.live()
+          let component = show(next, show(old))
+          expect(component.getSnapshot()).toMatchObject({ status: 'ready', data: [{ sku: 'A1' }], stale: true })
+          if (how === 'another name') user = 'bob'
+          stops.push(next.subscribe(nothing))
+          if (how !== 'another name') {
+            await expect.poll(() => before.status.getSnapshot().phase, soon).toBe('closed')
+            expect(next.getSnapshot()).toMatchObject({ status: 'ready', data: [{ sku: 'A1' }], stale: true })
+            expect(old.getSnapshot()).toMatchObject({ status: 'ready', data: [{ sku: 'A1' }], stale: true })
+            told = 0
+            user = 'bob'
+            const changing = how === 'reopen' ? after.reopen() : after.close()
+            expect([next, old, component].map((each) => each.getSnapshot().data)).toEqual([
+              undefined,
+              undefined,
+              undefined,
+            ])
+            expect(told).toBe(1)
+            begin()
+            await changing
+          } else {
+            expect(next.getSnapshot().status).toBe('loading')
+            begin()
+          }
+          if (how !== 'close') await ready(next, [])
+          for (const stop of stops) stop()
+          await Promise.all([after.close(), before.close()])
+        },
+      )
+
       test('an edit that throws is told, also after a reload, and not once it is corrected', async () => {
         if (!shared) return
         const name = newName()

@@ -24,6 +24,8 @@ interface OnPage {
   statusOf(): { phase: string; message?: string; behind: number }
   /** Of a component: how many follow the rows and the status now, through whichever code of the app. */
   listeners: { rows: number; status: number }
+  /** What the page showed, one after the other. */
+  seen: string[]
 }
 
 const factorModule = (factor: number) => `export const factor = ${factor}\n`
@@ -233,6 +235,7 @@ const counted = (of, from) => ({
 })
 export const rows = counted('rows', shop.board.rows.live())
 export const status = counted('status', shop.status)
+export const firstRows = shop.board.rows.live({ limit: 1 })
 `
 /** A component under a title. What is typed into its input is state of the component, and of nothing else. */
 const frameworks = {
@@ -248,9 +251,10 @@ import { Board } from './board.jsx'
 createRoot(document.querySelector('main')).render(createElement(StrictMode, null, createElement(Board)))
 `,
     component: (title: string) => `
-import { useState } from 'react'
-import { useLiveQuery, useStatus } from 'tidemark/react'
-import { add, rows, status } from './shop.js'
+import { Suspense, useState } from 'react'
+import { useLiveQuery, useLiveSuspenseQuery, useStatus } from 'tidemark/react'
+import { add, firstRows, rows, status } from './shop.js'
+const First = () => <i>{useLiveSuspenseQuery(firstRows)[0]?.n ?? 0}</i>
 export function Board() {
   const [draft, setDraft] = useState('')
   const { data } = useLiveQuery(rows)
@@ -261,6 +265,9 @@ export function Board() {
       <input value={draft} onChange={(event) => setDraft(event.target.value)} />
       <button onClick={add}>Add</button>
       <output>{data?.[0]?.n ?? 0}</output>
+      <Suspense fallback={<i>waits</i>}>
+        <First />
+      </Suspense>
       <p>{phase}</p>
     </>
   )
@@ -367,6 +374,18 @@ for (const [framework, { file, keepsState, plugin, include, main, component }] o
         }
         expect(await appliedIn([page])).toBe(6)
 
+        // From here on, each state of the page is looked at: the rows stay until those of the edited handler are complete.
+        await page.evaluate(() => {
+          const seen: string[] = []
+          const look = () => {
+            const [text, first] = ['output', 'i'].map((each) => document.querySelector(each)?.textContent)
+            for (const state of [`rows ${text}`, ...(first === undefined ? [] : [`first ${first}`])])
+              if (!seen.includes(state)) seen.push(state)
+          }
+          look()
+          new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true })
+          Object.assign(window, { seen })
+        })
         for (const [at, step] of [3, 5].entries()) {
           await save('model.js', modelModule(step))
           await expect(sum).toHaveText(String((6 + at) * step))
@@ -374,6 +393,11 @@ for (const [framework, { file, keepsState, plugin, include, main, component }] o
           await press()
           await expect(sum).toHaveText(String((7 + at) * step))
         }
+        const seen = await page.evaluate(() => (window as unknown as OnPage).seen)
+        const states = [6, 6 * 3, 7 * 3, 7 * 5, 8 * 5]
+        expect(seen.filter((state) => state.startsWith('rows'))).toEqual(states.map((n) => `rows ${n}`))
+        if (framework === 'react')
+          expect(seen.filter((state) => state.startsWith('first'))).toEqual(states.map((n) => `first ${n}`))
         expect(await appliedIn([page])).toBe(6 + 6 + 1 + 7 + 1)
         expect(await page.evaluate(() => 'samePage' in window)).toBe(true)
       })

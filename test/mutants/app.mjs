@@ -265,4 +265,28 @@ export default [
     tests: ['test/unit/app/closing.test.ts'],
     breaks: 'an app that does not open says nothing to those who did not wait',
   },
+  {
+    id: 'hot-reopened',
+    file: 'src/app/former-rows.ts',
+    find: '      each.forget()\n',
+    replace: '',
+    tests: ['test/contract/app.node.test.ts'],
+    breaks: 'after a login, what follows older code still shows the rows of the former user',
+  },
+  {
+    id: 'hot-renamed',
+    file: 'src/app/former-rows.ts',
+    find: "own.status !== 'loading' || this.#former !== undefined",
+    replace: 'true',
+    tests: ['test/contract/app.node.test.ts'],
+    breaks: 'newer code that is not open yet shows the rows of the former user after a login',
+  },
+  {
+    id: 'hot-inherited',
+    file: 'src/app/former-rows.ts',
+    find: 'kept ??= each.#shown.get(query)',
+    replace: 'void each',
+    tests: ['test/contract/app.node.test.ts'],
+    breaks: 'each save shows a list that loads, where a component is made again or waits with Suspense',
+  },
 ]

@@ -54,7 +54,8 @@ export function requestTrouble(failure: RequestFailure): Trouble {
   if (failure.kind === 'offline' || failure.kind === 'busy') {
     const { kind, message } = failure
     const ms = failure.kind === 'busy' ? failure.after : undefined
-    return { status: kind === 'busy' ? 'waiting' : kind, message, ms }
+    const reason = 'isForeign' in failure ? 'foreign-response' : undefined
+    return { status: kind === 'busy' ? 'waiting' : kind, reason, message, ms }
   }
   const { status, code, message } = failure
   if (status === 401) return { status: 'paused', reason: 'unauthorized', message }

@@ -150,6 +150,7 @@ test('the production build contains nothing of it', { timeout: 60_000 }, async (
     'src/log/appended-again.ts',
     // Newer code takes over while an app is developed.
     'src/app/take-over.ts',
+    'src/app/former-rows.ts',
     'src/app/newest-code.ts',
     'src/read-model/code.ts',
   ]

@@ -508,6 +508,46 @@ describe('a server that says', () => {
     expect((await device.refused())[0]?.refused?.code).toBe('too-large')
   })
 
+  test.each([404, 200])(
+    'a wrong address, or a login page (%i): offline, with a reason, until the server responds',
+    async (status) => {
+      const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
+      const it = world()
+      let isWrong = true
+      const url = `https://wrong-${status}.test/logs/a`
+      const fetch: typeof globalThis.fetch = async (input, init) =>
+        isWrong
+          ? new Response('<html>', { status, headers: { 'Content-Type': 'text/html' } })
+          : it.server.fetch(String(input).replace(url, it.server.url), init)
+      const device = it.device({ remote: { url, fetch } })
+      const sync = it.start(device)
+      await device.append('a')
+      await it.pass(600_000)
+      expect(shown(sync)).toMatchObject({ status: 'offline', reason: 'foreign-response', pending: 1, refused: 0 })
+      expect(shown(sync).message).toContain(`${url} is not a tidemark server`)
+      // Once, however often it was tried.
+      expect(warned.mock.calls.map(String)).toEqual([expect.stringContaining(url)])
+      warned.mockRestore()
+      isWrong = false
+      await it.pass(60_000)
+      expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0 })
+      expect(shown(sync)).not.toHaveProperty('reason')
+    },
+  )
+
+  test('a login page in front of a server that is known is not warned of', async () => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const it = world()
+    const sync = it.start(it.device())
+    await it.pass(1)
+    it.server.fail({ status: 200, body: '<html>Welcome to the hotel</html>' })
+    await it.clock.runUntil(sync.now())
+    await it.pass(600_000)
+    expect(shown(sync)).toMatchObject({ status: 'offline', reason: 'foreign-response' })
+    expect(warned).not.toHaveBeenCalled()
+    warned.mockRestore()
+  })
+
   test('a proxy in front that takes smaller bodies: half as much, and nothing is refused because of it', async () => {
     const it = world()
     const device = it.device()

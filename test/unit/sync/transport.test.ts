@@ -290,6 +290,21 @@ describe('what a response means', () => {
         })
   })
 
+  test('what something else responds is named, as it may be all that is at the address', async () => {
+    for (const status of [200, 204, 302, 404, 405, 418]) {
+      const body = status === 204 ? null : '<html>Not found</html>'
+      const page = new Response(body, { status, headers: { 'Content-Type': 'text/html; charset=utf-8' } })
+      const reply = await client(() => page).transport.info(never)
+      expect(reply, String(status)).toMatchObject({ kind: 'offline', isForeign: true })
+      expect((reply as { message: string }).message).toMatch(
+        new RegExp(`https://.* is not a .*status ${status} text/html$`),
+      )
+    }
+    for (const status of [502, 511]) expect(await failed(new Response('', { status }))).not.toHaveProperty('isForeign')
+    const own404 = await failed(new Response('', { status: 404, headers: own }))
+    expect(own404).toMatchObject({ kind: 'refused', code: 'bad-request' })
+  })
+
   test('a server that is busy, or a proxy that asks to come again, is not offline', async () => {
     const busy = { kind: 'busy', message: 'The server responded with status 503.' }
     // By what only a tidemark server sends: its headers (all of them, or the version before the log is known), its body.
