@@ -100,7 +100,7 @@ export const budgets = [
     title: 'openSyncedStore and startSync',
     entry: 'tidemark/sync',
     names: 'openSyncedStore, startSync',
-    budget: kib(61.85),
+    budget: kib(62.1),
     // Who adopts no local store does not pay for it.
     without: ['src/sync/adopt', 'src/sync/local-commits.ts', 'src/sync/indexeddb/adopted-database.ts'],
   },
@@ -184,7 +184,7 @@ export const budgets = [
     budget: kib(7),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(59.8), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(59.9), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -212,7 +212,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(35.15), aim: kib(12) }
+export const syncLayer = { budget: kib(35.3), aim: kib(12) }
 
 const fromSync = (names) => `export { ${names} } from 'tidemark/sync'`
 const fromCore = (names) => `export { ${names} } from 'tidemark'\n`
@@ -223,7 +223,7 @@ export const syncedUses = [
     title: 'tidemark, defineEvents, defineProjection',
     source: fromCore('defineEvents, defineProjection') + fromSync('tidemark'),
     local: fromCore('tidemark, defineEvents, defineProjection'),
-    budget: kib(97.1),
+    budget: kib(97.2),
   },
   {
     title: 'openSyncedStore, startSync, defineEvents, defineProjection, startProjection, openReadModel',
@@ -231,13 +231,13 @@ export const syncedUses = [
       fromCore('defineEvents, defineProjection, startProjection, openReadModel') +
       fromSync('openSyncedStore, startSync'),
     local: fromCore(core),
-    budget: kib(89.2),
+    budget: kib(89.4),
   },
   {
     title: 'openSyncedStore, syncOnce, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore, syncOnce'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(58.45),
+    budget: kib(58.6),
   },
   {
     title: 'openSyncedStore, defineEvents',
