@@ -3,6 +3,7 @@ import { hasCode } from '../errors.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep, systemClock, type Clock } from '../platform/clock.js'
+import { abortable } from '../platform/promises.js'
 import type { SqlPool } from './sql-client.js'
 import { Database } from './sql-database.js'
 
@@ -41,9 +42,10 @@ export async function waitForPostgres(pool: SqlPool, options: WaitForPostgresOpt
   for (let tries = 0; ; tries += 1) {
     signal?.throwIfAborted()
     try {
-      await database.query('select 1')
+      await abortable(database.query('select 1'), signal)
       return
     } catch (error) {
+      signal?.throwIfAborted()
       const left = end - clock.monotonic()
       if (hasCode(error, 'database-refused') || left <= 0) throw error
       await sleep(clock, Math.min(left, pauseBefore(tries, pauses, clock.random())), signal)

@@ -227,6 +227,14 @@ export default [
     breaks: 'twenty thousand rows are remembered, however large they are',
   },
   {
+    id: 'rows-bytes-used',
+    file: 'src/read-model/unit-of-work/row-cache.ts',
+    find: ' || this.#bytes > maxCachedBytes / 2',
+    replace: '',
+    tests: ['test/unit/read-model/row-cache.test.ts'],
+    breaks: 'large rows that are used all the time are forgotten, and read again and again',
+  },
+  {
     id: 'rows-bytes-parts',
     file: 'src/read-model/unit-of-work/rows.ts',
     find: '  walk.size += Math.abs(size)\n',

@@ -41,7 +41,8 @@ export class RowCache {
   get(mapKey: MapKey): Entry | undefined {
     const entry = this.#entries.get(mapKey)
     // The order matters only where something may have to go.
-    if (entry !== undefined && this.#entries.size > maxCachedRows / 2) this.#entries.set(mapKey, entry)
+    const mayForget = this.size > maxCachedRows / 2 || this.#bytes > maxCachedBytes / 2
+    if (entry !== undefined && mayForget) this.#entries.set(mapKey, entry)
     return entry
   }
 

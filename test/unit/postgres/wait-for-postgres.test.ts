@@ -57,6 +57,18 @@ test('it is given up after a minute, or as long as is asked for, with the error 
   }
 })
 
+test('a signal ends it also while a try hangs', async () => {
+  const controller = new AbortController()
+  const { pool } = startingPool(0, {})
+  const waiting = waitForPostgres(
+    { ...pool, connect: () => new Promise(() => {}), query: () => new Promise(() => {}) },
+    { signal: controller.signal },
+  )
+  await Promise.resolve()
+  controller.abort(new Error('stopping'))
+  await expect(waiting).rejects.toThrow('stopping')
+}, 5_000)
+
 test.each(['28P01', '3D000'])('what waiting does not help is thrown immediately (%s)', async (code) => {
   const clock = virtualClock()
   const { pool, tries } = startingPool(Infinity, { code, severity: 'FATAL' })

@@ -17,6 +17,15 @@ test('rows of a megabyte: as many as take what is allowed, the last ones', () =>
   expect([cache.isComplete, keysOf(cache)]).toEqual([false, Array.from({ length: most }, (_, at) => 2 * most + at)])
 })
 
+test('a large row that is asked for again and again is not forgotten for those that are not', () => {
+  const cache = new RowCache(true)
+  for (let key = 0; key < 3 * most; key += 1) {
+    cache.set(key, entry(key, text))
+    expect(cache.get(0)).toBeDefined()
+  }
+  expect(cache.size).toBe(most)
+})
+
 test('small rows: as many as ever, also with a large one here and there', () => {
   const cache = new RowCache(true)
   for (let key = 0; key < maxCachedRows; key += 1) cache.set(key, entry(key, key % 1_000 === 0 ? text : 'a'))
