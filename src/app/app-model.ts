@@ -35,8 +35,8 @@ export function appModel<E extends EventShape>(core: AppCore<E>, at: number, def
         lazyLive(
           core,
           viewOf,
-          (open) => open.make(query, rested, identity),
-          __DEV__ ? `${projectionKey(definition)} ${identity}` : '',
+          (open) => open.make(query, rested),
+          __DEV__ ? `${projectionKey(definition)} ${identity}` : undefined,
         ),
     },
     core.config.clock,

@@ -14,7 +14,7 @@ export function lazyLive<O, V extends object, A>(
   core: AppPorts<O>,
   viewOf: (opened: O) => Pick<Attempts<V>, 'value' | 'error' | 'use'>,
   make: (view: V) => LiveQuery<A>,
-  identity: string,
+  identity?: string,
 ): LiveQuery<A> {
   let inner: LiveQuery<A> | undefined
   /** The view that `inner` belongs to. */
@@ -40,7 +40,9 @@ export function lazyLive<O, V extends object, A>(
     return error === undefined ? blank : (failure = failed(failure, error))
   }
   const getSnapshot = (): LiveSnapshot<A> =>
-    __DEV__ && core.formerRows ? (core.formerRows.shown(identity, own()) as LiveSnapshot<A>) : own()
+    __DEV__ && core.formerRows && identity !== undefined
+      ? (core.formerRows.shown(identity, own()) as LiveSnapshot<A>)
+      : own()
   return {
     ...storeOf(core.follow, query, loading, getSnapshot),
     ready() {

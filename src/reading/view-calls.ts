@@ -19,7 +19,7 @@ export interface ViewPorts<T extends Tables> {
    * Makes a live query. `rested` is called when it rests. `identity`: the same for the same query of code that was edited,
    * in the development build.
    */
-  make<V>(query: ModelQuery<T, V>, rested: (() => void) | undefined, identity: string): LiveQuery<V>
+  make<V>(query: ModelQuery<T, V>, rested?: () => void, identity?: string): LiveQuery<V>
 }
 
 /** The tables of a view, and its live queries. */
@@ -40,21 +40,21 @@ export function viewCalls<T extends Tables>(
   const texts = __DEV__ ? new KeyTexts(model) : undefined
   const known = new Memo<LiveQuery<unknown>>(clock)
   const unnamed = __DEV__ ? ofText() : undefined
-  const memoised = <V, X = {}>(identity: string, query: ModelQuery<T, V>, extra?: X, text = ''): LiveQuery<V> & X =>
-    known.get(identity, (used) => Object.assign(make(query, used, identity + text), extra)) as LiveQuery<V> & X
+  const memoised = <V, X = {}>(identity: string, query: ModelQuery<T, V>, extra?: X, text?: string): LiveQuery<V> & X =>
+    known.get(identity, (used) =>
+      Object.assign(make(query, used, __DEV__ ? `${identity} ${text}` : undefined), extra),
+    ) as LiveQuery<V> & X
   return {
     tables: liveTables(tables, readers(tables, ask), memoised),
     live(...given) {
       const query = given.at(-1)
       if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
-      if (given.length === 1) {
-        const made = make(query, undefined, unnamed?.(query) ?? '')
-        return __DEV__ ? noticed(made, unkeyed(model, clock)) : made
-      }
+      if (given.length === 1)
+        return __DEV__ ? noticed(make(query, undefined, unnamed?.(query)), unkeyed(model, clock)) : make(query)
       if (!Array.isArray(given[0])) throw new InvalidArgumentError('key', say`must be a list.`)
       const identity = identityOf(given[0])
       if (__DEV__) texts?.compare(identity, query)
-      return memoised(`live ${identity}`, query, undefined, __DEV__ ? ` ${String(query)}` : '')
+      return memoised(`live ${identity}`, query, undefined, __DEV__ ? String(query) : undefined)
     },
     close: () => known.close(),
   }

@@ -418,6 +418,32 @@ export function bindingContract(driver: BindingDriver): void {
       await expect.poll(() => rows.text()).toBe('ready: [{"id":2,"text":"yours","numbers":[2]}]')
     })
 
+    test('rows stay while newer code takes over, also in a component that is made again', async () => {
+      // Each store in memory is another log.
+      if (open !== openEventStore) return
+      const name = `bindings-${crypto.randomUUID()}`
+      const make = () => {
+        const shop = tidemark({ name, events, models: { tasks }, hot: true })
+        ends.push(() => shop.close())
+        return shop
+      }
+      const before = make()
+      await before.append('tasks', events.TaskChanged({ id: 1, text: 'one' }), { until: 'visible' })
+      const component = await mounted(before.tasks.tasks.live())
+      const one = 'ready: [{"id":1,"text":"one","numbers":[1]}]'
+      await expect.poll(() => component.text()).toBe(one)
+      const earlier = component.seen.length
+      const after = make()
+      const again = await mounted(after.tasks.tasks.live())
+      await component.use(after.tasks.tasks.live())
+      await after.append('tasks', events.TaskChanged({ id: 1, text: 'two' }), { until: 'visible' })
+      const two = one.replace('one', 'two')
+      await expect.poll(() => [component.text(), again.text()]).toEqual([two, two])
+      // Not the rows as well: those that Solid showed before change in place.
+      const states = [...component.seen.slice(earlier), ...again.seen].map(({ status, data }) => [status, data?.length])
+      expect(states).toEqual(states.map(() => ['ready', 1]))
+    })
+
     test('a view that is closed shows that, with the last answer', async () => {
       const { view, change } = await opened(open)
       await change([1, 'one'])

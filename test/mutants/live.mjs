@@ -556,8 +556,8 @@ export default [
   {
     id: 'memo-3',
     file: 'src/reading/view-calls.ts',
-    find: 'make(query, used, identity + text), extra)',
-    replace: 'make(query, undefined, identity + text), extra)',
+    find: 'make(query, used, __DEV__',
+    replace: 'make(query, undefined, __DEV__',
     tests: ['test/unit/reading/memo.test.ts'],
     breaks: 'a query goes with its last subscriber, or while it has one',
   },

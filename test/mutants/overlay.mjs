@@ -2,6 +2,14 @@
 const contract = 'test/contract/sync/overlay.node.test.ts'
 export default [
   {
+    id: 'overlay-spoilt-fold',
+    file: 'src/sync/overlay/folded-over.ts',
+    find: 'if (isSpoilt) continue',
+    replace: '',
+    tests: [contract],
+    breaks: 'a value shows what a fold changed in place for a pending event before it threw',
+  },
+  {
     id: 'overlay-1',
     file: 'src/sync/overlay/in-rows.ts',
     find: '  if (ownFrom > after || (rows.identity === state.identity && state.cursor.at < rows.position))\n',

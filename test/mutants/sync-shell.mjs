@@ -8,6 +8,30 @@ const machine = ['test/unit/sync/machine.test.ts']
 
 export default [
   {
+    id: 'shell-lost-store',
+    file: 'src/sync/sync-shell.ts',
+    find: 'if (lost !== undefined) return this.#lose(lost)',
+    replace: '',
+    tests: ['test/contract/sync.node.test.ts'],
+    breaks: 'a status stays idle after the store was deleted in another tab',
+  },
+  {
+    id: 'shell-slow-push',
+    file: 'src/sync/machine/round.ts',
+    find: "if ('isSlow' in reply) this.#tooSlow([...commits, ...unwanted])",
+    replace: '',
+    tests: machine,
+    breaks: 'on a slow link a long push is sent again and again, and never arrives',
+  },
+  {
+    id: 'shell-foreign-response',
+    file: 'src/sync/responses.ts',
+    find: 'if (isForeign && !isGone && !believed.has(status)) return foreign(response, address)',
+    replace: "if (isForeign && !isGone && !believed.has(status)) return { kind: 'offline' }",
+    tests: [...transport, ...whole],
+    breaks: 'an app cannot tell a wrong address from no network',
+  },
+  {
     id: 'shell-cut-off-body',
     file: 'src/sync/responses.ts',
     find: '.test(text) && !isJson(text)',

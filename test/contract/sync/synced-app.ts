@@ -282,7 +282,7 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       await before.close()
       const changed = defineProjection(events, {
         name: 'todos',
-        tables: { items: table<{ id: string; title: string }>({ key: 'id' }) },
+        tables: { items: table<{ id: string; title: string }>()({ key: 'id', indexes: { byTitle: 'title' } }) },
         on: {
           TodoAdded: ({ stream, data }, { items }) => items.put({ id: stream, title: data.title }),
           TodoDone: ({ stream }, { items }) => items.delete(stream),
