@@ -1,7 +1,7 @@
 /** A state that is folded from events, one after the other, by the functions of an app. */
 import { InvalidArgumentError } from '../errors.js'
 import type { RecordedEvent } from './event.js'
-import { freshCopy } from './fresh-copy.js'
+import { canBeCopied, freshCopy } from './fresh-copy.js'
 import { say } from '../messages.js'
 import { isRefusedPromise } from '../platform/promises.js'
 
@@ -43,10 +43,8 @@ export class Folding<S> {
       this.position = event.position
     } catch (error) {
       this.#failedAt = event.position
-      const copies = new Map<unknown, unknown>()
-      const back = freshCopy(this.#safe, copies)
       // What cannot be copied holds what was folded into it: with that, only the event is folded once more.
-      if (![...copies].some(([from, to]) => from === to)) [this.state, this.position] = [back, this.#safeAt]
+      if (canBeCopied(this.#safe)) [this.state, this.position] = [freshCopy(this.#safe), this.#safeAt]
       throw error
     }
   }

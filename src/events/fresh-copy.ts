@@ -24,6 +24,13 @@ export function freshCopy<T>(value: T, copies = new Map<unknown, unknown>()): T 
   return made as T
 }
 
+/** Whether a copy shares nothing with the value: nothing in it had to be kept as it is. */
+export function canBeCopied(value: unknown): boolean {
+  const copies = new Map<unknown, unknown>()
+  freshCopy(value, copies)
+  return [...copies].every(([from, to]) => from !== to)
+}
+
 /** A shallow copy, whose parts are copied next; the value itself if it cannot be copied. */
 function begun(value: object): object {
   const prototype = Object.getPrototypeOf(value) as object | null

@@ -3,7 +3,7 @@
  * next, so what was read for one is there for all that follow, and only the commits that were added are looked at.
  */
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { freshCopy } from '../events/fresh-copy.js'
+import { canBeCopied, freshCopy } from '../events/fresh-copy.js'
 import { finishStream, type Decoding, type EventPages } from '../log/pages.js'
 import type { StoredEvent } from '../log/record/record-text.js'
 import { Slices } from '../platform/slices.js'
@@ -48,6 +48,8 @@ export function decidedStreams(
   // Forgotten together with the list.
   const lists = new WeakMap<readonly OutboxRow[], List>()
   const slices = new Slices()
+  /** Events are as they are stored. Upcasters and a codec may make anything. */
+  const isJson = decoding.codec === undefined && decoding.catalogue.identity
   return async function* (stream, { state, outbox }) {
     const list = lists.get(outbox) ?? { streams: new Map<string, Seen>(), kept: 0 }
     lists.set(outbox, list)
@@ -69,14 +71,16 @@ export function decidedStreams(
     for (const part of parts)
       for await (const page of part) {
         version = page.at(-1)?.version ?? version
-        const isKept = list.kept + all.length + page.length - (seen?.events.length ?? 0) <= mostKept
+        const isKept =
+          list.kept + all.length + page.length - (seen?.events.length ?? 0) <= mostKept &&
+          (isJson || page.every(({ data, meta }) => canBeCopied([data, meta])))
         for (const event of isKept ? page : []) all.push(event)
         for (let from = 0; from < page.length; from += together) {
           await slices.turn()
           yield page.slice(from, from + together).map(copied)
         }
       }
-    // If something was too much to keep, or could not be read, a version is missing in it.
+    // If something was too much to keep, could not be read, or would be shared by commands, a version is missing in it.
     if (all.length !== version) return
     list.streams.set(stream, { events: all, rows: outbox.length, places })
     list.kept += all.length - (seen?.events.length ?? 0)

@@ -820,15 +820,15 @@ export default [
   {
     id: 'fold-back',
     file: 'src/events/folding.ts',
-    find: '[this.state, this.position] = [back, this.#safeAt]',
-    replace: 'void back',
+    find: '[this.state, this.position] = [freshCopy(this.#safe), this.#safeAt]',
+    replace: 'void 0',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
     breaks: 'what a fold changed in place before it threw counts twice',
   },
   {
     id: 'fold-back-whole',
     file: 'src/events/folding.ts',
-    find: 'if (![...copies].some(([from, to]) => from === to)) ',
+    find: 'if (canBeCopied(this.#safe)) ',
     replace: '',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
     breaks: 'what an instance of a class in the state counted counts twice after a fold that threw',

@@ -84,6 +84,14 @@ export default [
     breaks: 'an older tab leads for ever, and keeps a newer one from syncing',
   },
   {
+    id: 'sync-decided-copies',
+    file: 'src/sync/decided-streams.ts',
+    find: '(isJson || page.every(',
+    replace: '(isJson || true || page.every(',
+    tests: ['test/unit/sync/decided-streams.test.ts'],
+    breaks: 'what a command changes in an instance of a class, the next one decides on',
+  },
+  {
     id: 'sync-tries-pause',
     file: 'src/sync/machine/round.ts',
     find: ' && this.pause === 0',

@@ -169,6 +169,8 @@ test('listeners of the instance hear every hint, and what waits at the end is se
 })
 
 test('what is said of healing is heard as it was said, with a time that may be one, and nothing else', () => {
+  // Only this instance knows that its store is closed.
+  expect(parseHint({ kind: 'closed' })).toBe(undefined)
   expect(parseHint({ kind: 'healing', more: 1 })).toEqual({ kind: 'healing' })
   expect(parseHint({ kind: 'healed', at: 5, more: 1 })).toEqual({ kind: 'healed', at: 5 })
   for (const at of [undefined, null, '5', -1, 0.5, NaN, Infinity, 2 ** 53, {}])

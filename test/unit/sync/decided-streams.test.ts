@@ -1,7 +1,7 @@
 // What commands see that are decided again one after the other: what each of them would read by itself.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { anyEvents } from '../../../src/events/catalogue.js'
+import { anyEvents, catalogueCore, defineEvents } from '../../../src/events/catalogue.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { decidedStreams } from '../../../src/sync/decided-streams.js'
 import { isShown } from '../../../src/sync/overlay/in-rows.js'
@@ -128,4 +128,21 @@ test('a stream that is too long to be kept is read each time, and whole; so is o
   for (const stream of ['a', 'b', 'a', 'b'])
     expect(await versionsOf(stream)).toEqual(stream === 'a' ? [60_001, 60_001] : [11, 11])
   expect(reads).toEqual(['b', 'a', 'b', 'a'])
+})
+
+test('a stream whose events cannot be copied, as upcasters make instances of classes, is read for each decision', async () => {
+  class Sum {
+    value = 0
+  }
+  const catalogue = defineEvents({ Added: { version: 2, upcast: { 1: () => new Sum() } } })
+  const read = decidedStreams(
+    async function* (stream) {
+      yield [{ ...eventAt(stream, 1), data: new Sum() }]
+    },
+    { catalogue: catalogueCore(catalogue), codec: undefined },
+  )
+  const outbox: OutboxRow[] = [row(1, 'x', { events: [{ ...text('x1', 'a'), type: 'Added' }] })]
+  for (let n = 0; n < 3; n += 1)
+    for await (const page of read('a', { state, outbox }))
+      for (const { data } of page) expect((data as unknown as Sum).value++).toBe(0)
 })
