@@ -109,8 +109,8 @@ export default defineConfig({
   optimizeDeps: { include: ['idb', 'zod'] },
   test: {
     // Against hangs only: no test makes a claim about time, and a busy machine is slow.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Asked often: most of what is waited for takes a few milliseconds, and there are thousands of such waits.
     expect: { poll: { timeout: 20_000, interval: 10 } },
     // `npm run coverage`; the figures are in docs/coverage.md.
