@@ -324,7 +324,7 @@ function headsOf(commit: LoggedCommit): { stream: string; version: number; at: n
   return Array.from(versions, ([stream, version]) => ({ stream, version, at: startOf(commit) }))
 }
 
-/** The row that `LogTables.lockText` reads; `undefined` if there is none. */
+/** The row that `LogTables.lockText` reads; `undefined` where that log has no row. */
 export function logRow([row]: readonly SqlRow[]): LogRow | undefined {
   if (row === undefined) return undefined
   return {
