@@ -85,7 +85,7 @@ export {
   table,
   type CheckedTables,
   type Handlers,
-  type IndexOf,
+  type KeysOf,
   type NextRows,
   type Projection,
   type ProjectionSpec,
@@ -108,14 +108,15 @@ export type { LiveSnapshot } from './reading/live-snapshot.js'
 export type { Live, QuerySource } from './bindings/shown.js'
 export { toObservable, type LiveObservable, type LiveObserver } from './reading/to-observable.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
-export type { QueryOptions } from './read-model/selection.js'
+export type { CountOptions, InRange, QueryOptions } from './read-model/selection.js'
+export type { KeysIn, RangeOf, TableKeys } from './read-model/table-keys.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
 export { verifyReadModel, type ReadModelVerificationResult } from './maintenance/verify-read-model.js'
 export type { ReadModelDefect, ReadModelDefectKind } from './maintenance/read-model-defects.js'
 export type { LivePage, LivePages, PageOptions } from './reading/live-pages.js'
 export type { LiveTable, LiveTables } from './reading/live-tables.js'
 export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelView } from './reading/read-model-view.js'
-export type { CountOptions, QueryTables, TableReader, TableReaders } from './reading/table-readers.js'
+export type { QueryTables, TableReader, TableReaders } from './reading/table-readers.js'
 
 // The ports of a projection
 export type { CheckpointStore, Coordinator, DeadLetterRecord, Guard, SaveOptions } from './ports.js'

@@ -15,6 +15,7 @@ import { isKeyPath, type RowKey } from './keys.js'
 import type { QueryOptions } from './selection.js'
 import { assertTableName, type ReservedProblem } from './reserved-names.js'
 import { isObject } from '../platform/objects.js'
+import type { KeysIn, TableKeys } from './table-keys.js'
 
 declare const rowType: unique symbol
 declare const reads: unique symbol
@@ -54,20 +55,19 @@ export type RowOf<T> = T extends { readonly schema: StandardSchema<unknown, infe
     ? NonNullable<Row>
     : Record<string, unknown>
 
-/** The names of the indexes that a table declares; any, where that is not known. */
-export type IndexOf<T> = T extends { readonly indexes: infer Indexes }
-  ? keyof Indexes & string
-  : 'indexes' extends keyof T
-    ? string
-    : never
+/** The types of the keys of a table and of its indexes, as far as they are known. */
+export type KeysOf<T> = KeysIn<RowOf<T>, T>
 
 /** A table whose rows and indexes are known. */
-export type TypedTable<Row, Indexes = {}> = Omit<TableDefinition<Row>, 'indexes'> & { readonly indexes: Indexes }
+export type TypedTable<Row, Indexes = {}, Key = string | readonly string[]> = Omit<
+  TableDefinition<Row>,
+  'key' | 'indexes'
+> & { readonly key: Key; readonly indexes: Indexes }
 
 /** What `table<Row>()` takes. */
-export interface TableSpec<Row, Indexes> {
+export interface TableSpec<Row, Indexes, Key = TableKey<Row>> {
   /** See {@link TableDefinition.key}. A row of several is found by the list of them: `get(['basket-1', 'A1'])`. */
-  readonly key: TableKey<Row>
+  readonly key: Key
   /** See {@link TableDefinition.indexes}. */
   readonly indexes?: Indexes
   /** See {@link TableDefinition.schema}. */
@@ -81,9 +81,12 @@ export interface TableSpec<Row, Indexes> {
  */
 // Two calls, because TypeScript infers all type parameters of a call or none: one gives the rows, the other finds the
 // names of the indexes.
-export function table<Row>(): <const Indexes extends CheckedIndexes<Row, Indexes> = {}>(
-  definition: TableSpec<Row, Indexes>,
-) => TypedTable<Row, Indexes extends infer Known ? Known : never>
+export function table<Row>(): <
+  const Indexes extends CheckedIndexes<Row, Indexes> = {},
+  const Key extends TableKey<Row> = TableKey<Row>,
+>(
+  definition: TableSpec<Row, Indexes, Key>,
+) => TypedTable<Row, Indexes extends infer Known ? Known : never, Key>
 export function table<Row>(definition: {
   readonly key: TableKey<Row>
   readonly schema?: StandardSchema<unknown, Row>
@@ -105,7 +108,7 @@ export type CheckedTables<T> = {
 }
 
 /** A table as a handler sees it. Rows are frozen: put a changed copy. */
-export interface TableWriter<Row, Index extends string = string> {
+export interface TableWriter<Row, Keys extends TableKeys = TableKeys> {
   /** The row as earlier events and this one left it. */
   get(key: RowKey): Promise<Row | undefined>
   /** The rows of keys, in the order of the keys: `undefined` where there is none. */
@@ -122,7 +125,7 @@ export interface TableWriter<Row, Index extends string = string> {
    *     todos.put({ ...todo, category: data.to })
    * }
    */
-  getAll(options?: QueryOptions<Index, Row>): Promise<Row[]>
+  getAll(options?: QueryOptions<Keys, Row>): Promise<Row[]>
   /**
    * Stores a copy of the row: it may be changed afterwards.
    *
@@ -136,7 +139,7 @@ export interface TableWriter<Row, Index extends string = string> {
 }
 
 /** The tables of a read model as a handler sees them. */
-export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>, IndexOf<T[N]>> }
+export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>, KeysOf<T[N]>> }
 
 /** Handlers by event type. They may await anything: no transaction is open while they run. */
 export type Handlers<E extends EventShape, T extends Tables> = {

@@ -29,13 +29,14 @@ type Opaque =
   | ReadonlySet<never>
   | { readonly [Symbol.toStringTag]: string }
 
-type IsAny<T> = 0 extends 1 & T ? true : false
+/** Whether a type is `any`. */
+export type IsAny<T> = 0 extends 1 & T ? true : false
 
 /**
  * The type at a path, in a list of one; what some rows lack does not count. Only plain objects lead further, and `null`
  * does not.
  */
-type At<Row, Path extends string> =
+export type At<Row, Path extends string> =
   IsAny<Row> extends true
     ? // oxlint-disable-next-line typescript/no-explicit-any -- whatever a row that may be anything has there
       [any]

@@ -20,9 +20,9 @@ export type IndexKey = string | number | Date | ArrayBuffer | ArrayBufferView | 
  * one) or a list of those, and belongs to the span unless it is open. Where `lower` comes after `upper` no key is in
  * the span.
  */
-export interface KeyRange {
-  readonly lower?: unknown
-  readonly upper?: unknown
+export interface KeyRange<Bound = unknown> {
+  readonly lower?: Bound | undefined
+  readonly upper?: Bound | undefined
   readonly lowerOpen?: boolean
   readonly upperOpen?: boolean
 }

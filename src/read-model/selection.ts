@@ -12,28 +12,41 @@ import {
   isEmptyRange,
   keyOfRow,
   reaches,
-  type IndexKey,
   type KeyPath,
   type KeyRange,
   type RowKey,
 } from './keys.js'
 import { isObject } from '../platform/objects.js'
 import { lookAtRanges } from './range-watch.js'
+import type { RangeOf, TableKeys } from './table-keys.js'
 
-/** Which rows, and in what order. */
-export interface QueryOptions<Index extends string = string, Row = unknown> {
-  /** @default the key of the table */
-  readonly index?: Index
+/** Which keys. */
+export interface InRange<Key = unknown> {
   /**
    * A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused.
+   * A key is of the type of the property, or a list where there are several; a bound may be the beginning of that list.
    * @default every row
    */
-  readonly range?: KeyRange | IndexKey
+  readonly range?: RangeOf<Key>
   /**
    * Several of those, instead of `range`: the rows of all of them, each once, in one order and at one moment. An empty
    * list selects no row.
    */
-  readonly ranges?: readonly (KeyRange | IndexKey)[]
+  readonly ranges?: readonly RangeOf<Key>[]
+}
+
+/** Keys of the table or of the index that is named. */
+export type CountOptions<Keys extends TableKeys = TableKeys> = string extends keyof Keys['indexes']
+  ? InRange & { readonly index?: string | undefined }
+  : (InRange<Keys['key']> & { readonly index?: undefined }) | OfIndex<Keys['indexes']>
+
+type OfIndex<Indexes> = { [N in keyof Indexes]: InRange<Indexes[N]> & { readonly index: N } }[keyof Indexes]
+
+/**
+ * Which rows, and in what order. `index` is the one whose keys `range` has and the rows are sorted by.
+ * @default the key of the table
+ */
+export type QueryOptions<Keys extends TableKeys = TableKeys, Row = unknown> = CountOptions<Keys> & {
   /** @default 'next' */
   readonly direction?: 'next' | 'prev'
   /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */

@@ -1,18 +1,17 @@
 /** A list that grows page by page, and stays up to date. */
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
-import type { QueryOptions } from '../read-model/selection.js'
+import type { CountOptions, QueryOptions } from '../read-model/selection.js'
 import type { Query } from '../read-model/storage.js'
+import type { TableKeys } from '../read-model/table-keys.js'
 import type { LiveQuery } from './live-query.js'
 import type { Ask } from './table-readers.js'
 
 /** Which rows a list has, and how many more there are each time. */
-export interface PageOptions<Index extends string = string> extends Pick<
-  QueryOptions<Index>,
-  'index' | 'range' | 'ranges' | 'direction'
-> {
-  /** Rows per page: a whole number of at least 1. */
-  readonly pageSize: number
-}
+export type PageOptions<Keys extends TableKeys = TableKeys> = CountOptions<Keys> &
+  Pick<QueryOptions, 'direction'> & {
+    /** Rows per page: a whole number of at least 1. */
+    readonly pageSize: number
+  }
 
 /** What a list shows. */
 export interface LivePage<Row> {

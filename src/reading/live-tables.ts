@@ -1,12 +1,13 @@
 /** The tables of a view: what a reader asks once, and the same as live queries. */
-import type { IndexOf, RowOf, Tables } from '../read-model/define.js'
+import type { KeysOf, RowOf, Tables } from '../read-model/define.js'
 import type { RowKey } from '../read-model/keys.js'
-import type { QueryOptions } from '../read-model/selection.js'
+import type { CountOptions, QueryOptions } from '../read-model/selection.js'
 import type { Query } from '../read-model/storage.js'
+import type { TableKeys } from '../read-model/table-keys.js'
 import { identityOf } from './identity.js'
 import { pagedOptions, pagedQuery, type LivePages, type PageOptions } from './live-pages.js'
 import type { LiveQuery } from './live-query.js'
-import { questionsTo, type Ask, type CountOptions, type TableReader, type TableReaders } from './table-readers.js'
+import { questionsTo, type Ask, type TableReader, type TableReaders } from './table-readers.js'
 
 /**
  * A table of a view. Equal options return the same live query, as long as it is used: while it has subscribers, for 30 s
@@ -15,7 +16,7 @@ import { questionsTo, type Ask, type CountOptions, type TableReader, type TableR
  * What a live query shows shares with what it showed before the parts that are the same, so it must not be changed. The
  * development build freezes it.
  */
-export interface LiveTable<Row, Index extends string = string> extends TableReader<Row, Index> {
+export interface LiveTable<Row, Keys extends TableKeys = TableKeys> extends TableReader<Row, Keys> {
   /**
    * The rows that `getAll` returns, kept up to date.
    *
@@ -24,11 +25,11 @@ export interface LiveTable<Row, Index extends string = string> extends TableRead
    * @example
    * const largest = view.baskets.live({ index: 'byTotal', direction: 'prev', limit: 10 })
    */
-  live(options?: QueryOptions<Index, Row>): LiveQuery<readonly Readonly<Row>[]>
+  live(options?: QueryOptions<Keys, Row>): LiveQuery<readonly Readonly<Row>[]>
   /** The row of a key, kept up to date. @throws InvalidArgumentError for what cannot be a key */
   liveRow(key: RowKey): LiveQuery<Readonly<Row> | undefined>
   /** How many rows there are, kept up to date. @throws InvalidArgumentError as `count`, but immediately */
-  liveCount(options?: CountOptions<Index>): LiveQuery<number>
+  liveCount(options?: CountOptions<Keys>): LiveQuery<number>
   /**
    * A list that grows by `pageSize` rows with each call of `more()`, and is kept up to date as a whole: no row is missing
    * or there twice. Once it is not used any more, see above, it begins with one page again.
@@ -40,12 +41,12 @@ export interface LiveTable<Row, Index extends string = string> extends TableRead
    * const { rows, hasMore } = await list.ready()
    * if (hasMore) list.more()
    */
-  livePages(options: PageOptions<Index>): LivePages<Readonly<Row>>
+  livePages(options: PageOptions<Keys>): LivePages<Readonly<Row>>
 }
 
 /** The tables of a view, by name. */
 export type LiveTables<T extends Tables> = {
-  readonly [N in keyof T]: LiveTable<RowOf<T[N]>, IndexOf<T[N]>>
+  readonly [N in keyof T]: LiveTable<RowOf<T[N]>, KeysOf<T[N]>>
 }
 
 /** Returns the live query of an identity; `query` is what it runs if there is none yet. */

@@ -1,12 +1,13 @@
 /** The tables of a read model as a reader sees them: what it asks is checked, and put to the storage. */
-import type { IndexOf, RowOf, Tables } from '../read-model/define.js'
+import type { KeysOf, RowOf, Tables } from '../read-model/define.js'
 import { say } from '../messages.js'
 import { checkedKey, checkedKeys, type RowKey } from '../read-model/keys.js'
-import { checkedSelection, type QueryOptions } from '../read-model/selection.js'
+import { checkedSelection, type CountOptions, type QueryOptions } from '../read-model/selection.js'
 import type { Answer, Query } from '../read-model/storage.js'
+import type { TableKeys } from '../read-model/table-keys.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies; inside a live query they are shared, see `live`. */
-export interface TableReader<Row, Index extends string = string> {
+export interface TableReader<Row, Keys extends TableKeys = TableKeys> {
   /**
    * The row of a key, or `undefined` if there is none.
    *
@@ -34,23 +35,20 @@ export interface TableReader<Row, Index extends string = string> {
    * const largest = await view.baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10 })
    * const next = await view.baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10, after: largest.at(-1) })
    */
-  getAll(options?: QueryOptions<Index, Row>): Promise<Row[]>
+  getAll(options?: QueryOptions<Keys, Row>): Promise<Row[]>
   /**
    * How many rows `getAll` would return. Reads no rows, unless a table without indexes is asked for a range; of an index
    * with several keys for a row it reads those keys, unless it is asked for a single one.
    */
-  count(options?: CountOptions<Index>): Promise<number>
+  count(options?: CountOptions<Keys>): Promise<number>
 }
 
-/** Which rows are counted. */
-export type CountOptions<Index extends string = string> = Pick<QueryOptions<Index>, 'index' | 'range' | 'ranges'>
-
 /** The tables of a read model as a reader sees them, by name. */
-export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
+export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, KeysOf<T[N]>> }
 
 /** The tables as a live query sees them. Its rows are shared with the answer before, so they must not be changed. */
 export type QueryTables<T extends Tables> = {
-  readonly [N in keyof T]: TableReader<Readonly<RowOf<T[N]>>, IndexOf<T[N]>>
+  readonly [N in keyof T]: TableReader<Readonly<RowOf<T[N]>>, KeysOf<T[N]>>
 }
 
 /** Puts a checked question to a table. */

@@ -1,5 +1,5 @@
 /** Which rows of a view are pending: what the tables of a synced store have in addition. */
-import type { IndexOf, RowOf, Tables } from '../read-model/define.js'
+import type { KeysOf, RowOf, Tables } from '../read-model/define.js'
 import type { RowKey } from '../read-model/keys.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveTable } from '../reading/live-tables.js'
@@ -27,7 +27,7 @@ export interface PendingRows {
 
 /** The tables of a view of a synced store, by name. */
 export type SyncedTables<T extends Tables> = {
-  readonly [N in keyof T]: LiveTable<RowOf<T[N]>, IndexOf<T[N]>> & PendingRows
+  readonly [N in keyof T]: LiveTable<RowOf<T[N]>, KeysOf<T[N]>> & PendingRows
 }
 
 /** Adds the methods to the tables of a view. */

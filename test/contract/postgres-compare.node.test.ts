@@ -11,6 +11,8 @@ import {
   table,
   verifyReadModel,
   type QueryOptions,
+  type TableKeys,
+  type TableReader,
   type TidemarkStore,
 } from 'tidemark'
 import { seededRandom } from '../../src/testing/random.js'
@@ -158,7 +160,7 @@ type View = Awaited<ReturnType<typeof openShop>>
 const openShop = (store: TidemarkStore<Event>, definition: ReturnType<typeof shop>) => openReadModel(store, definition)
 
 /** Any question to the orders. */
-function anyQuestion(random: () => number, rows: readonly Order[]): QueryOptions<keyof typeof indexes, Order> {
+function anyQuestion(random: () => number, rows: readonly Order[]): QueryOptions<TableKeys, Order> {
   const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T
   const index = pick([undefined, ...(Object.keys(indexes) as (keyof typeof indexes)[])])
   const some = (): unknown => {
@@ -191,7 +193,7 @@ function anyQuestion(random: () => number, rows: readonly Order[]): QueryOptions
     ...(random() < 0.8 && (many ? { ranges: [range(), range(), range()] } : { range: range() })),
     ...(random() < 0.5 && { direction: 'prev' as const }),
     ...(random() < 0.5 && { limit: Math.floor(random() * 8) }),
-  } as QueryOptions<keyof typeof indexes, Order>
+  } as QueryOptions<TableKeys, Order>
 }
 
 async function compared(random: () => number, [device, server]: readonly [View, View]): Promise<number> {
@@ -202,21 +204,21 @@ async function compared(random: () => number, [device, server]: readonly [View, 
   expect(await server.customers.getAll()).toEqual(await device.customers.getAll())
   for (const index of ['byAlias', 'byLast'] as const)
     expect(await server.customers.getAll({ index })).toEqual(await device.customers.getAll({ index }))
+  const onDevice: TableReader<Order> = device.orders
+  const onServer: TableReader<Order> = server.orders
   for (let at = 0; at < 40; at += 1) {
     const question = anyQuestion(random, rows)
     const told = JSON.stringify(question)
-    const found = await device.orders.getAll(question)
-    expect(await server.orders.getAll(question), told).toEqual(found)
+    const found = await onDevice.getAll(question)
+    expect(await onServer.getAll(question), told).toEqual(found)
     const { limit: _limit, direction: _direction, ...counted } = question
-    expect(await server.orders.count(counted), told).toBe(await device.orders.count(counted))
+    expect(await onServer.count(counted), told).toBe(await onDevice.count(counted))
     const after = found.at(-1)
     if (after !== undefined && after.paid !== undefined)
-      expect(await server.orders.getAll({ ...question, after }), told).toEqual(
-        await device.orders.getAll({ ...question, after }),
-      )
+      expect(await onServer.getAll({ ...question, after }), told).toEqual(await onDevice.getAll({ ...question, after }))
   }
   const keys = rows.map(({ id }) => id).concat('none')
-  expect(await server.orders.getMany(keys)).toEqual(await device.orders.getMany(keys))
+  expect(await onServer.getMany(keys)).toEqual(await onDevice.getMany(keys))
   return rows.length
 }
 

@@ -227,7 +227,7 @@ export function readModelContract({ name, open, shared, onDevice = shared }: Bac
         { range: { lower: Number.NaN } },
         { direction: 'up' as never },
       ]) {
-        await expect(view.sums.getAll(bad)).rejects.toMatchObject({ code: 'invalid-argument' })
+        await expect(view.sums.getAll(bad as {})).rejects.toMatchObject({ code: 'invalid-argument' })
       }
       await expect(view.sums.get(undefined as never)).rejects.toMatchObject({ code: 'invalid-argument' })
       await view.close()

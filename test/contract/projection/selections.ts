@@ -1,7 +1,15 @@
 /** Which rows a query returns: ranges, pages by cursor, several keys, indexes of every kind, against a naive model. */
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { defineProjection, openReadModel, runProjection, table, type QueryOptions } from 'tidemark'
+import {
+  defineProjection,
+  openReadModel,
+  runProjection,
+  table,
+  type QueryOptions,
+  type TableKeys,
+  type TableReader,
+} from 'tidemark'
 import { added, events, newName, type Backend, type Store } from './model.js'
 import { anyRow, indexes, span, unchecked, walked, type Index, type Row } from './selections-model.js'
 
@@ -92,7 +100,8 @@ export function selectionsContract({ name, open }: Backend): void {
     test('a page begins behind a row that is gone or has changed since, where it was', async () => {
       const rows = Array.from({ length: 10 }, (_, id) => ({ id, n: id % 2 }))
       const { store, view } = await filled(rows)
-      const ids = async (options: QueryOptions<Index, Row>) => (await view.indexed.getAll(options)).map(({ id }) => id)
+      const indexed: TableReader<Row> = view.indexed
+      const ids = async (options: QueryOptions<TableKeys, Row>) => (await indexed.getAll(options)).map(({ id }) => id)
       expect(await ids({ index: 'byN', limit: 3 })).toEqual([0, 2, 4])
       expect(await ids({ index: 'byN', limit: 3, after: { id: 4, n: 0 } })).toEqual([6, 8, 1])
       expect(await ids({ index: 'byN', limit: 3, after: { id: 5, n: 0 } })).toEqual([6, 8, 1])
@@ -111,7 +120,7 @@ export function selectionsContract({ name, open }: Backend): void {
       await store.close()
     })
 
-    test.for<[string, QueryOptions<Index, Row>]>([
+    test.for<[string, QueryOptions<TableKeys, Row>]>([
       ['null', { after: null as never }],
       ['a key', { after: 5 as never }],
       ['a row without its key', { after: { n: 1 } }],
@@ -124,8 +133,9 @@ export function selectionsContract({ name, open }: Backend): void {
     ])('%s is no row to continue from, also where the limit is 0', async ([, options]) => {
       const { store, view } = await filled([{ id: 1, n: 1, tags: ['a', 'b'] }])
       const problem = { code: 'invalid-argument', message: expect.stringMatching(/^after/) }
-      await expect(view.indexed.getAll(options)).rejects.toMatchObject(problem)
-      await expect(view.indexed.getAll({ ...options, limit: 0 })).rejects.toMatchObject(problem)
+      const indexed: TableReader<Row> = view.indexed
+      await expect(indexed.getAll(options)).rejects.toMatchObject(problem)
+      await expect(indexed.getAll({ ...options, limit: 0 })).rejects.toMatchObject(problem)
       await view.close()
       await store.close()
     })

@@ -387,7 +387,7 @@ export function uniqueContract({ name, open: openAny, shared, onDevice = shared 
                 expect(await rows.getAll({ direction: 'prev', limit: 7 })).toEqual(expected.toReversed().slice(0, 7))
                 expect(await rows.count()).toBe(expected.length)
                 const ofB = expected.filter(({ basket }) => basket === 'b')
-                const range = { lower: ['b'], upper: ['b', []] }
+                const range = { lower: ['b'], upper: ['b', []] } as const
                 expect(await rows.getAll({ range })).toEqual(ofB)
                 expect(await rows.count({ range })).toBe(ofB.length)
                 const page = ofB.slice(0, 3)

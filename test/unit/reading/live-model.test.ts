@@ -12,6 +12,7 @@ import {
   startProjection,
   table,
   type LiveQuery,
+  type LiveTable,
   type ProjectionHandle,
   type ReadModel,
 } from 'tidemark'
@@ -102,9 +103,10 @@ const asked: fc.Arbitrary<Asked> = fc.oneof(
   fc.tuple(windows, fc.option(rank, { nil: undefined })).map(([window, from]) => {
     const range = from === undefined ? {} : { lower: window.index === 'byBoth' ? [from] : from }
     const options = { ...window, range }
+    const anyRows = (view: ReadModel<Model>): LiveTable<object> => view.rows
     return {
-      live: (view: ReadModel<Model>) => view.rows.live(options),
-      once: (view: ReadModel<Model>) => view.rows.getAll(options),
+      live: (view: ReadModel<Model>) => anyRows(view).live(options),
+      once: (view: ReadModel<Model>) => anyRows(view).getAll(options),
     }
   }),
   fc.constant({
