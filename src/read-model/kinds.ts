@@ -5,6 +5,8 @@ export const tagOf = (value: object): string => Object.prototype.toString.call(v
 
 /** Of a Date. NaN for everything else. */
 export function timeOf(value: object): number {
+  // A call that throws takes a hundred times as long, and most values are no Date.
+  if (!(value instanceof Date) && tagOf(value) !== '[object Date]') return Number.NaN
   try {
     return Date.prototype.getTime.call(value)
   } catch {
