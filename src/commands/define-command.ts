@@ -5,6 +5,12 @@ import type { Literal, Literals } from '../events/literals.js'
 import type { Command, Decision } from './command.js'
 
 /**
+ * What the compiler refused, and so knows nothing of: it says so where the command is defined, and not once more where
+ * the command is made or executed.
+ */
+type Refused<C> = C & ((...args: readonly unknown[]) => C)
+
+/**
  * Types a command, or a function that makes commands, by an event catalogue. Returns its argument.
  *
  * @example
@@ -18,7 +24,7 @@ import type { Command, Decision } from './command.js'
  * await execute(store, withdraw('account-7', 30))
  */
 // One signature, not two: the compiler would type a function within the command by the first, before it tries the
-// second.
+// second. `Given` is inferred only where the argument is right.
 export function defineCommand<
   E extends EventShape,
   S,
@@ -26,10 +32,15 @@ export function defineCommand<
   A extends readonly unknown[] = never,
   L extends Literal = Literal,
   Next extends S & Literals<L> = S & Literals<L>,
+  Given = unknown,
 >(
   events: EventCatalogue<E>,
-  command: Command<E, S, D, Next> | ((...args: A) => Command<E, S, D, Next>),
-): [A] extends [never] ? Command<E, S, D> : (...args: A) => Command<E, S, D>
+  command: (Command<E, S, D, Next> | ((...args: A) => Command<E, S, D, Next>)) & Given,
+): [A] extends [never]
+  ? unknown extends Given
+    ? Refused<Command<E, S, D>>
+    : Command<E, S, D>
+  : (...args: A) => Command<E, S, D>
 export function defineCommand(_events: EventCatalogue, command: unknown): unknown {
   return command
 }

@@ -1,6 +1,6 @@
 // Type tests are checked by `npm run typecheck`; nothing runs them.
 import { expectTypeOf } from 'vitest'
-import { defineCommand, defineEvents, ensure, execute, refuse, type Command, type EventStore, type Refusal } from 'tidemark'
+import { defineCommand, defineEvents, ensure, execute, refuse, type Command, type Decision, type EventStore, type Refusal } from 'tidemark'
 
 type BankEvent = { type: 'Deposited'; data: { amount: number } } | { type: 'Closed'; data: { by: string } }
 const events = defineEvents<BankEvent>()
@@ -50,5 +50,52 @@ defineCommand(events, { streams: ['account-1'], initial: 0, evolve: (sum) => sum
 defineCommand(events, { streams: ['account-1'], initial: 0, evolve: () => 'nothing', decide: () => [] })
 // @ts-expect-error each event names its stream
 defineCommand(events, { streams: ['account-1'], initial: 0, evolve: (sum) => sum, decide: () => [{ type: 'Deposited', data: { amount: 1 } }] })
+
+// What is wrong with an event is said where it is: an object is marked at the value, a function where it is defined, as the compiler looks into no
+// function whose parameters have types, unless a creator makes the event. Nothing more is said where the command is made or executed.
+const wrong = defineCommand(events, {
+  streams: ['account-1'], initial: 0, evolve: (sum) => sum,
+  decide: () => [
+    // @ts-expect-error the amount is a number
+    { stream: 'account-1', type: 'Deposited', data: { amount: 'x' } },
+  ],
+})
+// @ts-expect-error the amount is a number
+const wrongData = defineCommand(events, (account: string) => ({
+  streams: [account], initial: 0, evolve: (sum) => sum,
+  decide: () => [
+    { stream: account, type: 'Deposited', data: { amount: 'x' } },
+  ],
+}))
+// @ts-expect-error one of two outcomes has no data
+const noData = defineCommand(events, (account: string, most: number) => ({
+  streams: [account], initial: 0, evolve: (sum, event) => (event.type === 'Deposited' ? sum + event.data.amount : sum),
+  decide: (sum) => {
+    if (sum > most) return refuse('too much')
+    return [{ stream: account, type: 'Deposited', data: {} }]
+  },
+}))
+// @ts-expect-error no such event
+const noSuchType = defineCommand(events, (account: string) => ({
+  streams: [account], initial: 0, evolve: (sum) => sum,
+  decide: () => [{ stream: account, type: 'Deposted', data: { amount: 1 } }],
+}))
+// @ts-expect-error no stream
+const noStream = defineCommand(events, (account: string) => ({
+  streams: [account], initial: 0, evolve: (sum) => sum,
+  decide: () => [{ type: 'Deposited', data: { amount: 1 } }],
+}))
+const byCreator = defineCommand(events, (account: string) => ({
+  streams: [account], initial: 0, evolve: (sum) => sum,
+  decide: () => [
+    // @ts-expect-error the amount is a number
+    { ...events.Deposited({ amount: 'x' }), stream: account },
+  ],
+}))
+for (const command of [wrong, wrongData('a'), noData('a', 1), noSuchType('a'), noStream('a'), byCreator('a')]) void (await execute(store, command))
+// What is right has its own type, and no other.
+expectTypeOf(defineCommand(events, (_account: string) => ({ streams: ['a'], initial: 0, evolve: (sum) => sum, decide: (): Decision<BankEvent> => [] }))).parameters.toEqualTypeOf<[_account: string]>()
+const wide = defineCommand(events, { streams: ['a'], initial: 0, evolve: (sum) => sum, decide: (): Decision<BankEvent> => [] })
+expectTypeOf(wide).toEqualTypeOf<Command<BankEvent, number, Decision<BankEvent>>>()
 
 expectTypeOf(refuse('no')).toEqualTypeOf<Refusal<'no'>>()

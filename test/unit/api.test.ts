@@ -45,6 +45,7 @@ const steps: readonly string[] = [
   'Opaque (read-model/index-paths.ts)',
   'Place (events/json-type.ts)',
   'Problem (read-model/index-paths.ts)',
+  'Refused (commands/define-command.ts)',
   'ReservedProblem (read-model/reserved-names.ts)',
 ]
 
