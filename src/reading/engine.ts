@@ -77,6 +77,11 @@ export class QueryEngine {
     return answers
   }
 
+  /** The revision that readers see, as far as this context knows: queries may not be notified of it yet. */
+  newest(): number {
+    return this.#lookout.newest()
+  }
+
   /** Tells a query what changes. Returns how to stop that. */
   follow(query: Followed): () => void {
     this.#followed.add(query)

@@ -28,8 +28,9 @@ export interface LiveQuery<V> {
    */
   getServerSnapshot(): LiveSnapshot<V>
   /**
-   * Resolves with the answer; runs the query for it if it has no subscriber. The same promise until the next change, or,
-   * without a subscriber, for 30 s. Rejects with the error of a run that failed, and the next call immediately tries again.
+   * Resolves with the answer, which has what the rows have: also right after `caughtUp`. Runs the query for it if it has
+   * no subscriber. The same promise until the next change, or, without a subscriber, for 30 s. Rejects with the error of
+   * a run that failed, and the next call immediately tries again.
    *
    * @example
    * const rows = await view.baskets.live({ limit: 10 }).ready()
@@ -53,11 +54,15 @@ export interface LiveSource<V> {
   end(): unknown
   /** The run under way may not know of what happened before now. */
   isLate?(): boolean
+  /** What is stored may be newer than the last run, which began before that: no notification came yet. */
+  isBehind?(): boolean
   /** The run under way did not settle in its time: whatever it still comes to is dropped. */
   givenUp?(): void
   /** Called when it rests. */
   rested?(): void
 }
+
+const isTrue = (snapshot: LiveSnapshot<unknown>): boolean => snapshot.status === 'ready' && !snapshot.stale
 
 /** Before a failed run is made again, ms. */
 const pauses = { delay: 5_000, maxDelay: 60_000 }
@@ -151,7 +156,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
   /** Follows the source, and runs unless there is an answer that is true or on its way. */
   const start = (): boolean => {
     if (stop !== undefined) {
-      if (run === undefined && (snapshot.status !== 'ready' || snapshot.stale)) evaluate()
+      if (source.isBehind?.() === true || (run === undefined && !isTrue(snapshot))) evaluate()
     } else if (!end()) {
       stop = source.watch(changed, end, () => (run === undefined ? undefined : reply()))
       if (run !== undefined) limit(run) // One that was under way before the rest.

@@ -147,6 +147,8 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
   const { engine, onEnd, end } = ports
   /** What the last run was made of, and what readers saw then: the latter only if it came to an answer. */
   let last: { readonly reads: readonly Made[]; readonly at: Seen | undefined } | undefined
+  /** The revision that the last run began with, or that this query was notified of since. */
+  let known = 0
   /** A commit touched what the last run read. */
   let isBehind = false
   let rows: Rows = new Map()
@@ -188,11 +190,13 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
   return {
     end,
     isLate: () => held !== undefined && held.length > 0,
+    isBehind: () => engine.newest() > known,
     givenUp() {
       if (held !== undefined) finish(held)
     },
     async evaluate() {
       const mine: News[] = (held = [])
+      known = engine.newest()
       try {
         return await evaluate(mine)
       } finally {
@@ -206,6 +210,7 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
       const stopEnd = onEnd(ended)
       const stop = engine.follow({
         notice(news) {
+          known = news.to?.revision ?? known
           // Of hundreds of queries a commit touches few: each is compared once.
           if (held === undefined && !isTouchedBy(news)) return
           compare(news)

@@ -32,7 +32,7 @@ export const broughtReadModels = (parts: StoreInternals & { readonly medium: 'me
 /** The storages that are open, by store and read model: runs and views share one connection. */
 const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
 
-interface SharedStorage {
+interface SharedStorage extends Pick<ModelLookout, 'state' | 'newest'> {
   readonly storage: ReadModelStorage
   readonly recent: RecentCommit
   /** What looks at its state, by clock: there is one, but for tests. */
@@ -50,6 +50,8 @@ export interface ModelLookout {
   readonly storage: ReadModelStorage
   readonly state: ReadModelStorage['state']
   readonly queries: ReadModelStorage['queries']
+  /** The revision that readers see, as far as this context knows: hints of it may not be here yet. */
+  readonly newest: () => number
   /** The rows of this context's last commit. */
   readonly recent: Pick<RecentCommit, 'readers' | 'answer' | 'forget'>
   readonly watch: Lookout<StateRow>
@@ -106,9 +108,12 @@ function sharedStorage<E extends EventShape>(
   const storage = onDevice
     ? new IndexedDbStorage(store.name, definition, log, () => store.head())
     : broughtReadModels(parts).open(definition, log)
+  let read: StateRow | undefined
   const shared: SharedStorage = {
     storage,
     recent: new RecentCommit(),
+    state: async () => (read = await storage.state()),
+    newest: () => read?.stamp?.revision ?? 0,
     lookouts: new WeakMap(),
     hold: shares(() => {
       all.delete(key)
@@ -145,7 +150,7 @@ async function noteLog(storage: ReadModelStorage, log: string, clock: Clock): Pr
 }
 
 function lookoutOf(
-  { storage, recent, lookouts }: SharedStorage,
+  { storage, recent, state, newest, lookouts }: SharedStorage,
   key: string,
   { tap, signals }: StoreInternals,
   clock: Clock,
@@ -157,10 +162,11 @@ function lookoutOf(
       (lookout = {
         storage,
         listen: signals.listen,
-        state: () => storage.state(),
+        state,
         queries: toldQueries(storage, key, tap),
+        newest,
         recent,
-        watch: modelLookout(() => storage.state(), clock),
+        watch: modelLookout(state, clock),
       }),
     )
   return lookout
@@ -185,6 +191,7 @@ function use(shared: SharedStorage, key: string, tap: Tap, release: () => void):
       if (typeof method !== 'function') return method
       if (closed) return () => Promise.reject(new ClosedError(label))
       if (name === 'queries') return toldQueries(storage, key, tap)
+      if (name === 'state') return shared.state
       if (name === 'commit')
         return async (change: Commit) => {
           const moved = await storage.commit(change)

@@ -128,9 +128,17 @@ export class RowsOverlay {
       },
       state: async () => (await this.#answer([])).state,
       queries: (asked, slot) => (slot === undefined ? this.#answer(asked) : plain.queries(asked, slot)),
+      newest: () => this.#newest(),
       watch: (looked) => plain.watch((state) => looked(optional(this.#stateOver(state)))),
       listen: (listener) => this.#listen(listener),
     }
+  }
+
+  /** What is laid over now; while rows are known that it is not laid over yet, no answer is as new as those. */
+  #newest(): number {
+    const { seen } = this.#laid ?? {}
+    const ahead = Math.max(this.#plain.newest(), this.#hint?.revision ?? 0) - (seen?.revision ?? Infinity)
+    return ahead > 0 ? this.#moments + ahead / 2 ** 20 : (this.#laid?.moment.revision ?? 0)
   }
 
   /** Why views do not show an event of a pending commit. */

@@ -18,7 +18,11 @@ function hanging(readAt: number) {
   let followed: Followed | undefined
   let runs = 0
   let release: () => void = nothing
-  const engine = { follow: (query: Followed) => ((followed = query), nothing), ask: nothing } as unknown as QueryEngine
+  const engine = {
+    follow: (query: Followed) => ((followed = query), nothing),
+    ask: nothing,
+    newest: () => 0,
+  } as unknown as QueryEngine
   const source = modelQuery(
     tables,
     async (_, ask) => {
