@@ -1,4 +1,5 @@
 /** Adopting into the log of a server that is empty: it becomes what the local log is, and no commit waits in an outbox. */
+import { abortWith } from '../platform/abort-with.js'
 import { sleep } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { adoptedAsIs, rowOf, type LocalCommit, type LocalLog } from './rules/adopted.js'
@@ -120,10 +121,9 @@ export class AdoptingAsIs {
   /** What the work returns; nothing if it takes too long, or is not waited for any longer. */
   async #within<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
     const controller = new AbortController()
-    const stop = () => controller.abort()
-    const cancel = startDeadline(this.#parts.clock, this.#hasBegun ? patience.later : patience.first, stop)
-    for (const signal of this.#signals) signal?.addEventListener('abort', stop, { once: true })
-    if (this.#isGivenUp) stop()
+    const span = this.#hasBegun ? patience.later : patience.first
+    const cancel = startDeadline(this.#parts.clock, span, () => controller.abort())
+    const undo = abortWith(controller, ...this.#signals)
     try {
       return await work(controller.signal)
     } catch (error) {
@@ -131,7 +131,7 @@ export class AdoptingAsIs {
       return undefined
     } finally {
       cancel()
-      for (const signal of this.#signals) signal?.removeEventListener('abort', stop)
+      undo()
     }
   }
 }

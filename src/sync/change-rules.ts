@@ -1,5 +1,6 @@
 /** What both backends of a synced store do with a change: its first state, what may follow the log, and own rows. */
 import { chainStart } from '../wire/protocol.js'
+import type { OutboxStamp } from './device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncSnapshot, SyncState } from './sync-state.js'
 
 /** The state of a synced store that was made a moment ago. */
@@ -96,3 +97,9 @@ export const withoutNeeds = (rows: readonly OwnRow[]): OwnRow[] =>
     undefined,
     rows.map(({ needs: _, ...rest }) => rest),
   )
+
+/** Which moment a copy is of. */
+export const stampOf = (copy: SyncSnapshot): OutboxStamp => ({ turn: copy.state.turn, largestN: largestNOf(copy) })
+
+export const isNewer = (one: OutboxStamp, other: OutboxStamp): boolean =>
+  one.turn > other.turn || (one.turn === other.turn && one.largestN > other.largestN)

@@ -1,6 +1,5 @@
 /** The commits of a local log as they are stored, for a store that adopts them. */
 import { EventUnreadableError, InvalidEventError, LogInconsistentError } from '../errors.js'
-import { toJsonText } from '../events/json.js'
 import type { EventText, StoredEvent } from '../log/record/record-text.js'
 import { assertContiguous, decodeRecord, endOf } from '../log/record/record.js'
 import { nextPageSize } from '../maintenance/inspection.js'
@@ -9,17 +8,7 @@ import { say } from '../messages.js'
 import { Slices } from '../platform/slices.js'
 import { assertFits } from './limits.js'
 import type { LocalCommit } from './rules/adopted.js'
-
-const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText => ({
-  type,
-  stream,
-  id,
-  idGiven: true,
-  time,
-  schema,
-  data: toJsonText(data, say`data`),
-  meta: meta === undefined ? undefined : toJsonText(meta, say`meta`),
-})
+import { textOf } from './stored-of.js'
 
 /**
  * Each commit behind a position where one ends, up to a position where one ends. Pauses, so that the page can respond.

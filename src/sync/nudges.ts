@@ -42,6 +42,8 @@ export class Nudges {
   /** The head of the last hint. */
   #last = 0
   #check: (() => void) | undefined
+  /** Where the log is, here: hints about positions up to there say nothing new. */
+  cursor = 0
   /** Whether a local log is adopted, by this context or another. */
   isAdopting = false
   /** When a hint last ended a wait. */
@@ -65,13 +67,12 @@ export class Nudges {
     this.raise(isShorter ? 'conflict' : 'server')
   }
 
-  /** @param cursor where the log is: hints about positions up to there say nothing new */
-  wait(ms: number, why: WaitReason, cursor: () => number, signal: AbortSignal): Promise<Woken> {
+  wait(ms: number, why: WaitReason, signal: AbortSignal): Promise<Woken> {
     return new Promise((resolve, reject) => {
       const until = this.#clock.monotonic() + ms
       let cancel = () => {}
       let due = Infinity
-      let from = cursor()
+      let from = this.cursor
       const end = (settle: () => void) => {
         cancel()
         this.#check = undefined
@@ -85,7 +86,7 @@ export class Nudges {
         due = at
         cancel()
         cancel = this.#later(pause, () => {
-          if (!isTime && !this.#isDue(why, cursor(), from)) return begin()
+          if (!isTime && !this.#isDue(why, from)) return begin()
           end(() => {
             const woken = this.#taken(why)
             resolve(isTime ? 'time' : woken)
@@ -93,14 +94,14 @@ export class Nudges {
         })
       }
       const begin = () => {
-        from = cursor()
+        from = this.cursor
         due = Infinity
         // A timer of this context: an endless wait needs none.
         if (ms < Infinity) schedule(until - this.#clock.monotonic(), true)
         this.#check?.()
       }
       this.#check = () => {
-        for (const nudge of this.#found(why, cursor())) schedule(this.#pauseAfter(nudge))
+        for (const nudge of this.#found(why)) schedule(this.#pauseAfter(nudge))
       }
       signal.addEventListener('abort', abort, { once: true })
       if (signal.aborted) return abort()
@@ -116,15 +117,15 @@ export class Nudges {
   }
 
   /** What was raised that ends such a wait, and says something new. */
-  #found(why: WaitReason, cursor: number): readonly Nudge[] {
-    if (this.#head <= cursor) this.#raised.delete('server')
+  #found(why: WaitReason): readonly Nudge[] {
+    if (this.#head <= this.cursor) this.#raised.delete('server')
     return ends[why].filter((each) => this.#raised.has(each))
   }
 
   /** Whether there is still a reason: not if the log came here another way, or is about to, as this device adopts. */
-  #isDue(why: WaitReason, cursor: number, from: number): boolean {
-    const isAdopted = this.isAdopting && cursor > from
-    return this.#found(why, cursor).some((nudge) => nudge !== 'server' || !isAdopted)
+  #isDue(why: WaitReason, from: number): boolean {
+    const isAdopted = this.isAdopting && this.cursor > from
+    return this.#found(why).some((nudge) => nudge !== 'server' || !isAdopted)
   }
 
   #pauseAfter(nudge: Nudge): number {

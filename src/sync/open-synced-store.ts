@@ -1,42 +1,22 @@
 /** Opening a synced store: the store of the core over a log whose appends go to an outbox. */
-import { ClosedError, InvalidArgumentError } from '../errors.js'
+import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { storeName } from '../events/names.js'
-import {
-  openMemoryEventStore,
-  openOnDevice,
-  storeInternals,
-  type LayerContext,
-  type StoreLayer,
-  type TidemarkStore,
-} from '../log/open.js'
 import { randomId } from '../events/identifier.js'
-import type { AppendOptions, AppendResult, FollowOptions } from '../log/event-store.js'
+import { storeName } from '../events/names.js'
 import type { IndexedDbLog } from '../log/indexeddb/indexeddb-log.js'
-import { format } from '../log/indexeddb/format.js'
 import type { MemoryLog } from '../log/memory/memory-log.js'
-import type { Log } from '../log/store.js'
+import { openMemoryEventStore, openOnDevice, type StoreLayer } from '../log/open.js'
 import { say } from '../messages.js'
 import { systemClock } from '../platform/clock.js'
 import { isObject } from '../platform/objects.js'
-import { assertCommands, commandRow } from './define-commands.js'
-import { decideAgain } from './decide-again.js'
-import { decidedStreams } from './decided-streams.js'
-import { followLog } from './follow-log.js'
-import type { DeviceStorage } from './device-storage.js'
-import { assertRemote } from './log-address.js'
+import { assertCommands } from './define-commands.js'
 import { IndexedDbSyncStorage } from './indexeddb/indexeddb-sync-storage.js'
 import { syncedDatabase } from './indexeddb/synced-database.js'
+import { assertRemote } from './log-address.js'
 import { MemorySyncStorage } from './memory/memory-sync-storage.js'
-import { confirmedOnly, OutboxLog } from './outbox-log.js'
-import { growingIndex, rowsBefore } from './outbox-index.js'
-import { OutboxKeeper } from './outbox-keeper.js'
-import { logChanged } from '../running/shared-storage.js'
-import { OwnCommits } from './own-commits.js'
-import { sameUpTo } from './overlay/in-rows.js'
-import { overlays } from './overlay/overlays.js'
-import { syncParts, type SyncParts } from './sync-parts.js'
-import type { SyncedStore, SyncedStoreOptions, SyncedStreamOptions } from './synced-store.js'
+import { syncedStore } from './synced-methods.js'
+import { openParts, type OpenedParts, type SyncedGiven } from './synced-parts.js'
+import type { SyncedStore, SyncedStoreOptions } from './synced-store.js'
 
 /** What it takes in addition to a local store. */
 const names = ['url', 'headers', 'credentials', 'fetch', 'commands', 'clock']
@@ -80,7 +60,7 @@ export async function openSyncedStore<E extends EventShape = EventShape>(
     over(opened, about) {
       log = opened
       const storage = new IndexedDbSyncStorage(opened.connection, name)
-      parts = open(given, about, opened, storage, () => opened.forget())
+      parts = openParts(given, about, opened, storage, () => opened.forget())
       return parts.layered
     },
   }
@@ -106,7 +86,7 @@ export async function openSyncedInMemory<E extends EventShape = EventShape>(
     clock: given.clock,
     over(log, about) {
       const storage = new MemorySyncStorage(log, randomId(), about.checkpoints)
-      parts = open(given, about, log, storage, () => {})
+      parts = openParts(given, about, log, storage, () => {})
       return parts.layered
     },
   }
@@ -114,192 +94,10 @@ export async function openSyncedInMemory<E extends EventShape = EventShape>(
   return syncedStore(store, parts as OpenedParts)
 }
 
-interface Given extends Pick<SyncParts, 'remote' | 'clock'> {
-  readonly commands: NonNullable<SyncedStoreOptions['commands']>
-}
-
-function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
+function checked<E extends EventShape>(options: SyncedStoreOptions<E>): SyncedGiven {
   if (!isObject(options)) throw new InvalidArgumentError('options', say`must be { name, url, … }.`)
   const { url, headers, credentials, fetch, commands = {}, clock = systemClock } = options
   assertRemote(options, '', true)
   assertCommands(commands)
-  return { remote: { url, headers, credentials, fetch }, clock, commands: commands as Given['commands'] }
-}
-
-interface OpenedParts {
-  /** The database may be gone. */
-  gone(): void
-  readonly layered: ReturnType<StoreLayer<never>['over']>
-  readonly own: OwnCommits
-  readonly opened: { store?: TidemarkStore }
-  readonly sync: Omit<SyncParts, 'assertOpen'>
-}
-
-function open(
-  { remote, clock, commands }: Given,
-  about: LayerContext,
-  log: Log,
-  storage: DeviceStorage,
-  takenBack: () => void,
-): OpenedParts {
-  const { name, catalogue, codec, signals, coordinator, checkpoints } = about
-  const decoding = { catalogue, codec }
-  const onDevice = checkpoints === undefined
-  const end = new AbortController()
-  const keeper = new OutboxKeeper({
-    storage,
-    clock,
-    channelName: onDevice ? `tidemark-outbox:${name}` : undefined,
-    pulled(state, events) {
-      outboxLog.pulled(state, events)
-      signals.post({ kind: 'head', head: state.cursor.at, format })
-    },
-    takenBack(state) {
-      takenBack()
-      if (opened.store !== undefined) logChanged(opened.store, state.identity, clock)
-    },
-  })
-  /** Once it is open. */
-  const opened: { store?: TidemarkStore } = {}
-  const overlay = overlays({
-    source: keeper,
-    signals,
-    decoding,
-    readPage: (request, options) => log.readPage(request, options),
-    streamVersion: (stream) => log.streamVersion(stream),
-  })
-  const { unshown } = overlay
-  const indexOf = growingIndex()
-  const own = new OwnCommits({ keeper, catalogue, codec, clock, unshown, closed: end.signal })
-  const outboxLog = new OutboxLog({
-    ...about,
-    log,
-    keeper,
-    own,
-    clock,
-    forget: takenBack,
-    commandRow: (command) => commandRow(command, codec),
-  })
-  const streamOf = decidedStreams((stream, at) => outboxLog.streamAt(stream, {}, at), decoding)
-  return {
-    gone: () => keeper.look(),
-    own,
-    opened,
-    layered: {
-      log: outboxLog,
-      internals: layerOf(overlay, keeper, storage, outboxLog),
-      dispose() {
-        end.abort(new ClosedError(say`The synced store '${name}'`, 'unknown'))
-        keeper.close()
-      },
-    },
-    sync: {
-      name,
-      storage: keeper,
-      outbox: keeper,
-      holdAppends(until) {
-        outboxLog.heldUntil = until
-      },
-      remote,
-      clock,
-      decoding,
-      coordinator,
-      channelName: onDevice ? `tidemark-sync:${name}` : undefined,
-      decide(row, { state, outbox }) {
-        const before = rowsBefore(outbox, row.n)
-        const { streams } = indexOf(before)
-        return decideAgain(row, {
-          commands,
-          context: { ...about, clock },
-          stream: (stream) => streamOf(stream, { state, outbox: before }),
-          pending: (stream) => streams.get(stream),
-        })
-      },
-      onAppend: (listener) => keeper.onAppend(listener),
-      onChange: (listener) => keeper.subscribe(listener),
-      inContact: keeper.inContact,
-      current: () => keeper.current,
-      lost: () => keeper.lost,
-      closed: end.signal,
-    },
-  }
-}
-
-/** What the store beneath needs to know of it. */
-function layerOf(
-  overlay: ReturnType<typeof overlays>,
-  keeper: OutboxKeeper,
-  storage: DeviceStorage,
-  log: Pick<OutboxLog, 'known'>,
-) {
-  return {
-    overlay,
-    async logNow(than: string) {
-      const { state } = await log.known()
-      return { id: state.identity, sameUpTo: sameUpTo(state, than) }
-    },
-    // Of a damaged outbox, too: what is confirmed can be exported.
-    async logId() {
-      const { identity } = await storage.stamp()
-      // It is needed soon, and read while something else is opened.
-      if (keeper.current === undefined) void keeper.fresh().catch(() => {})
-      return identity
-    },
-    async appendPrepared() {
-      throw new InvalidArgumentError(
-        'store',
-        say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
-      )
-    },
-  }
-}
-
-function syncedStore<E extends EventShape>(
-  store: TidemarkStore<E>,
-  { own, sync, opened }: OpenedParts,
-): SyncedStore<E> {
-  opened.store = store as unknown as TidemarkStore
-  const { readStream, follow, readPage } = store
-  const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
-  const { assertOpen, tap } = storeInternals(store)
-  const { clock, closed, outbox, onChange } = sync
-  const more = {
-    [syncParts]: { ...sync, assertOpen } satisfies SyncParts,
-    append(...given: readonly unknown[]) {
-      const at = typeof given[0] === 'string' ? 2 : 1
-      return given.length > at
-        ? append(...given.slice(0, at), ownCondition(given[at] as AppendOptions | undefined))
-        : append(...given)
-    },
-    readStream(stream: string, options: SyncedStreamOptions = {}) {
-      if (!isObject(options)) return readStream(stream, options)
-      const { confirmed = false, ...rest } = options
-      if (typeof confirmed !== 'boolean') throw new InvalidArgumentError('confirmed', say`must be true or false.`)
-      if (confirmed) confirmedOnly.add(rest)
-      return readStream(stream, rest)
-    },
-    follow(options: FollowOptions<E> = {}) {
-      // Checks them, and begins nothing.
-      follow(options)
-      return followLog<E>(options, { outbox, onChange, readPage, tap, clock, closing: closed })
-    },
-    async outbox() {
-      assertOpen()
-      return own.outbox()
-    },
-    async ownCommit(id: string) {
-      assertOpen()
-      return own.find(id)
-    },
-  }
-  return Object.assign(store, more) as unknown as SyncedStore<E>
-}
-
-/** The options with a condition that the caller cannot change: it is stored as it was given. */
-function ownCondition(options: AppendOptions | undefined): AppendOptions | undefined {
-  const filter = options?.condition?.failIfEventsMatch
-  if (options === undefined || !isObject(filter) || Array.isArray(filter)) return options
-  const { types } = filter
-  const failIfEventsMatch = { ...filter, ...(Array.isArray(types) && { types: [...types] as string[] }) }
-  return { ...options, condition: { ...options.condition, failIfEventsMatch } }
+  return { remote: { url, headers, credentials, fetch }, clock, commands: commands as SyncedGiven['commands'] }
 }

@@ -1,22 +1,18 @@
 /**
- * A copy of the outbox in memory, as new as it has to be; and who is notified when it changes. Everything that this
- * context stores comes through here, so that the copy need not be read again.
+ * A copy of the outbox in memory, as new as it has to be. Everything that this context stores comes through here, so that
+ * the copy need not be read again.
  */
 import { hasCode, StorageDamagedError } from '../errors.js'
 import type { Durability } from '../log/event-store.js'
-import { hintPause } from '../log/head-watch.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
-import { lookOut } from '../platform/lookout.js'
-import { isObject } from '../platform/objects.js'
 import { RecentMap } from '../platform/recent-map.js'
-import { openChannel } from '../platform/signals.js'
-import { nextTask, tell } from '../platform/tasks.js'
-import { largestNOf, ownUpTo, withOwn } from './change-rules.js'
+import { isNewer, largestNOf, ownUpTo, stampOf, withOwn } from './change-rules.js'
 import type { ConfirmedFacts, DeviceStorage, OutboxStamp } from './device-storage.js'
 import type { OutboxCopy, OutboxSource } from './outbox-copy.js'
 import { OutboxIndex } from './outbox-index.js'
+import { OutboxNews } from './outbox-news.js'
 import type {
   EndedCommit,
   OutboxRow,
@@ -29,8 +25,6 @@ import type {
 } from './sync-state.js'
 import type { Changed, ConfirmedEvents, SyncStorage } from './sync-storage.js'
 
-/** How often the stamp is read while there are listeners, in ms. */
-const lookEvery = 5000
 /** How many commits are remembered that left the outbox. */
 const maxEnded = 10_000
 
@@ -45,12 +39,6 @@ export interface KeeperOptions {
   takenBack(state: SyncState): void
 }
 
-const stampOf = (copy: SyncSnapshot): OutboxStamp => ({ turn: copy.state.turn, largestN: largestNOf(copy) })
-const isNewer = (one: OutboxStamp, other: OutboxStamp): boolean =>
-  one.turn > other.turn || (one.turn === other.turn && one.largestN > other.largestN)
-
-type Listener = () => void | Promise<void>
-
 export class OutboxKeeper implements OutboxSource, SyncStorage {
   readonly #options: KeeperOptions
   readonly #storage: DeviceStorage
@@ -63,23 +51,16 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   readonly #ended = new RecentMap<string, EndedCommit & { readonly identity: string }>(maxEnded)
   /** Of the log, as far as this context knows: also while there is no copy. */
   #identity: string | undefined
-  readonly #listeners = new Set<{ readonly call: Listener }>()
-  readonly #appended = new Set<{ readonly call: Listener }>()
-  #stopLooking = () => {}
-  readonly #channel: BroadcastChannel | undefined
-  #posting = false
-  #posted: OutboxStamp | undefined
+  readonly #news: OutboxNews
   /** A look at the storage that has not begun. */
   #waiting: Promise<void> | undefined
   #looking: Promise<void> = Promise.resolve()
-  #deafUntil = -Infinity
-  #closed = false
   #lost: unknown
 
   constructor(options: KeeperOptions) {
     this.#options = options
     this.#storage = options.storage
-    this.#channel = openChannel(options.channelName, (message) => void this.#hinted(message).catch(() => {}))
+    this.#news = new OutboxNews(options.clock, options.channelName, this)
   }
 
   /** Whether this device is in contact with the server, so that what is appended is sent immediately. */
@@ -122,42 +103,24 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     return this.#copy as OutboxCopy
   }
 
-  subscribe(listener: Listener): () => void {
-    const own = { call: listener }
-    this.#listeners.add(own)
-    if (this.#listeners.size + this.#appended.size === 1) this.#lookOut()
-    return () => {
-      if (this.#listeners.delete(own)) this.#stopIfUnused()
-    }
+  subscribe(listener: () => void | Promise<void>): () => void {
+    return this.#news.listen(listener)
   }
 
   /** Calls back when a commit was appended, here or elsewhere. */
-  onAppend(listener: Listener): () => void {
-    const own = { call: listener }
-    this.#appended.add(own)
-    if (this.#listeners.size + this.#appended.size === 1) this.#lookOut()
-    return () => {
-      if (this.#appended.delete(own)) this.#stopIfUnused()
-    }
-  }
-
-  #lookOut(): void {
-    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => this.look())
+  onAppend(listener: () => void): () => void {
+    return this.#news.listen(listener, true)
   }
 
   /** Looks for those who wait, if there are some. */
   look(): void {
-    if (this.#listeners.size + this.#appended.size === 0) return
+    if (!this.#news.isWanted) return
     // Those who wait for a commit find out by themselves that there is no database any more. Syncing asks.
     this.fresh().catch((error: unknown) => {
       if (!hasCode(error, 'storage-lost')) return
       this.#lost = error
       void this.#tell(false)
     })
-  }
-
-  #stopIfUnused(): void {
-    if (this.#listeners.size + this.#appended.size === 0) this.#stopLooking()
   }
 
   async load(): Promise<SyncSnapshot> {
@@ -186,7 +149,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
       this.#index?.add(row)
       this.#copy = { ...copy, outbox: [...copy.outbox, row] }
     } else this.#forget()
-    this.#post({ turn: from.turn, largestN: row.n })
+    this.#news.post({ turn: from.turn, largestN: row.n })
     await this.#tell(true)
     return outcome
   }
@@ -201,7 +164,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
       const index = this.#indexWith(snapshot, change)
       this.#take({ ...snapshot, ...this.#ownAfter(from, change) })
       this.#index = index
-      this.#post(stampOf(snapshot))
+      this.#news.post(stampOf(snapshot))
       if (change.takeBack !== undefined) this.#options.takenBack(snapshot.state)
       if (change.pulled !== undefined) this.#options.pulled(snapshot.state, change.pulled)
       void this.#tell(sends)
@@ -210,11 +173,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   }
 
   close(): void {
-    this.#closed = true
-    this.#stopLooking()
-    this.#listeners.clear()
-    this.#appended.clear()
-    this.#channel?.close()
+    this.#news.close()
   }
 
   /** The index, if all that changes is what is added at the end: so a long outbox that grows is looked through once. */
@@ -287,41 +246,8 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   }
 
   /** Resolves when the listeners have noticed. */
-  async #tell(appended: boolean): Promise<void> {
+  #tell(isAppended: boolean): Promise<void> {
     this.#shown = this.#copy && stampOf(this.#copy)
-    const noticed: (void | Promise<void>)[] = []
-    const all = [...this.#listeners, ...(appended ? this.#appended : [])]
-    for (const { call } of all) tell(() => void noticed.push(call()))
-    await Promise.all(noticed.map((each) => Promise.resolve(each).catch(() => {})))
-  }
-
-  /** Notifies the other contexts in the next task, once for all that was stored by then. */
-  #post(stamp: OutboxStamp): void {
-    this.#posted = stamp
-    if (this.#channel === undefined || this.#posting) return
-    this.#posting = true
-    void nextTask().then(() => {
-      this.#posting = false
-      if (this.#closed) return
-      try {
-        this.#channel?.postMessage(this.#posted)
-      } catch {
-        // Closed meanwhile: the look at intervals makes up for it.
-      }
-    })
-  }
-
-  /** Any script of the origin can post here: it is only a reason to look, once a second where it is not true. */
-  async #hinted(message: unknown): Promise<void> {
-    if (!isObject(message)) return
-    const { turn, largestN } = message as Partial<OutboxStamp>
-    if (!Number.isSafeInteger(turn) || !Number.isSafeInteger(largestN)) return
-    const claimed = { turn, largestN } as OutboxStamp
-    const { clock } = this.#options
-    // Without a copy there is nothing that could be old.
-    if (this.#copy === undefined || clock.monotonic() < this.#deafUntil) return
-    if (!isNewer(claimed, stampOf(this.#copy))) return
-    const copy = await this.fresh()
-    if (isNewer(claimed, stampOf(copy))) this.#deafUntil = clock.monotonic() + hintPause
+    return this.#news.tell(isAppended)
   }
 }

@@ -2,10 +2,10 @@
 import { messageOf } from '../errors.js'
 import { say } from '../messages.js'
 import { isEventId, eventType, streamName } from '../events/names.js'
-import { toJsonText } from '../events/json.js'
 import type { EventText } from '../log/record/record-text.js'
 import { longestLine } from './request.js'
 import { Inconsistent, isChain, isCount, parsedObject } from './responses.js'
+import { textOf } from './stored-of.js'
 import type { AnsweredBy, PulledPage } from './sync-effects.js'
 import type { Cursor } from './sync-state.js'
 
@@ -132,16 +132,7 @@ export class PulledLines {
       // Each name is checked once.
       if (!this.#reached.has(stream as string) && streamName(stream) !== stream) throw bad('stream')
       if (!this.#types.has(type)) this.#types.add(eventType(type))
-      return {
-        type: type as string,
-        stream: stream as string,
-        id,
-        idGiven: true,
-        time,
-        schema,
-        data: toJsonText(data, 'data'),
-        meta: meta === undefined ? undefined : toJsonText(meta, 'meta'),
-      }
+      return textOf({ type: type as string, stream: stream as string, id, time, schema, data, meta })
     } catch (error) {
       throw error instanceof Inconsistent
         ? error

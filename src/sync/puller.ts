@@ -1,4 +1,6 @@
 /** Pulls pages: the next one while this one is stored, smaller ones where bodies are cut off, and none on a full disk. */
+import { isBy } from './rules/contact.js'
+import { abortWith } from '../platform/abort-with.js'
 import { storageUsage, type StorageUsage } from '../platform/storage-manager.js'
 import { optional } from '../platform/promises.js'
 import type { AnsweredBy, PullReply } from './sync-effects.js'
@@ -70,38 +72,26 @@ export class Puller {
     const ahead = this.#ahead
     this.#ahead = undefined
     if (ahead === undefined) return undefined
-    const { after, as } = ahead.asked
-    const isSame =
-      after.at === asked.after.at &&
-      after.chain === asked.after.chain &&
-      as.log === asked.as.log &&
-      as.epoch === asked.as.epoch &&
-      as.author === asked.as.author
-    if (!isSame) {
+    const { after, as: remote } = ahead.asked
+    if (after.at !== asked.after.at || after.chain !== asked.after.chain || !isBy({ remote }, asked.as)) {
       ahead.controller.abort()
       return undefined
     }
-    const stop = () => ahead.controller.abort(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-    if (signal.aborted) stop()
+    const undo = abortWith(ahead.controller, signal)
     try {
       return await ahead.reply
     } catch (error) {
       signal.throwIfAborted()
       throw error
     } finally {
-      signal.removeEventListener('abort', stop)
+      undo()
     }
   }
 
   #readAhead(page: PullReply & { kind: 'page' }, limit: number, signal: AbortSignal): void {
     const asked: Asked = { after: page.cursor, limit: Math.min(limit, this.#most), as: page.by }
     const controller = new AbortController()
-    const stop = () => controller.abort(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-    const reply = optional(
-      this.#fresh(asked, controller.signal).finally(() => signal.removeEventListener('abort', stop)),
-    )
+    const reply = optional(this.#fresh(asked, controller.signal).finally(abortWith(controller, signal)))
     this.#ahead = { asked, controller, reply }
   }
 }

@@ -1,5 +1,6 @@
 /** One request: a deadline for silence, and a body that may end anywhere. */
 import { say } from '../messages.js'
+import { abortWith } from '../platform/abort-with.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { abortable } from '../platform/promises.js'
@@ -7,17 +8,14 @@ import { abortable } from '../platform/promises.js'
 /** A request that is aborted if its server is silent for too long, or with the signal of the caller. */
 export class TimedRequest {
   readonly #clock: Clock
-  readonly #outer: AbortSignal
   readonly #controller = new AbortController()
-  readonly #abort = () => this.#controller.abort(this.#outer.reason)
+  readonly #undo: () => void
   #cancel = () => {}
 
   /** @param first how long the beginning of the response may take, ms */
   constructor(clock: Clock, first: number, outer: AbortSignal) {
     this.#clock = clock
-    this.#outer = outer
-    outer.addEventListener('abort', this.#abort, { once: true })
-    if (outer.aborted) this.#abort()
+    this.#undo = abortWith(this.#controller, outer)
     this.allow(first)
   }
 
@@ -41,7 +39,7 @@ export class TimedRequest {
   /** Ends the request: it waits for nothing more, and the server need send nothing more. */
   end(): void {
     this.#cancel()
-    this.#outer.removeEventListener('abort', this.#abort)
+    this.#undo()
     this.#controller.abort()
   }
 }

@@ -3,6 +3,7 @@
  * only saves work and requests: whatever two contexts do at the same time is right.
  */
 import { hasCode } from '../errors.js'
+import { abortWith } from '../platform/abort-with.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
@@ -78,9 +79,7 @@ export class SyncLeadership {
     const attempt = (this.#current = new AbortController())
     const { signal } = attempt
     const claim = (this.#claim = new Claim(coordinator, { name, key: syncLock }, attempt))
-    const undo: (() => void)[] = []
-    const stop = () => attempt.abort(outer.reason)
-    outer.addEventListener('abort', stop, { once: true })
+    const undo = [abortWith(attempt, outer)]
     try {
       await whenHere(lifecycle, signal)
       signal.throwIfAborted()
@@ -102,7 +101,6 @@ export class SyncLeadership {
       await this.#ended(error, signal.reason, claim, outer)
     } finally {
       for (const each of undo) each()
-      outer.removeEventListener('abort', stop)
       claim.leads = false
       claim.release()
     }
@@ -124,14 +122,13 @@ export class SyncLeadership {
     followed()
     if (lifecycle?.presence() === 'visible') channel.post('candidate')
     const watch = new AbortController()
-    const endWatch = () => watch.abort()
-    signal.addEventListener('abort', endWatch, { once: true })
+    const undo = abortWith(watch, signal)
     const won = await Promise.race([
       claim.wait().then(() => true),
       this.#stuck(watch.signal).then(() => false),
     ]).finally(() => {
-      signal.removeEventListener('abort', endWatch)
-      endWatch()
+      undo()
+      watch.abort()
     })
     signal.throwIfAborted()
     if (!won) this.#takeovers += 1

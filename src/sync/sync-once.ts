@@ -1,6 +1,7 @@
 /** One bounded round, for the events of a service worker. */
 import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
+import { abortWith } from '../platform/abort-with.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { startDeadline } from '../platform/deadline.js'
 import type { storageUsage } from '../platform/storage-manager.js'
@@ -53,9 +54,8 @@ export async function syncOnce<E extends EventShape = EventShape>(
   let lastContact: number | undefined
   const transport = openTransport(parts.remote, parts.clock, () => (lastContact = parts.clock.now()))
   const controller = new AbortController()
-  const stop = () => controller.abort()
-  const cancel = startDeadline(parts.clock, maxTime, stop)
-  for (const each of [signal, parts.closed]) each?.addEventListener('abort', stop, { once: true })
+  const cancel = startDeadline(parts.clock, maxTime, () => controller.abort())
+  const undo = abortWith(controller, signal, parts.closed)
   try {
     const status = await runOnce(parts, transport, {}, controller.signal)
     return statusOf({ ...(status ?? nothingKnown), lastContact })
@@ -66,7 +66,7 @@ export async function syncOnce<E extends EventShape = EventShape>(
     return statusOf({ ...countsOf(await parts.storage.load()), status: 'working', lastContact })
   } finally {
     cancel()
-    for (const each of [signal, parts.closed]) each?.removeEventListener('abort', stop)
+    undo()
   }
 }
 

@@ -30,7 +30,9 @@ export class SyncStatusKeeper implements StatusStore<SyncStatus> {
 
   /** Some entries become different. Returns whether that changed anything. */
   set(change: SyncStatusChange): boolean {
-    return this.become(statusOf({ ...this.#status, ...change }))
+    // Why it was as it was before says nothing of a new phase.
+    const over = change.status && { reason: undefined, message: undefined, nextTry: undefined }
+    return this.become(statusOf({ ...this.#status, ...over, ...change }))
   }
 
   /** A status that says the same stays the same object. Returns whether it changed. */

@@ -145,15 +145,15 @@ export default [
   },
   {
     id: 'shell-wake-open',
-    file: 'src/sync/sync-shell.ts',
-    find: "this.#show({ wake: 'closed' })",
+    file: 'src/sync/server-hints.ts',
+    find: "show({ wake: 'closed' })",
     replace: '',
     tests: whole,
     breaks: 'a status says that the stream of hints is open when it is not',
   },
   {
     id: 'shell-untried',
-    file: 'src/sync/sync-shell.ts',
+    file: 'src/sync/sync-leader.ts',
     find: "now - this.#tried >= longestUntried) woken = 'time'",
     replace: "now - this.#tried >= Infinity) woken = 'time'",
     tests: whole,
@@ -202,7 +202,7 @@ export default [
   {
     id: 'shell-old-hint',
     file: 'src/sync/nudges.ts',
-    find: "if (this.#head <= cursor) this.#raised.delete('server')",
+    find: "if (this.#head <= this.cursor) this.#raised.delete('server')",
     replace: '',
     tests: parts,
     breaks: 'a pull for each own push',
@@ -233,8 +233,8 @@ export default [
   },
   {
     id: 'shell-hints-back',
-    file: 'src/sync/sync-shell.ts',
-    find: "if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()",
+    file: 'src/sync/sync-leader.ts',
+    find: "if (woken === 'asked' || woken === 'online') this.#hints.end(true)",
     replace: '',
     tests: whole,
     breaks: 'a device that is back from offline hears of others half a minute late',
@@ -258,7 +258,7 @@ export default [
   {
     id: 'shell-ahead',
     file: 'src/sync/puller.ts',
-    find: '      as.epoch === asked.as.epoch &&\n',
+    find: ' || !isBy({ remote }, asked.as)',
     replace: '',
     tests: parts,
     breaks: 'a page of another epoch is used',
@@ -395,7 +395,7 @@ export default [
   {
     id: 'shell-late-hint',
     file: 'src/sync/nudges.ts',
-    find: 'if (!isTime && !this.#isDue(why, cursor(), from)) return begin()',
+    find: 'if (!isTime && !this.#isDue(why, from)) return begin()',
     replace: '',
     tests: parts,
     breaks: 'what is here already by the time that a hint is followed is fetched once more',
@@ -411,8 +411,8 @@ export default [
   {
     id: 'shell-adoption-known',
     file: 'src/sync/sync-shell.ts',
-    find: 'this.#isAdopting = this.#nudges.isAdopting = progress',
-    replace: 'this.#isAdopting = progress',
+    find: 'nudges.isAdopting = progress !== undefined',
+    replace: '',
     tests: ['test/unit/sync/adopt-patience.test.ts'],
     breaks: 'each page of a local store that is adopted is fetched once more',
   },

@@ -77,7 +77,7 @@ export default [
   },
   {
     id: 'sync-newer-leads',
-    file: 'src/sync/sync-shell.ts',
+    file: 'src/sync/sync-leader.ts',
     find: '    if (isNewer) this.#leadership.handOver()\n',
     replace: '',
     tests: ['test/unit/sync/start-sync.test.ts'],

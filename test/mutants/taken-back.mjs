@@ -5,15 +5,15 @@ const status = ['test/unit/running/status.test.ts']
 export default [
   {
     id: 'taken-back-read',
-    file: 'src/sync/outbox-log.ts',
-    find: 'if (scannedTo > after) this.#reads.all += 1',
+    file: 'src/sync/confirmed-pages.ts',
+    find: 'if (scannedTo > after) reads += 1',
     replace: '',
     tests: ['test/unit/sync/pulled-page.test.ts'],
     breaks: 'rows are stored of events that may be those of another log',
   },
   {
     id: 'pulled-page-cursor',
-    file: 'src/sync/outbox-log.ts',
+    file: 'src/sync/confirmed-pages.ts',
     find: ' || state?.cursor.at !== head',
     replace: '',
     tests: ['test/unit/sync/pulled-page.test.ts'],

@@ -3,9 +3,11 @@ import type { SyncChange, SyncSnapshot } from '../sync-state.js'
 import type { AnsweredBy } from '../sync-effects.js'
 import { OutboxDraft, without } from './outbox-draft.js'
 
-/** Whether a reply is from the log, the author and the epoch that this store knows. */
-export const isBy = ({ remote }: SyncSnapshot['state'], { log, epoch, author }: AnsweredBy): boolean =>
-  remote?.log === log && remote.epoch === epoch && remote.author === author
+/** Whether a reply is from the log, the author and the epoch that this store, or who else asked, knows. */
+export const isBy = (
+  { remote }: { readonly remote?: AnsweredBy | undefined },
+  { log, epoch, author }: AnsweredBy,
+): boolean => remote?.log === log && remote.epoch === epoch && remote.author === author
 
 /** Whether it is the user whose store this is: what one user did is never sent as another. */
 export const isOwner = ({ remote, author = remote?.author }: SyncSnapshot['state'], by: AnsweredBy): boolean =>

@@ -1,7 +1,7 @@
 /** The server was restored from a backup: what this device had as confirmed, and the server lost, is given back. */
-import { toJsonText } from '../../events/json.js'
 import type { EventText, StoredEvent } from '../../log/record/record-text.js'
 import { maxEntries } from '../../wire/protocol.js'
+import { textOf } from '../stored-of.js'
 import type { AnsweredBy } from '../sync-effects.js'
 import type { Cursor, OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import type { ConfirmedEvents } from '../sync-storage.js'
@@ -177,14 +177,3 @@ export function rechained(
   if (!isBy(state, by) || cursor.at !== state.cursor.at) return undefined
   return new OutboxDraft(snapshot).change({ cursor, head, isFresh: true, marks: [] })
 }
-
-const textOf = ({ type, data, meta, stream, id, time, schema = 1 }: StoredEvent): EventText => ({
-  type,
-  stream,
-  id,
-  idGiven: true,
-  time,
-  schema,
-  data: toJsonText(data, 'data'),
-  meta: meta === undefined ? undefined : toJsonText(meta, 'meta'),
-})

@@ -5,9 +5,9 @@ import { anyEvents } from '../../../src/events/catalogue.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import type { Log } from '../../../src/log/store.js'
 import { systemClock } from '../../../src/platform/clock.js'
+import { confirmedPages } from '../../../src/sync/confirmed-pages.js'
 import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
 import { OutboxKeeper } from '../../../src/sync/outbox-keeper.js'
-import { OutboxLog, type OutboxLogOptions } from '../../../src/sync/outbox-log.js'
 
 /** Over a log that remembers, until it forgets, an end that is behind what is stored. */
 function opened(damage: () => boolean) {
@@ -23,10 +23,9 @@ function opened(damage: () => boolean) {
     keeper,
     catalogue: anyEvents,
     codec: undefined,
-    clock: systemClock,
     forget: () => (told.forgotten += 1),
   }
-  return { told, log: new OutboxLog(options as unknown as OutboxLogOptions) }
+  return { told, log: confirmedPages(options) }
 }
 
 test('what was remembered of a log that was taken back is forgotten, and the page is read again', async () => {

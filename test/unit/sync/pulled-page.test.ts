@@ -3,9 +3,9 @@ import { expect, test, vi } from 'vitest'
 import { anyEvents } from '../../../src/events/catalogue.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import { systemClock } from '../../../src/platform/clock.js'
+import { confirmedPages } from '../../../src/sync/confirmed-pages.js'
 import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
 import { OutboxKeeper } from '../../../src/sync/outbox-keeper.js'
-import { OutboxLog, type OutboxLogOptions } from '../../../src/sync/outbox-log.js'
 import { met } from '../../../src/sync/rules/contact.js'
 import { pulled } from '../../../src/sync/rules/pulled.js'
 import type { SyncRule } from '../../../src/sync/sync-state.js'
@@ -24,8 +24,7 @@ async function opened() {
     pulled: (state, events) => log.pulled(state, events),
     takenBack() {},
   })
-  const given = { log: memory, keeper, catalogue: anyEvents, codec: undefined, clock: systemClock, forget() {} }
-  const log = new OutboxLog(given as unknown as OutboxLogOptions)
+  const log = confirmedPages({ log: memory, keeper, catalogue: anyEvents, codec: undefined, forget() {} })
   const change = async (rule: SyncRule) => {
     expect(await keeper.change(await keeper.load(), rule)).toMatchObject({ kind: 'stored' })
   }

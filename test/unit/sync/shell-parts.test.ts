@@ -16,9 +16,10 @@ describe('what ends a wait', () => {
   const woken = async (why: WaitReason, nudge: Nudge, before = false) => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
+    nudges.cursor = 4
     const raise = () => (nudge === 'server' ? nudges.hinted(5) : nudges.raise(nudge))
     if (before) raise()
-    const wait = nudges.wait(1_000_000, why, () => 4, never)
+    const wait = nudges.wait(1_000_000, why, never)
     await clock.advance(500)
     if (!before) raise()
     const found = await clock.runUntil(wait)
@@ -60,8 +61,9 @@ describe('what ends a wait', () => {
   test('hints about what is here already do not', async () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
+    nudges.cursor = 7
     nudges.hinted(7)
-    const wait = nudges.wait(1000, 'idle', () => 7, never)
+    const wait = nudges.wait(1000, 'idle', never)
     expect(await clock.runUntil(wait)).toBe('time')
     expect(clock.monotonic()).toBe(1000)
   })
@@ -69,11 +71,11 @@ describe('what ends a wait', () => {
   test('a hint about a position that comes here another way before it is followed does not', async () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
-    let cursor = 4
-    const wait = nudges.wait(1000, 'idle', () => cursor, never)
+    nudges.cursor = 4
+    const wait = nudges.wait(1000, 'idle', never)
     await clock.advance(300)
     nudges.hinted(7)
-    cursor = 7
+    nudges.cursor = 7
     expect(await clock.runUntil(wait)).toBe('time')
     expect(clock.monotonic()).toBe(1000)
     expect(clock.pending).toBe(0)
@@ -82,15 +84,14 @@ describe('what ends a wait', () => {
   test('while this device adopts, a hint is followed only once nothing more was stored for a second', async () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
-    let cursor = 0
-    const waits = () => nudges.wait(60_000, 'idle', () => cursor, never)
+    const waits = () => nudges.wait(60_000, 'idle', never)
     nudges.isAdopting = true
     // Page after page: the hint comes before what it is about.
     const wait = waits()
     for (let page = 1; page <= 10; page += 1) {
       nudges.hinted(page)
       await clock.advance(900)
-      cursor = page
+      nudges.cursor = page
     }
     nudges.hinted(11)
     const stopped = clock.monotonic()
@@ -109,7 +110,7 @@ describe('what ends a wait', () => {
     nudges.hinted(13)
     const last = waits()
     nudges.isAdopting = false
-    cursor = 13
+    nudges.cursor = 13
     expect(await clock.runUntil(last)).toBe('time')
     expect(clock.monotonic()).toBe(before + 60_000)
     expect(clock.pending).toBe(0)
@@ -120,13 +121,16 @@ describe('what ends a wait', () => {
     const nudges = new Nudges(clock)
     nudges.hinted(7)
     nudges.hinted(5)
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 7, never))).toBe('online')
+    nudges.cursor = 7
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', never))).toBe('online')
     expect(clock.monotonic()).toBe(0)
     // What it says next is compared with what it said last.
+    nudges.cursor = 5
     nudges.hinted(6)
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 5, never))).toBe('server')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', never))).toBe('server')
+    nudges.cursor = 6
     nudges.hinted(6)
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 6, never))).toBe('time')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', never))).toBe('time')
   })
 
   test('what ended one wait does not end the next one', async () => {
@@ -134,15 +138,15 @@ describe('what ends a wait', () => {
     const nudges = new Nudges(clock)
     nudges.raise('asked')
     nudges.raise('own-append')
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 0, never))).toBe('asked')
-    expect(await clock.runUntil(nudges.wait(1000, 'idle', () => 0, never))).toBe('time')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', never))).toBe('asked')
+    expect(await clock.runUntil(nudges.wait(1000, 'idle', never))).toBe('time')
   })
 
   test('a more urgent nudge is not kept waiting by one before it', async () => {
     const clock = virtualClock({ seed: 3 })
     const nudges = new Nudges(clock)
     nudges.hinted(1)
-    const wait = nudges.wait(1000, 'idle', () => 0, never)
+    const wait = nudges.wait(1000, 'idle', never)
     nudges.raise('asked')
     expect(await clock.runUntil(wait)).toBe('asked')
     expect(clock.monotonic()).toBe(0)
@@ -168,7 +172,7 @@ describe('what ends a wait', () => {
     ['server', 'own-append', 'server'],
   ])('%s, and %s before the round begins', async (first, second, expected) => {
     const { nudges, fire } = passing()
-    const wait = nudges.wait(1000, 'idle', () => 0, never)
+    const wait = nudges.wait(1000, 'idle', never)
     for (const nudge of [first, second])
       if (nudge === 'server') nudges.hinted(1)
       else nudges.raise(nudge)
@@ -183,7 +187,8 @@ describe('what ends a wait', () => {
       const nudges = new Nudges(clock)
       const pauseAfterHint = async (head: number) => {
         const start = clock.monotonic()
-        const wait = nudges.wait(1_000_000, 'idle', () => head - 1, never)
+        nudges.cursor = head - 1
+        const wait = nudges.wait(1_000_000, 'idle', never)
         nudges.hinted(head)
         expect(await clock.runUntil(wait)).toBe('server')
         return clock.monotonic() - start
@@ -202,10 +207,10 @@ describe('what ends a wait', () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)
     const controller = new AbortController()
-    const wait = nudges.wait(1000, 'paused', () => 0, controller.signal)
+    const wait = nudges.wait(1000, 'paused', controller.signal)
     controller.abort(new Error('stop'))
     await expect(wait).rejects.toThrow('stop')
-    await expect(nudges.wait(Infinity, 'idle', () => 0, controller.signal)).rejects.toThrow('stop')
+    await expect(nudges.wait(Infinity, 'idle', controller.signal)).rejects.toThrow('stop')
     expect(clock.pending).toBe(0)
   })
 })
