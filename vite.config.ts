@@ -48,7 +48,7 @@ const servers = [
 /** And those that run tools: builds, bundles, compilers, benches. */
 const tools = [
   'test/unit/{api,bench-engines,builds,components,error-names,examples,flags,size}.test.ts',
-  'test/unit/{guide,guide-frameworks,readme,durable-objects-guide,postgres-guide,sync-guide}.test.ts',
+  'test/unit/{guide,guide-frameworks,readme,releases-guide,durable-objects-guide,postgres-guide,sync-guide}.test.ts',
 ]
 
 const test = fileURLToPath(new URL('./test/', import.meta.url))

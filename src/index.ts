@@ -26,6 +26,7 @@ export {
   type StoredData,
   type Upcast,
 } from './events/catalogue.js'
+export { typed } from './events/typed.js'
 export type { EventShape, JsonValue, NewEvent, RecordedEvent } from './events/event.js'
 export type { FitsStore, Reads } from './events/fits.js'
 export type { NotJson } from './events/json-type.js'

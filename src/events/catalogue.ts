@@ -20,6 +20,7 @@ import {
   type StandardSchema,
   type Validate,
 } from './schema.js'
+import { unchecked } from './typed.js'
 import { isObject } from '../platform/objects.js'
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
@@ -331,8 +332,9 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
     throw new InvalidArgumentError(`${at}.version`, say`must be 1, 2, 3 …`)
   if (!isObject(upcast))
     throw new InvalidArgumentError(`${at}.upcast`, say`must be functions by the version they start from.`)
-  const standard = schema === undefined ? undefined : (schema as Partial<StandardSchema> | null)?.['~standard']
-  if (schema !== undefined && typeof standard?.validate !== 'function') {
+  const isChecked = schema !== undefined && schema !== unchecked
+  const standard = isChecked ? (schema as Partial<StandardSchema> | null)?.['~standard'] : undefined
+  if (isChecked && typeof standard?.validate !== 'function') {
     throw new InvalidArgumentError(
       `${at}.schema`,
       say`must be a Standard Schema, such as one of zod, valibot or arktype.`,

@@ -1,7 +1,7 @@
 // Type tests are checked by `npm run typecheck`; nothing runs them.
 import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
-import { defineEvents, type DataOfType, type EventCatalogue, type EventOf, type EventOfType, type EventStore, type NewEvent, type RecordedEvent } from 'tidemark'
+import { defineEvents, typed as typedData, type DataOfType, type EventCatalogue, type EventOf, type EventOfType, type EventStore, type NewEvent, type RecordedEvent } from 'tidemark'
 
 type FlightEvent =
   | { type: 'FlightScheduled'; data: { origin: string; distance: number } }
@@ -101,3 +101,15 @@ export const ofSchemas = <T extends 'Landed' | 'Cancelled'>(type: T, data: Event
 // A union of types, where their data is the same.
 const alike = defineEvents<{ type: 'Up'; data: { by: number } } | { type: 'Down'; data: { by: number } }>()
 expectTypeOf((['Up', 'Down'] as const).map((type) => alike[type]({ by: 1 }))[0]).toExtend<{ type: 'Up' | 'Down'; data: { by: number } } | undefined>()
+
+// Types without a validator, in a catalogue with definitions.
+const plain = defineEvents({
+  Moved: { schema: typedData<{ by: number }>() },
+  Named: { schema: typedData<{ name: string }>(), version: 2, upcast: { 1: (data) => ({ name: data.title }) } },
+})
+expectTypeOf<EventOf<typeof plain>>().toEqualTypeOf<{ type: 'Moved'; data: { by: number } } | { type: 'Named'; data: { name: string } }>()
+expectTypeOf(plain.Moved).parameter(0).toEqualTypeOf<{ by: number }>()
+// @ts-expect-error wrong data
+plain.Moved({ by: '1' })
+// @ts-expect-error a Date is not JSON
+defineEvents({ Late: { schema: typedData<{ at: Date }>() } })

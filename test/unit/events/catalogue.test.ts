@@ -10,6 +10,9 @@ import {
   type StandardSchema,
 } from '../../../src/events/catalogue.js'
 import { isUuidV7 } from '../../../src/events/identifier.js'
+import { typed } from '../../../src/events/typed.js'
+
+const isId = expect.toSatisfy(isUuidV7) as string
 
 const objectNames = Object.getOwnPropertyNames(Object.prototype)
 
@@ -167,6 +170,17 @@ describe('definitions', () => {
       '~standard': { version: 1 as const, vendor: 'test', validate: () => ({ value: 'from the schema' }) },
     })
     expect(defineEvents({ A: { schema } }).A('x')).toMatchObject({ data: 'from the schema' })
+  })
+
+  test('a schema that is only for the compiler checks nothing and marks nothing, and its type is known', () => {
+    const events = defineEvents({ Noted: { schema: typed<{ text: string }>() }, Free: {} })
+    const core = catalogueCore(events)
+    for (const data of [{ text: 'a' }, 7, null, [{ else: true }]]) {
+      expect(events.Noted(data as { text: string })).toStrictEqual({ ...events.Free(data), type: 'Noted', id: isId })
+      expect(core.validate('Noted', data, '')).toBe(data)
+    }
+    expect(core.types).toEqual(new Set(['Noted', 'Free']))
+    expect(typed()['~standard'].validate(7)).toEqual({ value: 7 })
   })
 
   test('changing the definition later changes nothing', () => {
