@@ -17,7 +17,7 @@ export interface Budget {
 export const budgets: readonly Budget[]
 
 /** What `tidemark()` may add to the functions that it uses. */
-export const appLayer: { readonly names: string; readonly over: string; readonly budget: number }
+export const appLayer: { readonly names: string; readonly over: string; readonly budget: number; readonly aim: number }
 
 export function measureAppLayer(): Promise<number>
 

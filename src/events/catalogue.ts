@@ -332,9 +332,8 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
     throw new InvalidArgumentError(`${at}.version`, say`must be 1, 2, 3 …`)
   if (!isObject(upcast))
     throw new InvalidArgumentError(`${at}.upcast`, say`must be functions by the version they start from.`)
-  const isChecked = schema !== undefined && schema !== unchecked
-  const standard = isChecked ? (schema as Partial<StandardSchema> | null)?.['~standard'] : undefined
-  if (isChecked && typeof standard?.validate !== 'function') {
+  const standard = schema === undefined ? unchecked : (schema as Partial<StandardSchema> | null)?.['~standard']
+  if (typeof standard?.validate !== 'function') {
     throw new InvalidArgumentError(
       `${at}.schema`,
       say`must be a Standard Schema, such as one of zod, valibot or arktype.`,
@@ -360,7 +359,7 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
       `${at}.upcast`,
       say`starts from ${extra}, which is no version before ${version}. Raise 'version'?`,
     )
-  return { validate: standard?.validate.bind(standard), version, upcasters }
+  return { validate: standard === unchecked ? undefined : standard.validate.bind(standard), version, upcasters }
 }
 
 function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
