@@ -4,24 +4,23 @@ import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
-import { wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
-import { Slices } from '../../platform/slices.js'
+import { requested, requestedAll } from '../../platform/indexeddb.js'
 import type { Codec } from '../encode.js'
 import { BackwardScan } from '../backward-scan.js'
 import type { PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
-import { compileFilter } from '../filter.js'
-import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
-import { PageScan } from '../page-scan.js'
+import { finishPage, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
+import { scanFor } from '../page-scan.js'
 import { endOf } from '../record/record.js'
 import { RecordsAhead } from '../records-ahead.js'
 import { StreamScan } from '../stream-scan.js'
-import { backwards } from './backward-reading.js'
-import { isLoss, readAround } from './lost-records.js'
+import { askBackwards } from './backward-reading.js'
+import { isLoss, readAround, unlessLost } from './lost-records.js'
 import { PageReading, readLastOne, type PageSource } from './page-reading.js'
 import { headOf, readCommits, streamHead, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import { RequestSizes } from './request-sizes.js'
+import { scanPages, type Reply } from './scan-pages.js'
 import { assertAnswering } from './sentinel.js'
 
 interface ReaderContext {
@@ -39,17 +38,9 @@ export class LogReader {
     this.#about = about
   }
 
-  async readPage<E extends EventShape>(
-    { filter = {}, after = 0, limit, signal }: PageRequest,
-    options: PageOptions = {},
-  ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(
-      compileFilter(filter),
-      wholeNumber(after, 'after'),
-      wholeNumber(limit, 'limit'),
-      options.before,
-    )
-    signal?.throwIfAborted()
+  async readPage<E extends EventShape>(request: PageRequest, options: PageOptions = {}): Promise<CollectedPage<E>> {
+    const { signal } = request
+    const scan = scanFor(request, options.before)
     // `getAll(range, 0)` would return everything (H15).
     if (scan.limit === 0) return { events: [], scannedTo: scan.after, head: await this.head() }
     const { ahead = new RecordsAhead() } = options
@@ -64,64 +55,31 @@ export class LogReader {
   }
 
   readBackwards<E extends EventShape>(options: ReadAllOptions, stream?: string): EventPages<E> {
-    const scan = () => new BackwardScan(options, stream === undefined ? stream : streamName(stream))
-    return backwards<E>(this.#source, scan, this.#about, options.signal)
+    const begin = () => new BackwardScan(options, stream === undefined ? stream : streamName(stream))
+    return scanPages<E, BackwardScan>(this.#source, begin, askBackwards, this.#about, options.signal)
   }
 
   readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
-    return options.direction === 'backwards'
-      ? this.readBackwards(options, stream)
-      : this.#streamForwards(stream, options)
-  }
-
-  async *#streamForwards<E extends EventShape>(
-    name: string,
-    { signal, after = 0, before = Infinity, limit = Infinity }: ReadStreamOptions,
-  ): EventPages<E> {
-    const scan = new StreamScan(streamName(name), after, Math.max(0, Math.min(limit, before - 1 - after)))
-    const { connection, sizes } = this.#source
-    const slices = new Slices()
-    const pending = () => finishStream<E>(scan.take(), this.#about, signal)
-    while (scan.left > 0) {
-      signal?.throwIfAborted()
-      const range = streamRange(scan.stream, scan.after + 1)
-      // Each holds at least one event of the stream.
-      const most = Math.min(sizes.ofStream, scan.left)
-      const records = await readAround(
-        connection,
-        say`reading stream '${scan.stream}'`,
-        (commits) => commits.index('heads').getAll(range, most),
-        (commits) => commits.index('heads').getAllKeys(range, most),
-      )
-      if (records.length > 0) sizes.streamArrived(records)
-      else await assertAnswering(connection)
-      slices.began()
-      for (const record of records) {
-        const problem = scan.takeRecord(record)
-        if (problem === undefined && !slices.isOver && record !== records.at(-1)) continue
-        // What is before the damage comes first.
-        yield* pending()
-        if (problem !== undefined) throw problem
-        await slices.turn()
-      }
-      if (records.length < most) return
-    }
+    const { direction, signal, after = 0, before = Infinity, limit = Infinity } = options
+    if (direction === 'backwards') return this.readBackwards(options, stream)
+    const begin = () => new StreamScan(streamName(stream), after, Math.max(0, Math.min(limit, before - 1 - after)))
+    return scanPages<E, StreamScan>(this.#source, begin, askForwards, this.#about, signal)
   }
 
   async head(): Promise<number> {
     const { connection } = this.#source
     const what = say`reading the head of '${this.#about.name}'`
-    const head = await readCommits(connection, what, headOf).catch(async (error: unknown) => {
-      if (!isLoss(error)) throw error
+    const readAlone = async ({ cause }: Error) => {
       const last = await readLastOne(connection, what)
       // What can be read now was not lost.
       if (last?.lost === undefined) return endOf(last)
       throw new EventUnreadableError(
         last.at,
         say`the browser lost the last record of the log, and it is not known how many events that held.`,
-        error.cause,
+        cause,
       )
-    })
+    }
+    const head = await unlessLost(readCommits(connection, what, headOf), readAlone, isLoss)
     if (head === 0) await assertAnswering(connection)
     return head
   }
@@ -135,4 +93,18 @@ export class LogReader {
     if (head === undefined) await assertAnswering(connection)
     return head?.[1] ?? 0
   }
+}
+
+/** The records of a stream that come next. */
+async function askForwards({ connection, sizes }: PageSource, { stream, after, left }: StreamScan): Promise<Reply> {
+  const range = streamRange(stream, after + 1)
+  // Each holds at least one event of the stream.
+  const most = Math.min(sizes.ofStream, left)
+  const records = await readAround(
+    connection,
+    say`reading stream '${stream}'`,
+    (commits) => requestedAll(commits.index('heads').getAll(range, most)),
+    (commits) => requested(commits.index('heads').getAllKeys(range, most)),
+  )
+  return { records, most }
 }

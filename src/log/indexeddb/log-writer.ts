@@ -13,7 +13,7 @@ import { hintPause } from '../head-watch.js'
 import type { EncodableAppend, PreparedAppend } from '../prepared-append.js'
 import { encodeRecords, type CommitRecord } from '../record/record.js'
 import { assertSupported, raiseFormat } from './format.js'
-import { isLoss } from './lost-records.js'
+import { isLoss, unlessLost } from './lost-records.js'
 import { assertSpace, assertVersion, givesIds, readLogState, type ReadState } from './read-log-state.js'
 import type { RecentRecords } from './recent-records.js'
 import { assertAnswering } from './sentinel.js'
@@ -120,19 +120,18 @@ export class LogWriter {
         },
         (transaction) => this.#decide(transaction, prepared, remembered, claimed),
       )
-    const outcome = await decide()
-      .catch((error: unknown) => {
-        if (!isLoss(error)) throw error
-        // Again: what was lost stays lost, and nothing else does.
-        return decide()
-      })
-      .catch((error: unknown) => {
-        if (!isLoss(error)) throw error
+    // Again: what was lost stays lost, and nothing else does.
+    const twice = unlessLost(decide(), decide, isLoss)
+    const outcome = await unlessLost(
+      twice,
+      ({ cause }) => {
         throw new StorageDamagedError(
           say`The browser lost a record that ${this.#what} depends on: verifyEventStore() names it. Restore the store from an export.`,
-          { cause: error.cause },
+          { cause },
         )
-      })
+      },
+      isLoss,
+    )
     if ('result' in outcome) return outcome.result
     const { state, store, written } = outcome
     const view = (this.#view = new WriterView(state.head, state.ids, remembered))

@@ -6,11 +6,11 @@ import { LogInconsistentError } from '../../errors.js'
 import { say } from '../../messages.js'
 import { systemClock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
-import { requestedAll } from '../../platform/indexeddb.js'
+import { requested, requestedAll } from '../../platform/indexeddb.js'
 import { maxScan, type PageScan } from '../page-scan.js'
 import { endOf, sizeOf, type CommitRecord } from '../record/record.js'
 import type { RecordsAhead } from '../records-ahead.js'
-import { mayBeLoss, readAround, readOneByOne } from './lost-records.js'
+import { readAround, readOneByOne, unlessLost } from './lost-records.js'
 import { beginOf, headOf, lastKey, readCommits } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import type { RequestSizes } from './request-sizes.js'
@@ -82,18 +82,20 @@ export class PageReading {
     const { connection, recent, sizes } = this.#source
     const ahead = this.#ahead
     const isBoundary = recent.isBoundary(this.#scan.after)
-    const [begin, records, end] = await this.#read((commits) =>
-      Promise.all([
-        isBoundary ? this.#from : beginOf(commits, this.#from),
-        isBoundary ? requestedAll(this.#ask(commits, this.#from, sizes.recordsFor(this.#scan.limit))) : [],
-        headOf(commits),
-      ]),
-    ).catch(async (error: unknown) => {
-      if (!mayBeLoss(error)) throw error
-      // In this order: what is found up to an end is also there if the log has grown since.
-      const end = await this.#readLastOne()
-      return [isBoundary ? this.#from : await this.#beginOf(), [], end] as const
-    })
+    const [begin, records, end] = await unlessLost(
+      this.#read((commits) =>
+        Promise.all([
+          isBoundary ? this.#from : beginOf(commits, this.#from),
+          isBoundary ? this.#ask(commits, this.#from, sizes.recordsFor(this.#scan.limit)) : [],
+          headOf(commits),
+        ]),
+      ),
+      async () => {
+        // In this order: what is found up to an end is also there if the log has grown since.
+        const end = await this.#readLastOne()
+        return [isBoundary ? this.#from : await this.#beginOf(), [], end] as const
+      },
+    )
     if (end === 0 || begin === undefined) await assertAnswering(connection)
     this.#from = begin ?? this.#from
     ahead.end = end
@@ -147,7 +149,7 @@ export class PageReading {
         connection,
         what,
         (commits) => this.#ask(commits, from, count),
-        (commits) => commits.getAllKeys(recordsFrom(from), count),
+        (commits) => requested(commits.getAllKeys(recordsFrom(from), count)),
       ),
     )
   }
@@ -195,10 +197,7 @@ export class PageReading {
   }
 
   #readHead(): Promise<number> {
-    return this.#read(headOf).catch((error: unknown) => {
-      if (!mayBeLoss(error)) throw error
-      return this.#readLastOne()
-    })
+    return unlessLost(this.#read(headOf), () => this.#readLastOne())
   }
 
   async #readLastOne(): Promise<number> {
@@ -209,7 +208,7 @@ export class PageReading {
    * Asks for records from a position on, and measures how long they take to arrive: the first look at a result is what
    * makes it.
    */
-  #ask(commits: IDBObjectStore, from: number, count: number): IDBRequest<unknown[]> {
+  #ask(commits: IDBObjectStore, from: number, count: number): Promise<unknown[]> {
     // The browser keeps a request and its listeners for long, so this one does not hold the page: see `requested`.
     const { sizes } = this.#source
     const request: IDBRequest<unknown[]> = commits.getAll(recordsFrom(from), count)
@@ -218,7 +217,7 @@ export class PageReading {
       const { length } = request.result
       if (length > 0) sizes.took(systemClock.monotonic() - start, length)
     })
-    return request
+    return requestedAll(request)
   }
 }
 
