@@ -7,6 +7,7 @@ import { say } from '../../messages.js'
 import { systemClock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
+import { optional } from '../../platform/promises.js'
 import { maxScan, type PageScan } from '../page-scan.js'
 import { endOf, sizeOf, type CommitRecord } from '../record/record.js'
 import type { RecordsAhead } from '../records-ahead.js'
@@ -110,7 +111,7 @@ export class PageReading {
     const ahead = this.#ahead
     let unclocked = 0
     while (scan.scannedTo < ahead.end && !scan.isFull && signal?.aborted !== true) {
-      const record = ahead.next
+      const record = ahead.records.at(-1)
       this.#askAhead()
       if (record === undefined) {
         // The caller can work on what was found while the next records are read.
@@ -120,7 +121,7 @@ export class PageReading {
       }
       scan.takeRecord(record)
       if (scan.scannedTo < endOf(record)) return
-      ahead.done()
+      ahead.records.pop()
       unclocked += sizeOf(record)
       if (unclocked < stride) continue
       unclocked = 0
@@ -137,14 +138,15 @@ export class PageReading {
     const scan = this.#scan
     const ahead = this.#ahead
     const from = this.#from
-    if (ahead.isComing || from > ahead.end) return
+    if (ahead.coming !== undefined || from > ahead.end) return
     // The share of matching events so far tells how far to look for the rest.
     const { share } = scan
     const missing = scan.limit - scan.found.length - Math.max(0, from - 1 - scan.scannedTo) * share
     if (missing <= 0) return
     const { connection, what, sizes } = this.#source
     const count = sizes.recordsFor(Math.min((this.#continues ? scan.limit : missing) / share, maxScan))
-    ahead.ask(
+    // Optional: the caller may never come back for it.
+    ahead.coming = optional(
       readAround(
         connection,
         what,
@@ -156,20 +158,25 @@ export class PageReading {
 
   /** Waits for the records that were asked for. */
   async #receive(): Promise<void> {
-    const records = await this.#ahead.receive()
+    const ahead = this.#ahead
+    const coming = ahead.coming as Promise<readonly CommitRecord[]>
+    ahead.coming = undefined
+    const records = await coming
+    ahead.slices.began()
     if (!(await this.#beginsRight(records))) return
     if (records.length > 0) return this.#arrived(records)
     await assertAnswering(this.#source.connection)
     const next = this.#scan.scannedTo + 1
     throw new LogInconsistentError(
       next,
-      say`The log ends at position ${this.#ahead.end}, but nothing is found from position ${next} on. Restore from an export; do not append to it.`,
+      say`The log ends at position ${ahead.end}, but nothing is found from position ${next} on. Restore from an export; do not append to it.`,
     )
   }
 
   #arrived(records: readonly CommitRecord[]): void {
     const ahead = this.#ahead
-    ahead.arrived(records)
+    ahead.records = [...records].reverse()
+    ahead.through = endOf(records.at(-1))
     this.#from = ahead.through + 1
     // The log has grown. What was read of it may end in the middle of a commit, and a head never does.
     if (ahead.through > ahead.end) this.#isFresh = false
