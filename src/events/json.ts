@@ -33,8 +33,7 @@ export function toJsonText(value: unknown, path: string): string {
 
 /** The path of a property: `a.b`, `a[0]` or `a["odd key"]`. */
 export function propertyPath(path: string, key: PropertyKey): string {
-  if (typeof key === 'number') return `${path}[${key}]`
-  if (typeof key === 'symbol') return `${path}[${String(key)}]`
+  if (typeof key !== 'string') return `${path}[${String(key)}]`
   return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
 }
 

@@ -51,7 +51,7 @@ export class BackwardScan extends Findings {
     this.#position = event.position
     this.#scanned += 1
     // Whether the filter matches what cannot be decoded is not known.
-    if (problem === undefined && !this.#filter.all && !this.#filter.matches(event)) return
+    if (problem === undefined && !this.#filter.matches(event)) return
     this.#matched += 1
     this.#left -= 1
     this.add(event, problem)

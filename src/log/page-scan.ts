@@ -58,7 +58,7 @@ export class PageScan extends Findings {
 
   takeEvent(event: StoredEvent, problem?: string): void {
     // Whether the filter matches what cannot be decoded is not known.
-    if (problem !== undefined || this.#filter.all || this.#filter.matches(event)) this.add(event, problem)
+    if (problem !== undefined || this.#filter.matches(event)) this.add(event, problem)
     this.scannedTo = event.position
   }
 

@@ -8,7 +8,7 @@ import { assertEventId, eventType } from '../events/names.js'
 import { wallTime, type Clock } from '../platform/clock.js'
 import { isThenable, optional } from '../platform/promises.js'
 import { Slices } from '../platform/slices.js'
-import { eventEncoder, type Codec, type EventDraft } from './encode.js'
+import { codecEvent, encodeEvent, type Codec, type EventDraft } from './encode.js'
 import type { AppendOptions } from './event-store.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { readCondition, type GivenAppend, type GivenEvent } from './read-writes.js'
@@ -84,7 +84,6 @@ class Preparation {
   readonly #late: LateEvent[] = []
   readonly #types = new Set<string>()
   readonly #ids = new Set<string>()
-  readonly #encode: ReturnType<typeof eventEncoder>
   readonly #time: number
   readonly #slices = new Slices()
   readonly #left = { ...readAtOnce }
@@ -98,7 +97,6 @@ class Preparation {
       condition: readCondition(condition),
       pathOf: (index) => given[index]?.path ?? 'events',
     }
-    this.#encode = eventEncoder(context.maxEventCharacters)
     this.#time = wallTime(context.clock)
   }
 
@@ -142,7 +140,7 @@ class Preparation {
     if (codec === undefined && !waits) return this.#add(this.#encode(draft, path))
     const kept = waits ? optional(checked) : copied(checked, `${path}.data`)
     const begin = codec !== undefined && !waits && this.#late.length < encodedAtOnce
-    const encoded = begin ? codec.encode(kept, { type: draft.type, stream: draft.stream, id: draft.id }) : kept
+    const encoded = begin ? codec.encode(kept, codecEvent(draft)) : kept
     if (begin && !isThenable(encoded)) return this.#add(this.#encode({ ...draft, data: encoded }, path))
     this.#late.push({
       at: this.#events.length,
@@ -169,6 +167,10 @@ class Preparation {
     return this.#context.catalogue.validate(type, data, path, checked)
   }
 
+  #encode(draft: EventDraft, path: string): EventText {
+    return encodeEvent(draft, path, this.#context.maxEventCharacters)
+  }
+
   #draft({ stream, type, meta, id }: GivenEvent, data: unknown): EventDraft {
     const time = this.#time
     const schema = this.#context.catalogue.schemaVersion(type)
@@ -181,14 +183,11 @@ class Preparation {
       await this.#slices.turn()
       let value = await data
       if (isOver()) break
-      // What a schema returns late is checked before a codec sees it.
-      const { type, stream, id } = draft
-      if (codec !== undefined && !isEncoded)
-        value = await codec.encode(data instanceof Promise ? copied(value, `${path}.data`) : value, {
-          type,
-          stream,
-          id,
-        })
+      if (codec !== undefined && !isEncoded) {
+        // What a schema returns late is checked before a codec sees it.
+        if (data instanceof Promise) value = copied(value, `${path}.data`)
+        value = await codec.encode(value, codecEvent(draft))
+      }
       this.#events[at] = this.#encode({ ...draft, data: value }, path)
     }
     return this.#prepared

@@ -20,7 +20,7 @@ import type {
   ReadAllOptions,
   ReadStreamOptions,
 } from '../event-store.js'
-import { assertSupported, assertWhole, deadLetterStore, format, type LogMeta } from './format.js'
+import { assertSupported, assertWhole, format, logShape, type LogMeta } from './format.js'
 import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
@@ -74,14 +74,12 @@ export class IndexedDbLog {
       upgrade: (database, transaction) => {
         const incarnation = randomId()
         if (kind?.create(database, transaction, incarnation) === false) return
-        const meta = database.createObjectStore('meta', { keyPath: 'key' })
-        const commits = database.createObjectStore('commits', { keyPath: 'at' })
-        commits.createIndex('heads', 'heads', { multiEntry: true })
-        commits.createIndex('commits', 'commits', { multiEntry: true, unique: true })
-        commits.createIndex('ids', 'ids', { multiEntry: true })
-        database.createObjectStore('checkpoints', { keyPath: 'name' })
-        database.createObjectStore(deadLetterStore, { keyPath: ['name', 'position'] })
-        meta
+        for (const [name, { keyPath, indexes = {} }] of Object.entries(logShape)) {
+          const store = database.createObjectStore(name, { keyPath })
+          for (const [index, how] of Object.entries(indexes)) store.createIndex(index, index, how)
+        }
+        transaction
+          .objectStore('meta')
           .put({ key: 'log', format, minReader: format, minWriter: format, incarnation } satisfies LogMeta)
           .catch(() => {})
       },
