@@ -13,6 +13,7 @@ import { finishPage, type CollectedPage, type EventPages, type PageOptions } fro
 import { scanFor } from '../page-scan.js'
 import { endOf } from '../record/record.js'
 import { RecordsAhead } from '../records-ahead.js'
+import type { Log } from '../store.js'
 import { StreamScan } from '../stream-scan.js'
 import { askBackwards } from './backward-reading.js'
 import { isLoss, readAround, unlessLost } from './lost-records.js'
@@ -29,46 +30,15 @@ interface ReaderContext {
   readonly codec: Codec | undefined
 }
 
-export class LogReader {
-  readonly #source: PageSource
-  readonly #about: ReaderContext
+/** Reads the log. */
+export type LogReader = Omit<Log, 'append'>
 
-  constructor(connection: Connection, recent: RecentRecords, about: ReaderContext) {
-    this.#source = { connection, recent, what: say`reading '${about.name}'`, sizes: new RequestSizes() }
-    this.#about = about
-  }
+export function logReader(connection: Connection, recent: RecentRecords, about: ReaderContext): LogReader {
+  const { name } = about
+  const source: PageSource = { connection, recent, what: say`reading '${name}'`, sizes: new RequestSizes() }
 
-  async readPage<E extends EventShape>(request: PageRequest, options: PageOptions = {}): Promise<CollectedPage<E>> {
-    const { signal } = request
-    const scan = scanFor(request, options.before)
-    // `getAll(range, 0)` would return everything (H15).
-    if (scan.limit === 0) return { events: [], scannedTo: scan.after, head: await this.head() }
-    const { ahead = new RecordsAhead() } = options
-    const reading = new PageReading(this.#source, scan, ahead, ahead === options.ahead)
-    const head = await reading.run(options.own === true, signal)
-    // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
-    signal?.throwIfAborted()
-    // Where this page ends, the next one begins. To remember every record takes as long as reading it, in Firefox.
-    if (scan.endsWith !== undefined) this.#source.recent.sawEnd(scan.endsWith)
-    const page = await finishPage<E>(scan, scan.scannedTo, head, this.#about, { ...options, signal })
-    return options.unreadable === 'collect' ? { ...page, characters: scan.characters } : page
-  }
-
-  readBackwards<E extends EventShape>(options: ReadAllOptions, stream?: string): EventPages<E> {
-    const begin = () => new BackwardScan(options, stream === undefined ? stream : streamName(stream))
-    return scanPages<E, BackwardScan>(this.#source, begin, askBackwards, this.#about, options.signal)
-  }
-
-  readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
-    const { direction, signal, after = 0, before = Infinity, limit = Infinity } = options
-    if (direction === 'backwards') return this.readBackwards(options, stream)
-    const begin = () => new StreamScan(streamName(stream), after, Math.max(0, Math.min(limit, before - 1 - after)))
-    return scanPages<E, StreamScan>(this.#source, begin, askForwards, this.#about, signal)
-  }
-
-  async head(): Promise<number> {
-    const { connection } = this.#source
-    const what = say`reading the head of '${this.#about.name}'`
+  const head = async (): Promise<number> => {
+    const what = say`reading the head of '${name}'`
     const readAlone = async ({ cause }: Error) => {
       const last = await readLastOne(connection, what)
       // What can be read now was not lost.
@@ -79,19 +49,51 @@ export class LogReader {
         cause,
       )
     }
-    const head = await unlessLost(readCommits(connection, what, headOf), readAlone, isLoss)
-    if (head === 0) await assertAnswering(connection)
-    return head
+    const found = await unlessLost(readCommits(connection, what, headOf), readAlone, isLoss)
+    if (found === 0) await assertAnswering(connection)
+    return found
   }
 
-  async streamVersion(name: string): Promise<number> {
-    const stream = streamName(name)
-    const { connection } = this.#source
-    const head = await readCommits(connection, say`reading the version of '${stream}'`, (commits) =>
-      streamHead(commits, stream),
-    )
-    if (head === undefined) await assertAnswering(connection)
-    return head?.[1] ?? 0
+  const readBackwards = <E extends EventShape>(options: ReadAllOptions, stream?: string): EventPages<E> => {
+    const begin = () => new BackwardScan(options, stream === undefined ? stream : streamName(stream))
+    return scanPages<E, BackwardScan>(source, begin, askBackwards, about, options.signal)
+  }
+
+  return {
+    head,
+    readBackwards,
+    readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
+      const { direction, signal, after = 0, before = Infinity, limit = Infinity } = options
+      if (direction === 'backwards') return readBackwards(options, stream)
+      const begin = () => new StreamScan(streamName(stream), after, Math.max(0, Math.min(limit, before - 1 - after)))
+      return scanPages<E, StreamScan>(source, begin, askForwards, about, signal)
+    },
+    async readPage<E extends EventShape>(
+      request: PageRequest<E>,
+      options: PageOptions = {},
+    ): Promise<CollectedPage<E>> {
+      const { signal } = request
+      const scan = scanFor(request, options.before)
+      // `getAll(range, 0)` would return everything (H15).
+      if (scan.limit === 0) return { events: [], scannedTo: scan.after, head: await head() }
+      const { ahead = new RecordsAhead() } = options
+      const reading = new PageReading(source, scan, ahead, ahead === options.ahead)
+      const end = await reading.run(options.own === true, signal)
+      // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
+      signal?.throwIfAborted()
+      // Where this page ends, the next one begins. To remember every record takes as long as reading it, in Firefox.
+      if (scan.endsWith !== undefined) recent.sawEnd(scan.endsWith)
+      const page = await finishPage<E>(scan, scan.scannedTo, end, about, { ...options, signal })
+      return options.unreadable === 'collect' ? { ...page, characters: scan.characters } : page
+    },
+    async streamVersion(given) {
+      const stream = streamName(given)
+      const last = await readCommits(connection, say`reading the version of '${stream}'`, (commits) =>
+        streamHead(commits, stream),
+      )
+      if (last === undefined) await assertAnswering(connection)
+      return last?.[1] ?? 0
+    },
   }
 }
 
