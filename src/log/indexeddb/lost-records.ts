@@ -16,7 +16,7 @@ export function isLoss(error: unknown): error is TidemarkError {
 }
 
 /** Also what Firefox says, which elsewhere means that the connection is gone: reading one by one tells which it is. */
-export function mayBeLoss(error: unknown): error is TidemarkError {
+function mayBeLoss(error: unknown): error is TidemarkError {
   return isLoss(error) || (error instanceof TidemarkError && causeOf(error) === 'UnknownError')
 }
 
