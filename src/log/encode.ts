@@ -12,7 +12,7 @@ export interface CodecEvent {
   readonly id: string
 }
 
-/** What a codec is told of an event, and nothing else. */
+/** What a codec gets of an event, and nothing else. */
 export const codecEvent = ({ type, stream, id }: CodecEvent): CodecEvent => ({ type, stream, id })
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions. */

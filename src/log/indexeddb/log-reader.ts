@@ -60,8 +60,6 @@ export function logReader(connection: Connection, recent: RecentRecords, about: 
   }
 
   return {
-    head,
-    readBackwards,
     readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
       const { direction, signal, after = 0, before = Infinity, limit = Infinity } = options
       if (direction === 'backwards') return readBackwards(options, stream)
@@ -94,6 +92,8 @@ export function logReader(connection: Connection, recent: RecentRecords, about: 
       if (last === undefined) await assertAnswering(connection)
       return last?.[1] ?? 0
     },
+    head,
+    readBackwards,
   }
 }
 
