@@ -366,7 +366,7 @@ export class LeadershipLostError extends TidemarkError {
   constructor(projector: string, problem: string, cause?: unknown) {
     super('leadership-lost', say`Projection '${projector}' was taken over: ${problem}`, {
       outcome: 'not-written',
-      ...(cause === undefined ? {} : { cause }),
+      cause,
     })
     this.projector = projector
   }

@@ -20,10 +20,9 @@ const deepest = 1000
 export function toJsonText(value: unknown, path: string): string {
   const quick = quickText(value)
   if (quick !== undefined) return quick
-  const walk: Walk = { keys: [], ancestors: [], text: [] }
+  const walk: Walk = { keys: [], ancestors: [] }
   try {
-    write(value, walk)
-    return walk.text.join('')
+    return JSON.stringify(bare(value, walk))
   } catch (error) {
     const at = walk.keys.reduce<string>(propertyPath, path)
     if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
@@ -34,8 +33,7 @@ export function toJsonText(value: unknown, path: string): string {
 
 /** The path of a property: `a.b`, `a[0]` or `a["odd key"]`. */
 export function propertyPath(path: string, key: PropertyKey): string {
-  if (typeof key === 'number') return `${path}[${key}]`
-  if (typeof key === 'symbol') return `${path}[${String(key)}]`
+  if (typeof key !== 'string') return `${path}[${String(key)}]`
   return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
 }
 
@@ -61,7 +59,7 @@ export function isPlainPrototype(prototype: object | null): boolean {
 }
 
 /**
- * The text by `JSON.stringify` for ordinary data, in half the time; undefined for everything else, which {@link write}
+ * The text by `JSON.stringify` for ordinary data, in half the time; undefined for everything else, which {@link bare}
  * checks more closely.
  */
 function quickText(value: unknown): string | undefined {
@@ -105,12 +103,10 @@ function isOrdinary(value: unknown, left: { objects: number }): boolean {
   return Object.getOwnPropertySymbols(value).length === 0
 }
 
-/** The current place of the walk. `keys` and `ancestors` stay as they are when it throws. */
+/** The current place of the walk. Both stay as they are when it throws. */
 interface Walk {
   readonly keys: (string | number)[]
   readonly ancestors: object[]
-  /** The text so far, in pieces: concatenated strings would leave a tree of them to the garbage collector. */
-  readonly text: string[]
 }
 
 /** Not an `Error`: creating a stack trace, which is never shown, takes longer than the check. */
@@ -118,22 +114,17 @@ class Unfit {
   constructor(readonly problem: string) {}
 }
 
-function write(value: unknown, walk: Walk): void {
+/** What JSON keeps of a value. Its objects and lists have no prototype, so that no `toJSON` is found there. */
+function bare(value: unknown, walk: Walk): unknown {
   switch (typeof value) {
     case 'string':
-      walk.text.push(quote(value))
-      break
+    case 'boolean':
+      return value
     case 'number':
       if (!Number.isFinite(value)) throw new Unfit(say`is ${value}, which JSON turns into null.`)
-      walk.text.push(`${value}`)
-      break
-    case 'boolean':
-      walk.text.push(value ? 'true' : 'false')
-      break
+      return value
     case 'object':
-      if (value === null) walk.text.push('null')
-      else writeObject(value, walk)
-      break
+      return value === null ? null : bareObject(value, walk)
     case 'undefined':
       throw new Unfit(say`is undefined, which JSON does not have. Use null.`)
     case 'bigint':
@@ -143,28 +134,27 @@ function write(value: unknown, walk: Walk): void {
   }
 }
 
-function writeObject(value: object, walk: Walk): void {
+function bareObject(value: object, walk: Walk): object {
   const { ancestors } = walk
   if (ancestors.includes(value)) throw new Unfit(say`is a cycle: it refers to an object that contains it.`)
   if (ancestors.length >= deepest) throw new Unfit(say`is nested more than ${deepest} levels deep.`)
   ancestors.push(value)
-  if (Array.isArray(value)) writeArray(value, walk)
-  else writePlainObject(value, walk)
+  const copy = Array.isArray(value) ? bareList(value, walk) : barePlain(value, walk)
   ancestors.pop()
+  return copy
 }
 
-function writeArray(value: readonly unknown[], walk: Walk): void {
+function bareList(value: readonly unknown[], walk: Walk): object {
   if (!isArrayPrototype(Object.getPrototypeOf(value))) throw new Unfit(instanceProblem(value))
   const { length } = value
-  walk.text.push('[')
+  const copy: unknown[] = []
   let indexes = 0
   for (let index = 0; index < length; index += 1) {
     walk.keys.push(index)
     const descriptor = Object.getOwnPropertyDescriptor(value, index)
     if (descriptor === undefined) throw new Unfit(say`is a hole in an array, which JSON turns into null.`)
     if (descriptor.enumerable) indexes += 1
-    if (index > 0) walk.text.push(',')
-    write(valueOf(descriptor), walk)
+    copy.push(bare(valueOf(descriptor), walk))
     walk.keys.pop()
   }
   // Indexes come first, so a further key is a name.
@@ -174,27 +164,23 @@ function writeArray(value: readonly unknown[], walk: Walk): void {
     throw new Unfit(say`is a named property of an array, which JSON leaves out.`)
   }
   refuseSymbols(value)
-  walk.text.push(']')
+  return Object.setPrototypeOf(copy, null) as object
 }
 
-function writePlainObject(value: object, walk: Walk): void {
+function barePlain(value: object, walk: Walk): object {
   if (!isPlainPrototype(Object.getPrototypeOf(value))) throw new Unfit(instanceProblem(value))
   refuseSymbols(value)
-  let next = '{'
+  const copy: Record<string, unknown> = Object.create(null)
   for (const key of Object.keys(value)) {
     walk.keys.push(key)
     const descriptor = Object.getOwnPropertyDescriptor(value, key)
     const property = descriptor === undefined ? undefined : valueOf(descriptor)
-    if (property !== undefined) {
-      if (key === 'toJSON' && typeof property === 'function')
-        throw new Unfit(say`is a method that replaces the object in JSON. Call it first.`)
-      walk.text.push(next, quote(key), ':')
-      next = ','
-      write(property, walk)
-    }
+    if (key === 'toJSON' && typeof property === 'function')
+      throw new Unfit(say`is a method that replaces the object in JSON. Call it first.`)
+    if (property !== undefined) copy[key] = bare(property, walk)
     walk.keys.pop()
   }
-  walk.text.push(next === '{' ? '{}' : '}')
+  return copy
 }
 
 /** Never calls a getter, which may return something else the next time. */
@@ -228,11 +214,4 @@ function instanceProblem(value: object): string {
       ? say`an instance of ${name}`
       : say`an object with a prototype of its own`
   return say`is ${what}, which JSON does not keep. Store plain objects, arrays, strings, numbers, booleans and null.`
-}
-
-/** Nothing to escape, surrogates included: `JSON.stringify` escapes the lone ones. */
-const plainText = /^[ !#-[\]-\ud7ff\ue000-\uffff]*$/
-
-function quote(text: string): string {
-  return text.length < 40 && plainText.test(text) ? `"${text}"` : JSON.stringify(text)
 }

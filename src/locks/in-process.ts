@@ -27,21 +27,20 @@ export function inProcessCoordinator(): Coordinator {
       },
     }
   }
+  const guardIfFree = (name: string): Guard | undefined => {
+    if (queues.has(name)) return undefined
+    queues.set(name, [])
+    return guard(name)
+  }
   return {
     isHeld: async (name) => queues.has(name),
-    async tryAcquire(name) {
-      if (queues.has(name)) return undefined
-      queues.set(name, [])
-      return guard(name)
-    },
+    tryAcquire: async (name) => guardIfFree(name),
     async acquire(name, options = {}) {
       const { signal } = acquireOptions(options)
       signal?.throwIfAborted()
-      const waiting = queues.get(name)
-      if (waiting === undefined) {
-        queues.set(name, [])
-        return guard(name)
-      }
+      const free = guardIfFree(name)
+      if (free !== undefined) return free
+      const waiting = queues.get(name) as (() => void)[]
       return new Promise((resolve, reject) => {
         const granted = () => {
           signal?.removeEventListener('abort', aborted)

@@ -2,7 +2,6 @@
  * The order of appends: one after the other, each in the place of its call, or of the moment when the app's code has
  * done its part.
  */
-import type { ClosedError } from '../errors.js'
 import { abortable } from '../platform/promises.js'
 import type { AppendOptions, AppendResult } from './event-store.js'
 import type { LateAppend } from './prepare.js'
@@ -17,12 +16,18 @@ export class AppendQueue {
   #last: Promise<unknown> = Promise.resolve()
   /** Appends that have a place and are not settled. */
   #placed = 0
-  /** Aborts what waits for the app's code when the store is closed. */
-  readonly #closed = new AbortController()
+  readonly #closing: AbortSignal
 
-  /** @param store stores one append; it is never called again before it has settled */
-  constructor(store: (prepared: PreparedAppend, options: AppendOptions) => Promise<AppendResult>) {
+  /**
+   * @param store stores one append; it is never called again before it has settled
+   * @param closing aborts when the store is closed, and with it the appends that wait for the app's code
+   */
+  constructor(
+    store: (prepared: PreparedAppend, options: AppendOptions) => Promise<AppendResult>,
+    closing: AbortSignal,
+  ) {
     this.#store = store
+    this.#closing = closing
   }
 
   /**
@@ -37,9 +42,8 @@ export class AppendQueue {
     )
   }
 
-  /** Rejects the appends that wait for the app's code. Resolves when those under way are done. */
-  close(reason: ClosedError): Promise<unknown> {
-    this.#closed.abort(reason)
+  /** Resolves when the appends under way are done. */
+  settled(): Promise<unknown> {
     // A step later, so that their callers have the results.
     return this.#last.then(() => {})
   }
@@ -73,14 +77,14 @@ export class AppendQueue {
   }
 
   async #appendLate({ late }: LateAppend, options: AppendOptions): Promise<AppendResult> {
-    const closed = this.#closed.signal
+    const closing = this.#closing
     const { signal } = options
     const prepared = await abortable(
-      late(() => closed.aborted || signal?.aborted === true),
+      late(() => closing.aborted || signal?.aborted === true),
       signal,
-      closed,
+      closing,
     )
-    closed.throwIfAborted()
+    closing.throwIfAborted()
     return this.#enqueue<PreparedAppend>(prepared, options)
   }
 }

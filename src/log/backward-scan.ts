@@ -3,7 +3,7 @@ import { describe } from '../errors.js'
 import { say } from '../messages.js'
 import type { ReadAllOptions } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
-import type { FoundEvents } from './pages.js'
+import { Findings } from './findings.js'
 import type { StoredEvent } from './record/record-text.js'
 import { assertPlaced, decodeRecord, editedError, endOf, holeError, type CommitRecord } from './record/record.js'
 
@@ -11,7 +11,7 @@ import { assertPlaced, decodeRecord, editedError, endOf, holeError, type CommitR
 const most = [1024, 4096] as const
 
 /** Of the log, or of one stream: places are positions, or versions. */
-export class BackwardScan {
+export class BackwardScan extends Findings {
   readonly stream: string | undefined
   readonly #filter: CompiledFilter
   /** Only what is after this place is wanted, … */
@@ -26,9 +26,9 @@ export class BackwardScan {
   #matched = 0
   /** Of the event that was taken last. */
   #position = 0
-  #taken: { found: StoredEvent[]; broken: Map<number, string> } = { found: [], broken: new Map() }
 
   constructor({ after = 0, before = Infinity, limit = Infinity, filter = {} }: ReadAllOptions, stream?: string) {
+    super()
     this.stream = stream
     this.after = after
     this.before = before
@@ -47,16 +47,14 @@ export class BackwardScan {
   }
 
   takeEvent(event: StoredEvent, problem?: string): void {
-    const { found, broken } = this.#taken
     this.before = this.#placeOf(event)
     this.#position = event.position
     this.#scanned += 1
     // Whether the filter matches what cannot be decoded is not known.
-    if (problem !== undefined) broken.set(event.position, problem)
-    else if (!this.#filter.all && !this.#filter.matches(event)) return
+    if (problem === undefined && !this.#filter.matches(event)) return
     this.#matched += 1
     this.#left -= 1
-    found.push(event)
+    this.add(event, problem)
   }
 
   /** Takes what a record holds. Returns the error of what was edited or is missing, with which the reading ends. */
@@ -93,13 +91,6 @@ export class BackwardScan {
   /** Nothing comes before what was taken. Returns the error of what is missing. */
   ended(): Error | undefined {
     return this.begun ? this.#missing(this.stream === undefined ? 0 : this.#position) : undefined
-  }
-
-  /** Hands over what was found since the last call. */
-  take(): FoundEvents {
-    const taken = this.#taken
-    this.#taken = { found: [], broken: new Map() }
-    return taken
   }
 
   #placeOf({ position, version }: StoredEvent): number {

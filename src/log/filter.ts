@@ -11,8 +11,6 @@ import { isObject } from '../platform/objects.js'
 export interface CompiledFilter {
   /** Whether the event is one of those. */
   matches(event: { readonly type: string; readonly stream: string }): boolean
-  /** Every event matches, so that asking is needless. */
-  readonly all: boolean
 }
 
 const known: readonly (keyof EventFilter)[] = ['types', 'streamPrefix', 'streamPattern']
@@ -40,7 +38,6 @@ export function compileFilter(filter: EventFilter, what = 'filter'): CompiledFil
   return {
     matches: ({ type, stream }) =>
       (isType === undefined || isType(type)) && (isStream === undefined || isStream(stream)),
-    all: isType === undefined && isStream === undefined,
   }
 }
 

@@ -23,7 +23,7 @@ import type { StoreReport } from '../reports.js'
 import { indexedDbCheckpoints } from './indexeddb/checkpoints.js'
 import { memoryCheckpoints } from './memory/memory-checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
-import { IndexedDbLog, type DatabaseKind } from './indexeddb/indexeddb-log.js'
+import { indexedDbLog, type DatabaseKind, type IndexedDbLog } from './indexeddb/indexeddb-log.js'
 import { MemoryLog } from './memory/memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import type { Codec } from './encode.js'
@@ -298,7 +298,7 @@ async function open<E extends EventShape>(
   const { name, onReport } = parts
   const start = monotonic()
   const signals = openSignals(databaseName(name))
-  const log = new IndexedDbLog({ ...parts, kind: layer?.kind })
+  const log = indexedDbLog({ ...parts, kind: layer?.kind })
   const coordinator = coordinatorFor(name)
   const layered = layer?.over(log, { ...parts, signals, coordinator })
   signals.listen((hint) => {

@@ -2,6 +2,7 @@
 import { wholeNumber } from '../platform/arguments.js'
 import type { PageRequest } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
+import { Findings } from './findings.js'
 import type { StoredEvent } from './record/record-text.js'
 import { assertContiguous, decodeRecord, endOf, sizeOf, type CommitRecord } from './record/record.js'
 
@@ -19,14 +20,10 @@ export function scanFor({ filter = {}, after = 0, limit, signal }: PageRequest, 
   return scan
 }
 
-export class PageScan {
+export class PageScan extends Findings {
   readonly #filter: CompiledFilter
   readonly after: number
   readonly limit: number
-  /** The events of the page. */
-  readonly found: StoredEvent[] = []
-  /** Why some of them cannot be read, by position. */
-  readonly broken = new Map<number, string>()
   /** Every event up to here was looked at. */
   scannedTo: number
   /** How many characters of JSON were looked at. */
@@ -35,6 +32,7 @@ export class PageScan {
   #lastWhole: CommitRecord | undefined
 
   constructor(filter: CompiledFilter, after: number, limit: number, before = Infinity) {
+    super()
     this.#filter = filter
     this.#before = before
     this.after = this.scannedTo = after
@@ -58,14 +56,14 @@ export class PageScan {
     return scanned === 0 ? 1 : Math.max(this.found.length / scanned, 1 / maxScan)
   }
 
-  takeEvent(event: StoredEvent): void {
-    if (this.#filter.all || this.#filter.matches(event)) this.found.push(event)
+  takeEvent(event: StoredEvent, problem?: string): void {
+    // Whether the filter matches what cannot be decoded is not known.
+    if (problem !== undefined || this.#filter.matches(event)) this.add(event, problem)
     this.scannedTo = event.position
   }
 
   /**
-   * Takes what the page needs of a record. Events that cannot be decoded are part of every page, as it is not known
-   * whether the filter matches them.
+   * Takes what the page needs of a record. Events that cannot be decoded are part of every page.
    *
    * @throws LogInconsistentError if positions are missing before the record
    */
@@ -76,12 +74,7 @@ export class PageScan {
     for (const event of events) {
       if (event.position <= this.scannedTo) continue
       if (this.found.length >= this.limit || event.position >= this.#before) return
-      if (problem === undefined) this.takeEvent(event)
-      else {
-        this.broken.set(event.position, problem)
-        this.found.push(event)
-        this.scannedTo = event.position
-      }
+      this.takeEvent(event, problem)
     }
     this.#lastWhole = record
   }

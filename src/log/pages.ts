@@ -5,7 +5,7 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
 import type { EventPage, PageRequest, ReadAllOptions, ReadOptions } from './event-store.js'
-import type { Codec } from './encode.js'
+import { codecEvent, type Codec } from './encode.js'
 import { compileFilter } from './filter.js'
 import type { StoredEvent } from './record/record-text.js'
 import { restoreEvent } from './record/record.js'
@@ -88,7 +88,7 @@ export async function finishPage<E extends EventShape>(
       if (problem !== undefined) throw new EventUnreadableError(position, problem)
       let plain = stored
       if (codec !== undefined) {
-        const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream, id: stored.id })
+        const data = codec.decode(stored.data, codecEvent(stored))
         plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
         // No data encodes to this; most often it is a forgotten return.
         if (plain.data === undefined) throw new EventUnreadableError(position, say`decoding it returned undefined.`)

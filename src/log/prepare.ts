@@ -8,7 +8,7 @@ import { assertEventId, eventType } from '../events/names.js'
 import { wallTime, type Clock } from '../platform/clock.js'
 import { isThenable, optional } from '../platform/promises.js'
 import { Slices } from '../platform/slices.js'
-import { eventEncoder, type Codec, type EventDraft } from './encode.js'
+import { codecEvent, encodeEvent, type Codec, type EventDraft } from './encode.js'
 import type { AppendOptions } from './event-store.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { readCondition, type GivenAppend, type GivenEvent } from './read-writes.js'
@@ -67,131 +67,100 @@ const nothingYet: EventText = {
  * stored is what was checked, whatever the caller does to its objects meanwhile.
  */
 export function prepareAppend(
-  append: GivenAppend,
-  options: AppendOptions,
+  { given, expected }: GivenAppend,
+  { condition, signal }: AppendOptions,
   context: PrepareContext,
 ): PreparedAppend | LateAppend | Promise<PreparedAppend | LateAppend> {
-  const preparation = new Preparation(append, options, context)
-  if (preparation.work()) return preparation.result()
-  return optional(preparation.workOn(options.signal))
-}
-
-class Preparation {
-  readonly #context: PrepareContext
-  readonly #given: readonly GivenEvent[]
-  readonly #prepared: PreparedAppend
-  readonly #events: EventText[] = []
-  readonly #late: LateEvent[] = []
-  readonly #types = new Set<string>()
-  readonly #ids = new Set<string>()
-  readonly #encode: ReturnType<typeof eventEncoder>
-  readonly #time: number
-  readonly #slices = new Slices()
-  readonly #left = { ...readAtOnce }
-
-  constructor({ given, expected }: GivenAppend, { condition }: AppendOptions, context: PrepareContext) {
-    this.#context = context
-    this.#given = given
-    this.#prepared = {
-      events: this.#events,
-      expected,
-      condition: readCondition(condition),
-      pathOf: (index) => given[index]?.path ?? 'events',
-    }
-    this.#encode = eventEncoder(context.maxEventCharacters)
-    this.#time = wallTime(context.clock)
+  const { catalogue, codec, clock, maxEventCharacters } = context
+  const events: EventText[] = []
+  const late: LateEvent[] = []
+  const prepared: PreparedAppend = {
+    events,
+    expected,
+    condition: readCondition(condition),
+    pathOf: (index) => given[index]?.path ?? 'events',
   }
-
-  result(): PreparedAppend | LateAppend {
-    return this.#late.length === 0 ? this.#prepared : { late: (isOver) => this.#finishLate(isOver) }
+  const time = wallTime(clock)
+  const validate = validator(catalogue)
+  const slices = new Slices()
+  const left = { ...readAtOnce }
+  const encode = (draft: EventDraft, path: string) => encodeEvent(draft, path, maxEventCharacters)
+  /** Checks an event, and encodes it unless the app has to be waited for. */
+  const take = (event: GivenEvent): EventText => {
+    const { path, stream, type, data, meta, id } = event
+    const checked = validate(event)
+    const schema = catalogue.schemaVersion(type)
+    const idGiven = id !== undefined
+    const draft = { type, stream, id: id ?? createId(time), idGiven, time, schema, data: checked, meta }
+    // Of an asynchronous schema: data that is a promise is refused as what it is.
+    const waits = checked !== data && checked instanceof Promise
+    if (codec === undefined && !waits) return encode(draft, path)
+    const kept = waits ? optional(checked) : copied(checked, `${path}.data`)
+    const isEncoded = codec !== undefined && !waits && late.length < encodedAtOnce
+    const encoded = isEncoded ? codec.encode(kept, codecEvent(draft)) : kept
+    if (isEncoded && !isThenable(encoded)) return encode({ ...draft, data: encoded }, path)
+    late.push({
+      at: events.length,
+      path,
+      draft: { ...draft, meta: copied(meta, `${path}.meta`) },
+      isEncoded,
+      data: isEncoded ? optional(Promise.resolve(encoded)) : encoded,
+    })
+    return nothingYet
   }
-
   /** Returns whether all is done; false if the page should respond first. */
-  work(): boolean {
-    const left = this.#left
+  const work = (): boolean => {
     let unclocked = 0
-    while (this.#events.length < this.#given.length) {
-      const added = this.#take(this.#given[this.#events.length] as GivenEvent)
+    while (events.length < given.length) {
+      const added = take(given[events.length] as GivenEvent)
+      events.push(added)
       left.events -= 1
       left.characters -= weightOf(added)
       // How large an event is that waits is not known.
       unclocked += added === nothingYet ? stride : weightOf(added) + 256
       if (unclocked < stride) continue
       unclocked = 0
-      if ((left.events < 0 || left.characters < 0) && this.#slices.isOver) return false
+      if ((left.events < 0 || left.characters < 0) && slices.isOver) return false
     }
     return true
   }
-
-  async workOn(signal: AbortSignal | undefined): Promise<PreparedAppend | LateAppend> {
-    do {
-      await this.#slices.turn()
-      signal?.throwIfAborted()
-    } while (!this.work())
-    return this.result()
-  }
-
-  /** Checks the next event, and encodes it unless the app has to be waited for. */
-  #take(given: GivenEvent): EventText {
-    const { path, data, meta } = given
-    const { codec } = this.#context
-    const checked = this.#validate(given)
-    const draft = this.#draft(given, checked)
-    // Of an asynchronous schema: data that is a promise is refused as what it is.
-    const waits = checked !== data && checked instanceof Promise
-    if (codec === undefined && !waits) return this.#add(this.#encode(draft, path))
-    const kept = waits ? optional(checked) : copied(checked, `${path}.data`)
-    const begin = codec !== undefined && !waits && this.#late.length < encodedAtOnce
-    const encoded = begin ? codec.encode(kept, { type: draft.type, stream: draft.stream, id: draft.id }) : kept
-    if (begin && !isThenable(encoded)) return this.#add(this.#encode({ ...draft, data: encoded }, path))
-    this.#late.push({
-      at: this.#events.length,
-      path,
-      draft: { ...draft, meta: copied(meta, `${path}.meta`) },
-      isEncoded: begin,
-      data: begin ? optional(Promise.resolve(encoded)) : encoded,
-    })
-    return this.#add(nothingYet)
-  }
-
-  #add(event: EventText): EventText {
-    this.#events.push(event)
-    return event
-  }
-
-  #validate({ path, type, data, id, checked }: GivenEvent): unknown {
-    if (id !== undefined) {
-      assertEventId(id, `${path}.id`)
-      if (this.#ids.has(id)) throw new InvalidEventError(`${path}.id`, say`is used twice in this append.`)
-      this.#ids.add(id)
-    }
-    if (!this.#types.has(type)) this.#types.add(eventType(type))
-    return this.#context.catalogue.validate(type, data, path, checked)
-  }
-
-  #draft({ stream, type, meta, id }: GivenEvent, data: unknown): EventDraft {
-    const time = this.#time
-    const schema = this.#context.catalogue.schemaVersion(type)
-    return { type, stream, id: id ?? createId(time), idGiven: id !== undefined, time, schema, data, meta }
-  }
-
-  async #finishLate(isOver: () => boolean): Promise<PreparedAppend> {
-    const { codec } = this.#context
-    for (const { at, path, draft, data, isEncoded } of this.#late) {
-      await this.#slices.turn()
+  const finishLate = async (isOver: () => boolean): Promise<PreparedAppend> => {
+    for (const { at, path, draft, data, isEncoded } of late) {
+      await slices.turn()
       let value = await data
       if (isOver()) break
-      // What a schema returns late is checked before a codec sees it.
-      const { type, stream, id } = draft
-      if (codec !== undefined && !isEncoded)
-        value = await codec.encode(data instanceof Promise ? copied(value, `${path}.data`) : value, {
-          type,
-          stream,
-          id,
-        })
-      this.#events[at] = this.#encode({ ...draft, data: value }, path)
+      if (codec !== undefined && !isEncoded) {
+        // What a schema returns late is checked before a codec sees it.
+        if (data instanceof Promise) value = copied(value, `${path}.data`)
+        value = await codec.encode(value, codecEvent(draft))
+      }
+      events[at] = encode({ ...draft, data: value }, path)
     }
-    return this.#prepared
+    return prepared
+  }
+  const result = () => (late.length === 0 ? prepared : { late: finishLate })
+  const workOn = async () => {
+    do {
+      await slices.turn()
+      signal?.throwIfAborted()
+    } while (!work())
+    return result()
+  }
+  return work() ? result() : optional(workOn())
+}
+
+/** Checks the events of an append, one after the other. Returns their data as it will be stored. */
+function validator(catalogue: CatalogueCore): (event: GivenEvent) => unknown {
+  const types = new Set<string>()
+  const ids = new Set<string>()
+  return ({ path, type, data, id, checked }) => {
+    if (id !== undefined) {
+      assertEventId(id, `${path}.id`)
+      if (ids.has(id)) throw new InvalidEventError(`${path}.id`, say`is used twice in this append.`)
+      ids.add(id)
+    }
+    if (!types.has(type)) types.add(eventType(type))
+    return catalogue.validate(type, data, path, checked)
   }
 }
 

@@ -113,9 +113,29 @@ export function assertCodec(codec: Codec | undefined): void {
 
 /** Builds a store over a log. */
 export function createStore<E extends EventShape>(parts: StoreParts): CreatedStore<E> {
-  const core = new StoreCore(parts)
-  const { log, tap } = parts
-  const assertOpen = () => core.assertOpen()
+  const { log, tap, signals, clock } = parts
+  const end = new AbortController()
+  const closedError = () => new ClosedError(say`The event store '${parts.name}'`)
+  const assertOpen = () => {
+    if (end.signal.aborted) throw closedError()
+  }
+  const watch = headWatch(clock, () => log.head())
+  const stopListening = signals.listen((hint) => {
+    if (hint.kind === 'head') watch.hinted(hint.head)
+  })
+  const appends = appendsTo(parts, assertOpen, watch, end.signal)
+  let closing: Promise<void> | undefined
+  const close = () => {
+    end.abort(closedError())
+    closing ??= appends.settled().then(() => {
+      stopListening()
+      watch.stop()
+      tap.stop()
+      signals.close()
+      return parts.dispose() as Promise<void> | undefined
+    })
+    return closing
+  }
   const readPage = async (request: PageRequest<E>, options?: PageOptions) => {
     assertOpen()
     assertReadOptions(request ?? null, ['filter', 'after', 'limit'], 'request')
@@ -133,7 +153,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     new EventIterator(tap.on ? toldPages(tap, pages) : pages, signal)
   const methods: Omit<EventStore<E>, typeof Symbol.asyncDispose> = {
     name: parts.name,
-    append: (...given: readonly unknown[]) => core.append(given),
+    append: (...given: readonly unknown[]) => appends.append(given),
     readStream(stream, options) {
       assertOpen()
       assertSpan(options, rangeNames)
@@ -152,7 +172,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       const { after = 0, filter = {} } = options
       wholeNumber(after, 'after')
       compileFilter(filter)
-      return follow<E>(loopPage, options, { clock: parts.clock, watch: core.watch, closing: core.closing })
+      return follow<E>(loopPage, options, { clock, watch, closing: end.signal })
     },
     readPage,
     async head() {
@@ -166,67 +186,35 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     subscribe(listener) {
       assertOpen()
       if (typeof listener !== 'function') throw new InvalidArgumentError('listener', say`must be a function.`)
-      return core.watch.subscribe(listener)
+      return watch.subscribe(listener)
     },
-    close: () => core.close(),
+    close,
   }
-  const store = disposable<EventStore<E>>(methods, () => core.close())
-  return {
-    store,
-    assertOpen,
-    async append(prepared, options = {}) {
-      assertOpen()
-      return core.told(() => core.queue.append(prepared, options))
-    },
-  }
+  return { store: disposable<EventStore<E>>(methods, close), assertOpen, append: appends.appendPrepared }
 }
 
-/** What the methods of a store share: the queue of appends, the watch over the head, and the end. */
-class StoreCore {
-  readonly #parts: StoreParts
-  readonly queue: AppendQueue
-  readonly watch: HeadWatch
-  readonly #stopListening: () => void
-  readonly #end = new AbortController()
+/** The appends of a store, in their order. */
+function appendsTo(parts: StoreParts, assertOpen: () => void, watch: HeadWatch, closing: AbortSignal) {
+  const { name, log, signals, tap } = parts
   /** What was stored, for those who observe. */
-  readonly #stored = new WeakMap<AppendResult, PreparedAppend>()
-  #closing: Promise<void> | undefined
-
-  constructor(parts: StoreParts) {
-    const { log, signals } = (this.#parts = parts)
-    this.queue = new AppendQueue((prepared, options) => this.#store(prepared, options))
-    this.watch = headWatch(parts.clock, () => log.head())
-    this.#stopListening = signals.listen((hint) => {
-      if (hint.kind === 'head') this.watch.hinted(hint.head)
-    })
-  }
-
-  /** Aborts when the store is closed. */
-  get closing(): AbortSignal {
-    return this.#end.signal
-  }
-
-  assertOpen(): void {
-    if (this.#closing !== undefined) throw this.#closedError()
-  }
-
-  /** Not an async function, which would settle a turn later. */
-  append(given: readonly unknown[]): Promise<AppendResult> {
-    try {
-      const { tap } = this.#parts
-      return tap.on ? this.told(() => this.#append(given)) : this.#append(given)
-    } catch (error) {
-      return Promise.reject(error)
+  const stored = new WeakMap<AppendResult, PreparedAppend>()
+  const store = async (prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> => {
+    const result = await log.append(prepared, options)
+    if (tap.on) stored.set(result, prepared)
+    if (!result.duplicate && prepared.events.length > 0) {
+      soon(() => watch.saw(result.position))
+      signals.post({ kind: 'head', head: result.position, format })
     }
+    return result
   }
-
+  const queue = new AppendQueue(store, closing)
   /** Appends, and tells how that ended. */
-  told(append: () => Promise<AppendResult>): Promise<AppendResult> {
-    return this.#parts.tap.around(
+  const told = (append: () => Promise<AppendResult>): Promise<AppendResult> =>
+    tap.around(
       append,
       (result) => {
         const { position, firstPosition, duplicate, versions } = result
-        const events = this.#stored.get(result)?.events ?? []
+        const events = stored.get(result)?.events ?? []
         return {
           type: 'appended',
           position,
@@ -239,10 +227,8 @@ class StoreCore {
       },
       (error) => ({ type: 'append-failed', error }),
     )
-  }
-
-  #append(given: readonly unknown[]): Promise<AppendResult> {
-    this.assertOpen()
+  const appendGiven = (given: readonly unknown[]): Promise<AppendResult> => {
+    assertOpen()
     const isShort = typeof given[0] === 'string'
     const { [isShort ? 2 : 1]: options = {} } = given as { [index: number]: StreamAppendOptions }
     assertAppendOptions(options, isShort)
@@ -250,40 +236,27 @@ class StoreCore {
     const append = isShort
       ? readStreamAppend(given[0] as string, given[1], options.expectedVersion)
       : readWrites(given[0] as StreamWrite)
-    const stored = this.queue.append(prepareAppend(append, options, this.#parts), options)
+    const appended = queue.append(prepareAppend(append, options, parts), options)
     if (__DEV__)
-      stored.then(
-        (result) => appendedAgain(this.#parts.name, given, result),
+      appended.then(
+        (result) => appendedAgain(name, given, result),
         () => {},
       )
-    return stored
+    return appended
   }
-
-  close(): Promise<void> {
-    const { signals, tap, dispose } = this.#parts
-    this.#end.abort(this.#closedError())
-    this.#closing ??= this.queue.close(this.#closedError()).then(() => {
-      this.#stopListening()
-      this.watch.stop()
-      tap.stop()
-      signals.close()
-      return dispose() as Promise<void> | undefined
-    })
-    return this.#closing
-  }
-
-  async #store(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
-    const { log, signals, tap } = this.#parts
-    const result = await log.append(prepared, options)
-    if (tap.on) this.#stored.set(result, prepared)
-    if (!result.duplicate && prepared.events.length > 0) {
-      soon(() => this.watch.saw(result.position))
-      signals.post({ kind: 'head', head: result.position, format })
-    }
-    return result
-  }
-
-  #closedError(): ClosedError {
-    return new ClosedError(say`The event store '${this.#parts.name}'`)
+  return {
+    settled: () => queue.settled(),
+    /** Not an async function, which would settle a turn later. */
+    append(given: readonly unknown[]): Promise<AppendResult> {
+      try {
+        return told(() => appendGiven(given))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    },
+    async appendPrepared(prepared: PreparedAppend, options: AppendOptions = {}): Promise<AppendResult> {
+      assertOpen()
+      return told(() => queue.append(prepared, options))
+    },
   }
 }

@@ -3,22 +3,21 @@
  */
 import { describe } from '../errors.js'
 import { say } from '../messages.js'
-import type { FoundEvents } from './pages.js'
+import { Findings } from './findings.js'
 import type { StoredEvent } from './record/record-text.js'
 import { assertPlaced, decodeRecord, editedError, type CommitRecord } from './record/record.js'
 
-export class StreamScan {
+export class StreamScan extends Findings {
   readonly stream: string
   /** Versions up to here were looked at. */
   after: number
   /** How many more events are wanted. */
   left: number
-  /** The version that comes next; not known behind an event that cannot be read. */
-  #next: number | undefined
-  #found: StoredEvent[] = []
-  #broken = new Map<number, string>()
+  /** The version that comes next. */
+  #next: number
 
   constructor(stream: string, after: number, limit: number) {
+    super()
     this.stream = stream
     this.after = after
     this.left = limit
@@ -32,18 +31,18 @@ export class StreamScan {
     assertPlaced(record)
     const { stream, after } = this
     const { events, problem } = decodeRecord(record)
-    const found = this.#found
+    if (problem !== undefined) {
+      // Which of them are in the stream is not known, and none of them can be read.
+      this.add(events[0] as StoredEvent, problem)
+      this.left = 0
+      return undefined
+    }
     for (const event of events) {
-      if (this.left === 0 || (problem === undefined && (event.stream !== stream || event.version <= after))) continue
-      if (problem !== undefined) {
-        this.#broken.set(event.position, problem)
-        this.#next = undefined
-      } else if (this.#next !== undefined) {
-        if (event.version !== this.#next) return this.#outOfOrder(event, this.#next)
-        this.#next += 1
-      }
-      found.push(event)
+      if (this.left === 0 || event.stream !== stream || event.version <= after) continue
+      if (event.version !== this.#next) return this.#outOfOrder(event)
+      this.#next += 1
       this.left -= 1
+      this.add(event, undefined)
     }
     // What was edited may be anything.
     const [, last] = record.heads.find((head: CommitRecord['heads'][number] | null) => head?.[0] === stream) ?? []
@@ -54,18 +53,17 @@ export class StreamScan {
     return undefined
   }
 
-  #outOfOrder({ position, version }: StoredEvent, next: number): Error {
-    return editedError(
-      position,
-      say`Stream '${this.stream}' has version ${describe(version)} at position ${position}, where ${next} comes next`,
-    )
+  get isDone(): boolean {
+    return this.left === 0
   }
 
-  /** Hands over what was found since the last call. */
-  take(): FoundEvents {
-    const taken = { found: this.#found, broken: this.#broken }
-    this.#found = []
-    this.#broken = new Map()
-    return taken
+  /** A stream may end anywhere. */
+  ended(): undefined {}
+
+  #outOfOrder({ position, version }: StoredEvent): Error {
+    return editedError(
+      position,
+      say`Stream '${this.stream}' has version ${describe(version)} at position ${position}, where ${this.#next} comes next`,
+    )
   }
 }

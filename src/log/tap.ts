@@ -91,13 +91,16 @@ export class Tap {
   }
 }
 
-const readingFailed = (error: unknown): StoreOccurrence => ({ type: 'storage-failed', what: 'reading', error })
-
 /** A page that a call or a loop of the app reads. */
 export const toldPage = <T extends { readonly events: readonly unknown[] }>(
   tap: Tap,
   read: () => Promise<T>,
-): Promise<T> => tap.around(read, ({ events }) => ({ type: 'read', events: events.length }), readingFailed)
+): Promise<T> =>
+  tap.around(
+    read,
+    ({ events }) => ({ type: 'read', events: events.length }),
+    (error) => ({ type: 'storage-failed', what: 'reading', error }),
+  )
 
 /** Pages of a loop. */
 export async function* toldPages<T>(
@@ -106,13 +109,12 @@ export async function* toldPages<T>(
 ): AsyncGenerator<readonly T[], void, undefined> {
   try {
     for (;;) {
-      const { done, value } = await tap.around(
-        () => pages.next(),
-        ({ value }) => ({ type: 'read', events: value?.length ?? 0 }),
-        readingFailed,
-      )
+      const { done, events } = await toldPage(tap, async () => {
+        const { done, value } = await pages.next()
+        return { done, events: value ?? [] }
+      })
       if (done === true) return
-      yield value
+      yield events
     }
   } finally {
     await pages.return()

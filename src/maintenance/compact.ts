@@ -9,9 +9,9 @@ import type { ReadOptions } from '../log/event-store.js'
 import { replaceRecords } from './indexeddb/replace-records.js'
 import { inspectionOf } from './inspection.js'
 import { recordsLock, storeInternals, type TidemarkStore } from '../log/open.js'
-import { eventEncoder } from '../log/encode.js'
+import { encodeAgain } from '../log/encode.js'
 import { decodeRecord, endOf, sizeOf, type CommitRecord } from '../log/record/record.js'
-import { eventsText, type EventText, type StoredEvent } from '../log/record/record-text.js'
+import { eventsText, type StoredEvent } from '../log/record/record-text.js'
 
 /** What `compactEvents` takes. */
 export interface CompactOptions extends ReadOptions {
@@ -157,13 +157,8 @@ function joined(group: readonly CommitRecord[]): CommitRecord {
     commits: group.flatMap(({ commits }) => commits),
     ids: [...new Set(group.flatMap(({ ids }) => ids))],
     ...eventsText(
-      events.map(textOf),
+      events.map(encodeAgain),
       events.map(({ version }) => version),
     ),
   }
 }
-
-/** What was JSON is the same JSON again. It was not too large when it was appended. */
-const encode = eventEncoder(Infinity)
-const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText =>
-  encode({ type, stream, id, idGiven: true, time, schema, data, meta }, 'event')

@@ -11,7 +11,7 @@ import { eventOf, headerOf, parseLine, type ImportedLine } from './import-lines.
 import { inspectionOf } from './inspection.js'
 import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { eventEncoder } from '../log/encode.js'
+import { encodeEvent, type EventDraft } from '../log/encode.js'
 
 /** What `importEvents` takes. */
 export interface ImportOptions extends ReadOptions {
@@ -78,7 +78,7 @@ export async function importEvents<E extends EventShape>(
   const parts = storeInternals(store)
   signal?.throwIfAborted()
   let position = await store.head()
-  const encode = eventEncoder(parts.maxEventCharacters)
+  const encode = (draft: EventDraft, path: string) => encodeEvent(draft, path, parts.maxEventCharacters)
   const stored: Stored = { first: Infinity, streams: new Set() }
   let [imported, skipped, number] = [0, 0, 0]
   let order: SourceOrder | undefined

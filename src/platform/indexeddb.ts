@@ -32,10 +32,7 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   if (name === 'QuotaExceededError') {
     return new StorageFullError(
       say`No space left while ${what}. Free space on the device or in this site's storage, then retry.`,
-      {
-        cause: error,
-        ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
-      },
+      { cause: error, outcome: outcome && 'not-written' },
     )
   }
   if (name === 'TimeoutError')

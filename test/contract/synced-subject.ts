@@ -1,6 +1,6 @@
 /** The database of a synced store, without the store. */
 import { anyEvents } from '../../src/events/catalogue.js'
-import { IndexedDbLog } from '../../src/log/indexeddb/indexeddb-log.js'
+import { indexedDbLog } from '../../src/log/indexeddb/indexeddb-log.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { IndexedDbSyncStorage } from '../../src/sync/indexeddb/indexeddb-sync-storage.js'
 import { syncedDatabase } from '../../src/sync/indexeddb/synced-database.js'
@@ -8,7 +8,7 @@ import type { StorageSubject } from './sync-storage.js'
 
 function openDevice(name: string) {
   const kind = syncedDatabase(name, () => {})
-  const log = new IndexedDbLog({
+  const log = indexedDbLog({
     name,
     catalogue: anyEvents,
     codec: undefined,

@@ -44,10 +44,8 @@ export default [
   {
     id: 'W9',
     file: 'src/log/indexeddb/log-writer.ts',
-    find: `      return decide()
-`,
-    replace: `      throw error
-`,
+    find: 'const twice = unlessLost(attempt(), attempt, isLoss)',
+    replace: 'const twice = attempt()',
     tests: ['test/unit/log/failures.test.ts'],
     breaks: 'an append that meets a lost record once is not decided again',
   },
@@ -184,7 +182,7 @@ export default [
   {
     id: 'P31',
     file: 'src/log/prepare.ts',
-    find: 'data: begin ? optional(Promise.resolve(encoded)) : encoded,',
+    find: 'data: isEncoded ? optional(Promise.resolve(encoded)) : encoded,',
     replace: 'data: encoded,',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'a second refusal by a codec is an unhandled rejection',
@@ -192,8 +190,8 @@ export default [
   {
     id: 'P32',
     file: 'src/log/prepare.ts',
-    find: '&& this.#slices.isOver) return false',
-    replace: '&& this.#slices.isOver) continue',
+    find: '&& slices.isOver) return false',
+    replace: '&& slices.isOver) continue',
     tests: ['test/unit/log/large-appends.test.ts'],
     breaks: 'a large append is one task',
   },
@@ -226,8 +224,8 @@ export default [
   {
     id: 'P36',
     file: 'src/log/prepare.ts',
-    find: 'if (begin && !isThenable(encoded)) return',
-    replace: 'if (begin && late.length > 9e9) return',
+    find: 'if (isEncoded && !isThenable(encoded)) return',
+    replace: 'if (isEncoded && late.length > 9e9) return',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'appends with a synchronous codec lose their order',
   },
@@ -261,8 +259,7 @@ export default [
   {
     id: 'Q2',
     file: 'src/log/append-queue.ts',
-    find: `    this.#closed.abort(reason)
-`,
+    find: '      closing,\n',
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'an append that waits for a schema is never settled when the store is closed',
@@ -303,7 +300,7 @@ export default [
   {
     id: 'W20',
     file: 'src/log/indexeddb/log-writer.ts',
-    find: 'if (this.#about.clock.monotonic() < this.#deafUntil) return false',
+    find: 'if (about.clock.monotonic() < deafUntil) return false',
     replace: '',
     tests: ['test/unit/log/hints.test.ts'],
     breaks: 'every false hint makes the next append look',
@@ -311,8 +308,8 @@ export default [
   {
     id: 'W21',
     file: 'src/log/indexeddb/log-writer.ts',
-    find: 'view !== undefined && this.#claimed <= view.head && ',
-    replace: 'view !== undefined && ',
+    find: 'known !== undefined && claimed <= known.head && ',
+    replace: 'known !== undefined && ',
     tests: ['test/unit/log/hints.test.ts'],
     breaks: 'true hints are not heeded: the next append is refused by its key first',
   },
@@ -359,7 +356,7 @@ export default [
   {
     id: 'W27',
     file: 'src/log/indexeddb/indexeddb-log.ts',
-    find: ' || now < this.#newer.deafUntil',
+    find: ' || now < newer.deafUntil',
     replace: '',
     tests: ['test/unit/log/hints.test.ts'],
     breaks: 'false formats open the database again and again',

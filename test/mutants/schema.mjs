@@ -280,6 +280,14 @@ export default [
     breaks: 'a hole and a name, as many keys as elements, pass',
   },
   {
+    id: 'json-9',
+    file: 'src/events/json.ts',
+    find: 'return Object.setPrototypeOf(copy, null) as object',
+    replace: 'return copy',
+    tests: ['test/unit/events/json.test.ts'],
+    breaks: 'a toJSON that a library gave lists is called for large data',
+  },
+  {
     id: 'copy-1',
     file: 'src/events/fresh-copy.ts',
     find: 'made.set(copy(key), copy(part))',

@@ -1,7 +1,7 @@
 /** Runs in the browser. A single append, in steps from IndexedDB by hand to the library. */
 import { openEventStore } from 'tidemark'
 import { anyEvents } from '../../../src/events/catalogue.js'
-import { IndexedDbLog } from '../../../src/log/indexeddb/indexeddb-log.js'
+import { indexedDbLog } from '../../../src/log/indexeddb/indexeddb-log.js'
 import { storeInternals } from '../../../src/log/open.js'
 import { prepareAppend } from '../../../src/log/prepare.js'
 import { readWrites } from '../../../src/log/read-writes.js'
@@ -163,14 +163,14 @@ const steps: Record<string, (name: string) => Promise<Append>> = {
     return (n) => connection.transact(options, work(record(n)))
   },
   async '… through the log'(name) {
-    const log = new IndexedDbLog({ ...context, name, durability: 'relaxed' })
+    const log = indexedDbLog({ ...context, name, durability: 'relaxed' })
     await log.connection.open()
     const versions = new Map<string, number>()
     return (n) => {
       const { stream } = deposit(n)
       const version = versions.get(stream) ?? 0
       versions.set(stream, version + 1)
-      return log.append(prepare(n, version), {})
+      return Promise.resolve(log.append(prepare(n, version), {}))
     }
   },
   async '… through the store, prepared'(name) {

@@ -1,16 +1,12 @@
 /** Reading the log, or a stream of it, from the last event on: no more records than hold what is wanted. */
-import type { EventShape } from '../../events/event.js'
 import { readBackwards } from '../../platform/backwards.js'
 import { readsBackwards } from '../../platform/engine-quirks.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
-import { Slices } from '../../platform/slices.js'
 import type { BackwardScan } from '../backward-scan.js'
-import { finishStream, type Decoding, type EventPages } from '../pages.js'
-import type { CommitRecord } from '../record/record.js'
-import { mayBeLoss, readOneByOne } from './lost-records.js'
+import { readAround } from './lost-records.js'
 import type { PageSource } from './page-reading.js'
-import { readCommits, streamRange } from './queries.js'
-import { assertAnswering } from './sentinel.js'
+import { streamRange } from './queries.js'
+import type { Reply } from './scan-pages.js'
 
 interface Ask {
   readonly range: IDBKeyRange | null
@@ -40,80 +36,37 @@ function asksOf({ stream, begun, before, after }: BackwardScan, count: number): 
     : [holder]
 }
 
-/** What is no record any more ends the reading as well, behind what comes before it. */
-function taken(scan: BackwardScan, record: CommitRecord): unknown {
-  try {
-    return scan.takeRecord(record)
-  } catch (error) {
-    return error
-  }
-}
-
-/** In pages. */
-export async function* backwards<E extends EventShape>(
-  { connection, what, sizes }: PageSource,
-  begin: () => BackwardScan,
-  decoding: Decoding,
-  signal: AbortSignal | undefined,
-): EventPages<E> {
-  const scan = begin()
+/** The records that come next. Whether more come, only the next request tells. */
+export async function askBackwards({ connection, what, sizes }: PageSource, scan: BackwardScan): Promise<Reply> {
   const isLog = scan.stream === undefined
-  const slices = new Slices()
-  const ask = async (): Promise<readonly CommitRecord[]> => {
-    const { wanted } = scan
-    // Each record of a stream holds at least one event of it.
-    const count = isLog ? sizes.recordsFor(wanted) : Math.min(sizes.ofStream, wanted)
-    const asks = asksOf(scan, count)
-    const sourceOf = (commits: IDBObjectStore) => (isLog ? commits : commits.index('heads'))
-    try {
-      const records = await readCommits(
-        connection,
-        what,
-        (commits) => {
-          const source = sourceOf(commits)
-          return Promise.all(
-            asks.map(({ range, forwards, count }) =>
-              forwards === true ? requestedAll(source.getAll(range, count)) : readBackwards(source, range, count),
-            ),
-          )
-        },
-        // A cursor waits for its records one by one.
-        count === 1 || readsBackwards() ? 'one' : 'several',
-      )
-      return records.flat() as CommitRecord[]
-    } catch (error) {
-      if (!mayBeLoss(error)) throw error
-      const keyOf = async (commits: IDBObjectStore) => {
-        for (const { range, forwards } of asks) {
-          const cursor = await requested(sourceOf(commits).openKeyCursor(range, forwards === true ? 'next' : 'prev'))
-          if (cursor !== null) return [cursor.primaryKey]
-        }
-        return []
-      }
-      return readOneByOne(connection, await readCommits(connection, what, keyOf, 'several'), what)
-    }
+  // Each record of a stream holds at least one event of it.
+  const count = isLog ? sizes.recordsFor(scan.wanted) : Math.min(sizes.ofStream, scan.wanted)
+  const asks = asksOf(scan, count)
+  const sourceOf = (commits: IDBObjectStore) => (isLog ? commits : commits.index('heads'))
+  const lists = (commits: IDBObjectStore) => {
+    const source = sourceOf(commits)
+    return Promise.all(
+      asks.map(({ range, forwards, count }) =>
+        forwards ? requestedAll(source.getAll(range, count)) : readBackwards(source, range, count),
+      ),
+    )
   }
-  while (!scan.isDone) {
-    signal?.throwIfAborted()
-    const records = await ask()
-    if (records.length === 0) {
-      await assertAnswering(connection)
-      const problem = scan.ended()
-      if (problem !== undefined) throw problem
-      return
-    }
-    slices.began()
-    for (const record of records) {
-      const problem = taken(scan, record)
-      if (problem === undefined && !slices.isOver && !scan.isDone && record !== records.at(-1)) continue
-      // What comes before the damage comes first.
-      yield* finishStream<E>(scan.take(), decoding, signal)
-      if (problem !== undefined) throw problem
-      if (scan.isDone) return
-      await slices.turn()
-    }
-    // Now it is known that they are what they should be.
-    if (isLog) sizes.arrived([...records].reverse())
-    else sizes.streamArrived(records)
-  }
+  const keys = (commits: IDBObjectStore) =>
+    Promise.all(
+      asks.map(({ range, forwards }) =>
+        requested(sourceOf(commits).openKeyCursor(range, forwards ? 'next' : 'prev')).then(
+          (cursor) => cursor?.primaryKey,
+        ),
+      ),
+    )
+  const records = await readAround(
+    connection,
+    what,
+    async (commits) => (await lists(commits)).flat(),
+    // Only the first one, which may be lost.
+    async (commits) => (await keys(commits)).filter((key) => key !== undefined).slice(0, 1),
+    // A cursor waits for its records one by one.
+    count === 1 || readsBackwards() ? 'one' : 'several',
+  )
+  return { records, most: 0 }
 }

@@ -27,12 +27,17 @@ export interface LogMeta {
   readonly adopter?: string
 }
 
-/** The object stores of a log, with their indexes. */
-export const logShape: Readonly<Record<string, readonly string[]>> = {
-  meta: [],
-  commits: ['heads', 'commits', 'ids'],
-  checkpoints: [],
-  [deadLetterStore]: [],
+/** The object stores of a log by name, with their keys and indexes. An index has the name of the property it is over. */
+export const logShape: Readonly<
+  Record<string, { keyPath: string | string[]; indexes?: Readonly<Record<string, IDBIndexParameters>> }>
+> = {
+  meta: { keyPath: 'key' },
+  commits: {
+    keyPath: 'at',
+    indexes: { heads: { multiEntry: true }, commits: { multiEntry: true, unique: true }, ids: { multiEntry: true } },
+  },
+  checkpoints: { keyPath: 'name' },
+  [deadLetterStore]: { keyPath: ['name', 'position'] },
 }
 
 /**
@@ -45,11 +50,11 @@ export function assertWhole(database: IDBDatabase, store: string): void {
     new StorageDamagedError(
       say`The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after deleteEventStore.`,
     )
-  for (const [name, indexes] of Object.entries(logShape)) {
+  for (const [name, { indexes }] of Object.entries(logShape)) {
     if (!database.objectStoreNames.contains(name)) throw missing(say`object store '${name}'`)
-    if (indexes.length === 0) continue
+    if (indexes === undefined) continue
     const there = indexNames(database, name)
-    for (const index of indexes) if (!there.includes(index)) throw missing(say`index '${index}'`)
+    for (const index of Object.keys(indexes)) if (!there.includes(index)) throw missing(say`index '${index}'`)
   }
 }
 

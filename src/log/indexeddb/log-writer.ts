@@ -13,7 +13,7 @@ import { hintPause } from '../head-watch.js'
 import type { EncodableAppend, PreparedAppend } from '../prepared-append.js'
 import { encodeRecords, type CommitRecord } from '../record/record.js'
 import { assertSupported, raiseFormat } from './format.js'
-import { isLoss } from './lost-records.js'
+import { isLoss, unlessLost } from './lost-records.js'
 import { assertSpace, assertVersion, givesIds, readLogState, type ReadState } from './read-log-state.js'
 import type { RecentRecords } from './recent-records.js'
 import { assertAnswering } from './sentinel.js'
@@ -33,153 +33,156 @@ export interface Written {
   readonly versions: ReadonlyMap<string, number>
 }
 
-export class LogWriter {
-  readonly #connection: Connection
-  readonly #recent: RecentRecords
-  readonly #about: WriterContext
-  readonly #what: string
-  #view: WriterView | undefined
-  /** The largest head that a hint named since the writer last looked. */
-  #claimed = 0
-  /** Hints are ignored until then: one was not true. */
-  #deafUntil = -Infinity
-
-  constructor(connection: Connection, recent: RecentRecords, about: WriterContext) {
-    this.#connection = connection
-    this.#recent = recent
-    this.#about = about
-    this.#what = say`appending to '${about.name}'`
-  }
-
+export interface LogWriter {
   /**
    * A hint says that the log reaches so far. Returns whether the writer acts on it: the next append then looks before
    * it writes, and what the writer remembers is forgotten only if the head did move. If it did not, hints are ignored
    * for a while: the unique keys refuse a writer that is late.
    */
-  headMoved(head: number): boolean {
-    if (this.#about.clock.monotonic() < this.#deafUntil) return false
-    this.#claimed = Math.max(this.#claimed, head)
-    return this.#view === undefined || this.#view.head < head
-  }
-
-  forget(): void {
-    this.#view = undefined
-  }
-
+  headMoved(head: number): boolean
+  forget(): void
   /** Stores a prepared append. Calls must not overlap: the store queues them. */
-  async append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
-    const { durability = this.#about.durability } = options
-    const view = this.#view
-    if (view !== undefined && this.#claimed <= view.head && view.knowsEnough(prepared)) {
-      try {
-        return this.#stored(view, prepared, await this.#writeAtOnce(view, prepared, durability))
-      } catch (error) {
-        this.#view = undefined
-        if (!isRefusedByKey(error)) throw error
-      }
-    }
-    return this.#decideAndWrite(prepared, durability)
-  }
+  append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult>
+}
 
-  /** Writes without a look at the log. If another context was first, the unique keys refuse the records. */
-  #writeAtOnce(view: WriterView, prepared: PreparedAppend, durability: Durability): Promise<Written> {
-    return this.#connection.transact(
-      { stores: ['commits'], mode: 'readwrite', durability, what: this.#what, urgent: true },
-      async (transaction) => {
-        assertSpace(view.head + prepared.events.length)
-        const writing = addRecords(transaction.objectStore('commits'), prepared, view.head + 1, view.versionOf)
-        // Not a turn later if there was no pause.
-        const { requests, ...written } = writing instanceof Promise ? await writing : writing
-        // A single record needs no more answer of the page, which a frozen one never gives (H6).
-        if (requests.length === 1 && mayCommitEarly()) transaction.commit()
-        else await commitWritten(transaction, requests)
-        return written
-      },
-    )
+export function logWriter(connection: Connection, recent: RecentRecords, about: WriterContext): LogWriter {
+  const what = say`appending to '${about.name}'`
+  let view: WriterView | undefined
+  /** The largest head that a hint named since the writer last looked. */
+  let claimed = 0
+  /** Hints are ignored until then: one was not true. */
+  let deafUntil = -Infinity
+
+  const stored = (to: WriterView, prepared: PreparedAppend, { records, versions }: Written): AppendResult => {
+    const firstPosition = to.head + 1
+    to.stored(prepared, versions)
+    recent.appended(records)
+    return {
+      position: to.head,
+      firstPosition,
+      versions: versionsOf(prepared.expected, (stream) => versions.get(stream) ?? 0),
+      duplicate: false,
+    }
   }
 
   /**
    * Reads and writes in one write transaction. No other context can move the head inside it, so this always decides.
    */
-  async #decideAndWrite(prepared: PreparedAppend, durability: Durability): Promise<AppendResult> {
-    const remembered = this.#view
-    this.#view = undefined
+  const decideAndWrite = async (prepared: PreparedAppend, durability: Durability): Promise<AppendResult> => {
+    const remembered = view
+    view = undefined
     // What hints said before the look is true by then, or never.
-    const claimed = this.#claimed
-    this.#claimed = 0
-    const decide = () =>
-      this.#connection.transact(
+    const hinted = claimed
+    claimed = 0
+    const attempt = () =>
+      connection.transact(
         {
           stores: ['commits', 'meta'],
           mode: prepared.events.length > 0 ? 'readwrite' : 'readonly',
           turns: 'several',
           isWrite: true,
           durability,
-          what: this.#what,
+          what,
           urgent: true,
         },
-        (transaction) => this.#decide(transaction, prepared, remembered, claimed),
+        (transaction) =>
+          decide(transaction, prepared, remembered, about, (head) => {
+            if (head >= hinted) return
+            deafUntil = about.clock.monotonic() + hintPause
+            claimed = 0
+          }),
       )
-    const outcome = await decide()
-      .catch((error: unknown) => {
-        if (!isLoss(error)) throw error
-        // Again: what was lost stays lost, and nothing else does.
-        return decide()
-      })
-      .catch((error: unknown) => {
-        if (!isLoss(error)) throw error
+    // Again: what was lost stays lost, and nothing else does.
+    const twice = unlessLost(attempt(), attempt, isLoss)
+    const outcome = await unlessLost(
+      twice,
+      ({ cause }) => {
         throw new StorageDamagedError(
-          say`The browser lost a record that ${this.#what} depends on: verifyEventStore() names it. Restore the store from an export.`,
-          { cause: error.cause },
+          say`The browser lost a record that ${what} depends on: verifyEventStore() names it. Restore the store from an export.`,
+          { cause },
         )
-      })
+      },
+      isLoss,
+    )
     if ('result' in outcome) return outcome.result
     const { state, store, written } = outcome
-    const view = (this.#view = new WriterView(state.head, state.ids, remembered))
+    view = new WriterView(state.head, state.ids, remembered)
     view.remember(state.versions)
-    return this.#stored(view, store, written)
+    return stored(view, store, written)
   }
 
-  async #decide(
-    transaction: IDBTransaction,
-    prepared: PreparedAppend,
-    remembered: WriterView | undefined,
-    claimed: number,
-  ): Promise<{ result: AppendResult } | { state: ReadState; store: PreparedAppend; written: Written }> {
-    const commits = transaction.objectStore('commits')
-    const reading = readLogState(commits, prepared, remembered)
-    // In the same turn, unless more is asked after it: "there is nothing" is trusted only if this row shows (H25).
-    const asked = isAskedInOneTurn(prepared) ? assertAnswering(transaction) : undefined
-    const [state, sentinel] = await Promise.all([reading, asked])
-    const { head, known, match } = state
-    if (head < claimed) {
-      this.#deafUntil = this.#about.clock.monotonic() + hintPause
-      this.#claimed = 0
-    }
-    // Every writer that was not first comes here, so no older build appends once a newer one did (H41).
-    const meta = sentinel ?? (await assertAnswering(transaction))
-    assertSupported(meta, this.#about.name)
-    const versionOf = (stream: string) => state.versions.get(stream) ?? 0
-    const isPlain = this.#about.codec === undefined
-    const decision = decideAppend(prepared, { head, known, versionOf, isPlain, firstMatch: () => match })
-    if ('result' in decision) return decision
-    raiseFormat(transaction, meta)
-    const { requests, ...written } = await addRecords(commits, decision.store, head + 1, versionOf)
-    await commitWritten(transaction, requests)
-    return { state, written, ...decision }
+  return {
+    headMoved(head) {
+      if (about.clock.monotonic() < deafUntil) return false
+      claimed = Math.max(claimed, head)
+      return view === undefined || view.head < head
+    },
+    forget() {
+      view = undefined
+    },
+    async append(prepared, { durability = about.durability }) {
+      const known = view
+      if (known !== undefined && claimed <= known.head && known.knowsEnough(prepared)) {
+        try {
+          return stored(known, prepared, await writeAtOnce(connection, what, known, prepared, durability))
+        } catch (error) {
+          view = undefined
+          if (!isRefusedByKey(error)) throw error
+        }
+      }
+      return decideAndWrite(prepared, durability)
+    },
   }
+}
 
-  #stored(view: WriterView, prepared: PreparedAppend, { records, versions }: Written): AppendResult {
-    const firstPosition = view.head + 1
-    view.stored(prepared, versions)
-    this.#recent.appended(records)
-    return {
-      position: view.head,
-      firstPosition,
-      versions: versionsOf(prepared.expected, (stream) => versions.get(stream) ?? 0),
-      duplicate: false,
-    }
-  }
+/** Writes without a look at the log. If another context was first, the unique keys refuse the records. */
+const writeAtOnce = (
+  connection: Connection,
+  what: string,
+  { head, versionOf }: WriterView,
+  prepared: PreparedAppend,
+  durability: Durability,
+): Promise<Written> =>
+  connection.transact(
+    { stores: ['commits'], mode: 'readwrite', durability, what, urgent: true },
+    async (transaction) => {
+      assertSpace(head + prepared.events.length)
+      const writing = addRecords(transaction.objectStore('commits'), prepared, head + 1, versionOf)
+      // Not a turn later if there was no pause.
+      const { requests, ...written } = writing instanceof Promise ? await writing : writing
+      // A single record needs no more answer of the page, which a frozen one never gives (H6).
+      if (requests.length === 1 && mayCommitEarly()) transaction.commit()
+      else await commitWritten(transaction, requests)
+      return written
+    },
+  )
+
+/** @param saw called with the head of the log */
+async function decide(
+  transaction: IDBTransaction,
+  prepared: PreparedAppend,
+  remembered: WriterView | undefined,
+  { name, codec }: WriterContext,
+  saw: (head: number) => void,
+): Promise<{ result: AppendResult } | { state: ReadState; store: PreparedAppend; written: Written }> {
+  const commits = transaction.objectStore('commits')
+  const reading = readLogState(commits, prepared, remembered)
+  // In the same turn, unless more is asked after it: "there is nothing" is trusted only if this row shows (H25).
+  const asked = isAskedInOneTurn(prepared) ? assertAnswering(transaction) : undefined
+  const [state, sentinel] = await Promise.all([reading, asked])
+  const { head, known, match } = state
+  saw(head)
+  // Every writer that was not first comes here, so no older build appends once a newer one did (H41).
+  const meta = sentinel ?? (await assertAnswering(transaction))
+  assertSupported(meta, name)
+  const versionOf = (stream: string) => state.versions.get(stream) ?? 0
+  const isPlain = codec === undefined
+  const decision = decideAppend(prepared, { head, known, versionOf, isPlain, firstMatch: () => match })
+  if ('result' in decision) return decision
+  raiseFormat(transaction, meta)
+  const { requests, ...written } = await addRecords(commits, decision.store, head + 1, versionOf)
+  await commitWritten(transaction, requests)
+  return { state, written, ...decision }
 }
 
 /** Whether all that {@link readLogState} asks is asked in one turn. */

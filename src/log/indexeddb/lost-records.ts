@@ -6,7 +6,7 @@ import { TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { namesOfLoss } from '../../platform/engine-quirks.js'
-import { requested, requestedAll } from '../../platform/indexeddb.js'
+import { requested } from '../../platform/indexeddb.js'
 import type { CommitRecord } from '../record/record.js'
 import { firstKey, readCommits } from './queries.js'
 
@@ -16,25 +16,32 @@ export function isLoss(error: unknown): error is TidemarkError {
 }
 
 /** Also what Firefox says, which elsewhere means that the connection is gone: reading one by one tells which it is. */
-export function mayBeLoss(error: unknown): error is TidemarkError {
+function mayBeLoss(error: unknown): error is TidemarkError {
   return isLoss(error) || (error instanceof TidemarkError && causeOf(error) === 'UnknownError')
 }
 
-/** Several records in one request; if that fails over one of them, one by one. */
-export async function readAround(
+/** What is read, or what comes in its place if a value of it is lost. */
+export const unlessLost = <T, O>(
+  reading: Promise<T>,
+  otherwise: (error: TidemarkError) => O | Promise<O>,
+  isLost = mayBeLoss,
+): Promise<T | O> =>
+  reading.catch((error: unknown) => {
+    if (!isLost(error)) throw error
+    return otherwise(error)
+  })
+
+/** Several records in one transaction; if that fails over one of them, one by one. */
+export const readAround = (
   connection: Connection,
   what: string,
-  list: (commits: IDBObjectStore) => IDBRequest<unknown[]>,
-  keysOf: (commits: IDBObjectStore) => IDBRequest<IDBValidKey[]>,
-): Promise<CommitRecord[]> {
-  try {
-    return (await readCommits(connection, what, (commits) => requestedAll(list(commits)))) as CommitRecord[]
-  } catch (error) {
-    if (!mayBeLoss(error)) throw error
-    const keys = await readCommits(connection, what, (commits) => requested(keysOf(commits)))
-    return readOneByOne(connection, keys, what)
-  }
-}
+  list: (commits: IDBObjectStore) => Promise<unknown[]>,
+  keysOf: (commits: IDBObjectStore) => Promise<IDBValidKey[]>,
+  turns?: 'one' | 'several',
+): Promise<CommitRecord[]> =>
+  unlessLost(readCommits(connection, what, list, turns) as Promise<CommitRecord[]>, async () =>
+    readOneByOne(connection, await readCommits(connection, what, keysOf), what),
+  )
 
 /**
  * The records at some keys, one by one. For one that cannot be read: what its keys tell (where it is, how many events
@@ -47,32 +54,19 @@ export async function readOneByOne(
 ): Promise<CommitRecord[]> {
   const records: CommitRecord[] = []
   for (const key of keys) {
-    try {
-      // Twice: a connection that is gone gives the same error, and only that heals.
-      const get = (): Promise<CommitRecord | undefined> =>
-        readCommits(connection, what, (commits) => requested(commits.get(key)))
-      const record = await get().catch((error: unknown) => {
-        if (!mayBeLoss(error)) throw error
-        return get()
-      })
-      if (record !== undefined) records.push(record)
-    } catch (error) {
-      if (!mayBeLoss(error)) throw error
+    const get = (): Promise<CommitRecord | undefined> =>
+      readCommits(connection, what, (commits) => requested(commits.get(key)))
+    // Twice: a connection that is gone gives the same error, and only that heals.
+    const record = await unlessLost(unlessLost(get(), get), async ({ cause }) => {
       const next = await readCommits(connection, what, (commits) =>
         firstKey(commits, IDBKeyRange.lowerBound(key, true)),
       )
       const at = key as number
       const n = typeof next === 'number' ? next - at : 1
-      records.push({
-        at,
-        n,
-        heads: [],
-        commits: [],
-        ids: [],
-        events: '',
-        lost: say`the browser lost its record (${(error.cause as Error).message})`,
-      })
-    }
+      const lost = say`the browser lost its record (${(cause as Error).message})`
+      return { at, n, heads: [], commits: [], ids: [], events: '', lost }
+    })
+    if (record !== undefined) records.push(record)
   }
   return records
 }

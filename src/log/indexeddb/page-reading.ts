@@ -6,11 +6,12 @@ import { LogInconsistentError } from '../../errors.js'
 import { say } from '../../messages.js'
 import { systemClock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
-import { requestedAll } from '../../platform/indexeddb.js'
+import { requested, requestedAll } from '../../platform/indexeddb.js'
+import { optional } from '../../platform/promises.js'
 import { maxScan, type PageScan } from '../page-scan.js'
 import { endOf, sizeOf, type CommitRecord } from '../record/record.js'
 import type { RecordsAhead } from '../records-ahead.js'
-import { mayBeLoss, readAround, readOneByOne } from './lost-records.js'
+import { readAround, readOneByOne, unlessLost } from './lost-records.js'
 import { beginOf, headOf, lastKey, readCommits } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import type { RequestSizes } from './request-sizes.js'
@@ -82,18 +83,20 @@ export class PageReading {
     const { connection, recent, sizes } = this.#source
     const ahead = this.#ahead
     const isBoundary = recent.isBoundary(this.#scan.after)
-    const [begin, records, end] = await this.#read((commits) =>
-      Promise.all([
-        isBoundary ? this.#from : beginOf(commits, this.#from),
-        isBoundary ? requestedAll(this.#ask(commits, this.#from, sizes.recordsFor(this.#scan.limit))) : [],
-        headOf(commits),
-      ]),
-    ).catch(async (error: unknown) => {
-      if (!mayBeLoss(error)) throw error
-      // In this order: what is found up to an end is also there if the log has grown since.
-      const end = await this.#readLastOne()
-      return [isBoundary ? this.#from : await this.#beginOf(), [], end] as const
-    })
+    const [begin, records, end] = await unlessLost(
+      this.#read((commits) =>
+        Promise.all([
+          isBoundary ? this.#from : beginOf(commits, this.#from),
+          isBoundary ? this.#ask(commits, this.#from, sizes.recordsFor(this.#scan.limit)) : [],
+          headOf(commits),
+        ]),
+      ),
+      async () => {
+        // In this order: what is found up to an end is also there if the log has grown since.
+        const end = await this.#readLastOne()
+        return [isBoundary ? this.#from : await this.#beginOf(), [], end] as const
+      },
+    )
     if (end === 0 || begin === undefined) await assertAnswering(connection)
     this.#from = begin ?? this.#from
     ahead.end = end
@@ -108,7 +111,7 @@ export class PageReading {
     const ahead = this.#ahead
     let unclocked = 0
     while (scan.scannedTo < ahead.end && !scan.isFull && signal?.aborted !== true) {
-      const record = ahead.next
+      const record = ahead.records.at(-1)
       this.#askAhead()
       if (record === undefined) {
         // The caller can work on what was found while the next records are read.
@@ -118,7 +121,7 @@ export class PageReading {
       }
       scan.takeRecord(record)
       if (scan.scannedTo < endOf(record)) return
-      ahead.done()
+      ahead.records.pop()
       unclocked += sizeOf(record)
       if (unclocked < stride) continue
       unclocked = 0
@@ -135,39 +138,45 @@ export class PageReading {
     const scan = this.#scan
     const ahead = this.#ahead
     const from = this.#from
-    if (ahead.isComing || from > ahead.end) return
+    if (ahead.coming !== undefined || from > ahead.end) return
     // The share of matching events so far tells how far to look for the rest.
     const { share } = scan
     const missing = scan.limit - scan.found.length - Math.max(0, from - 1 - scan.scannedTo) * share
     if (missing <= 0) return
     const { connection, what, sizes } = this.#source
     const count = sizes.recordsFor(Math.min((this.#continues ? scan.limit : missing) / share, maxScan))
-    ahead.ask(
+    // Optional: the caller may never come back for it.
+    ahead.coming = optional(
       readAround(
         connection,
         what,
         (commits) => this.#ask(commits, from, count),
-        (commits) => commits.getAllKeys(recordsFrom(from), count),
+        (commits) => requested(commits.getAllKeys(recordsFrom(from), count)),
       ),
     )
   }
 
   /** Waits for the records that were asked for. */
   async #receive(): Promise<void> {
-    const records = await this.#ahead.receive()
+    const ahead = this.#ahead
+    const coming = ahead.coming as Promise<readonly CommitRecord[]>
+    ahead.coming = undefined
+    const records = await coming
+    ahead.slices.began()
     if (!(await this.#beginsRight(records))) return
     if (records.length > 0) return this.#arrived(records)
     await assertAnswering(this.#source.connection)
     const next = this.#scan.scannedTo + 1
     throw new LogInconsistentError(
       next,
-      say`The log ends at position ${this.#ahead.end}, but nothing is found from position ${next} on. Restore from an export; do not append to it.`,
+      say`The log ends at position ${ahead.end}, but nothing is found from position ${next} on. Restore from an export; do not append to it.`,
     )
   }
 
   #arrived(records: readonly CommitRecord[]): void {
     const ahead = this.#ahead
-    ahead.arrived(records)
+    ahead.records = [...records].reverse()
+    ahead.through = endOf(records.at(-1))
     this.#from = ahead.through + 1
     // The log has grown. What was read of it may end in the middle of a commit, and a head never does.
     if (ahead.through > ahead.end) this.#isFresh = false
@@ -195,10 +204,7 @@ export class PageReading {
   }
 
   #readHead(): Promise<number> {
-    return this.#read(headOf).catch((error: unknown) => {
-      if (!mayBeLoss(error)) throw error
-      return this.#readLastOne()
-    })
+    return unlessLost(this.#read(headOf), () => this.#readLastOne())
   }
 
   async #readLastOne(): Promise<number> {
@@ -209,7 +215,7 @@ export class PageReading {
    * Asks for records from a position on, and measures how long they take to arrive: the first look at a result is what
    * makes it.
    */
-  #ask(commits: IDBObjectStore, from: number, count: number): IDBRequest<unknown[]> {
+  #ask(commits: IDBObjectStore, from: number, count: number): Promise<unknown[]> {
     // The browser keeps a request and its listeners for long, so this one does not hold the page: see `requested`.
     const { sizes } = this.#source
     const request: IDBRequest<unknown[]> = commits.getAll(recordsFrom(from), count)
@@ -218,7 +224,7 @@ export class PageReading {
       const { length } = request.result
       if (length > 0) sizes.took(systemClock.monotonic() - start, length)
     })
-    return request
+    return requestedAll(request)
   }
 }
 

@@ -2,7 +2,7 @@
  * How many records one request asks for: by how large the last ones were, and how long they took to arrive. Reads
  * nothing itself.
  */
-import { endOf, sizeOf, type CommitRecord } from '../record/record.js'
+import { sizeOf, type CommitRecord } from '../record/record.js'
 
 /** What one request reads, at most, in characters of JSON and in records. */
 const maxCharacters = 1024 * 1024
@@ -38,7 +38,7 @@ export class RequestSizes {
   /** These records of the log were read, one or more. */
   arrived(records: readonly CommitRecord[]): void {
     const { length } = records
-    this.#events = (endOf(records.at(-1)) + 1 - (records[0] as CommitRecord).at) / length
+    this.#events = records.reduce((sum, { n }) => sum + n, 0) / length
     this.#characters = charactersOf(records) / length
   }
 

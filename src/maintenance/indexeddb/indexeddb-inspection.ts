@@ -4,7 +4,7 @@ import type { Connection } from '../../platform/connection.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import type { IndexName, StoredBeside } from '../audit.js'
 import type { LogInspection, SharedIdKey } from '../log-inspection.js'
-import { mayBeLoss, readAround, readOneByOne } from '../../log/indexeddb/lost-records.js'
+import { readAround, readOneByOne, unlessLost } from '../../log/indexeddb/lost-records.js'
 import { beginOf, readCommits } from '../../log/indexeddb/queries.js'
 import { anyHolds, idKey, type CommitRecord } from '../../log/record/record.js'
 
@@ -29,9 +29,9 @@ export function indexedDbInspection(connection: Connection, name: string, logId:
             return { found, beside: found.length === limit ? undefined : await besideOf(transaction, id) }
           },
         )
-      const all = await inspect((commits) => commits.getAll(range, limit) as IDBRequest<unknown[]>).catch(
-        async (error: unknown) => {
-          if (!mayBeLoss(error)) throw error
+      const all = await unlessLost(
+        inspect((commits) => commits.getAll(range, limit) as IDBRequest<unknown[]>),
+        async () => {
           const { found, beside } = await inspect((commits) => commits.getAllKeys(range, limit))
           return { found: await readOneByOne(connection, found, what), beside }
         },
@@ -47,12 +47,10 @@ export function indexedDbInspection(connection: Connection, name: string, logId:
       } while (after !== undefined)
     },
     async records(at) {
-      const found = await read((commits) =>
-        Promise.all(at.map((key) => requested(commits.get(key)) as Promise<CommitRecord | undefined>)),
-      ).catch((error: unknown): Promise<(CommitRecord | undefined)[]> => {
-        if (!mayBeLoss(error)) throw error
-        return readOneByOne(connection, at, what)
-      })
+      const found: (CommitRecord | undefined)[] = await unlessLost(
+        read((commits) => Promise.all(at.map((key) => requested(commits.get(key))))),
+        () => readOneByOne(connection, at, what),
+      )
       return found.filter((record) => record !== undefined)
     },
     async holds(id, stream) {
@@ -61,8 +59,8 @@ export function indexedDbInspection(connection: Connection, name: string, logId:
         await readAround(
           connection,
           what,
-          (commits) => commits.index('ids').getAll(key),
-          (commits) => commits.index('ids').getAllKeys(key),
+          (commits) => requestedAll(commits.index('ids').getAll(key)),
+          (commits) => requested(commits.index('ids').getAllKeys(key)),
         ),
         id,
         stream,
@@ -75,8 +73,8 @@ export function indexedDbInspection(connection: Connection, name: string, logId:
         const records = await readAround(
           connection,
           what,
-          (commits) => commits.getAll(range, limit),
-          (commits) => commits.getAllKeys(range, limit),
+          (commits) => requestedAll(commits.getAll(range, limit)),
+          (commits) => requested(commits.getAllKeys(range, limit)),
         )
         // Between the two, compaction may have put it into a record that begins before it.
         if (begin === undefined || records[0]?.at === begin) return records

@@ -1,9 +1,8 @@
 /** What a restored server took back leaves the log for the attic, in the transaction that heals. */
 import { LogInconsistentError } from '../../errors.js'
-import { eventEncoder } from '../../log/encode.js'
+import { encodeAgain } from '../../log/encode.js'
 import { deadLetterStore } from '../../log/indexeddb/format.js'
 import { beginOf } from '../../log/indexeddb/queries.js'
-import type { StoredEvent } from '../../log/record/record-text.js'
 import { decodeRecord, encodeRecords, endOf, type CommitRecord } from '../../log/record/record.js'
 import { say } from '../../messages.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
@@ -49,7 +48,7 @@ function upToPosition(record: CommitRecord, upTo: number): CommitRecord[] {
   return [
     ...encodeRecords(
       {
-        events: kept.map(textOf),
+        events: kept.map(encodeAgain),
         expected: new Map([...before.keys()].map((stream) => [stream, 'any'])),
         imported: { starts: new Set(record.commits.map((at) => at - record.at)) },
       },
@@ -58,10 +57,6 @@ function upToPosition(record: CommitRecord, upTo: number): CommitRecord[] {
     ),
   ]
 }
-
-const encode = eventEncoder(Infinity)
-const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent) =>
-  encode({ type, stream, id, idGiven: true, time, schema, data, meta }, 'event')
 
 async function ownRows(transaction: IDBTransaction, upTo: number): Promise<void> {
   const own = transaction.objectStore('own')

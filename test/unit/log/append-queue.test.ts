@@ -16,6 +16,7 @@ function queued() {
   const begun: string[] = []
   const running = new Map<string, { finish: () => void; fail: (error: Error) => void }>()
   let alone = true
+  const closing = new AbortController()
   const queue = new AppendQueue(({ expected }) => {
     const [name = ''] = expected.keys()
     begun.push(name)
@@ -25,8 +26,8 @@ function queued() {
       const result = { position: begun.length, firstPosition: begun.length, versions: {}, duplicate: false }
       running.set(name, { finish: () => (end(), resolve(result)), fail: (error) => (end(), reject(error)) })
     })
-  })
-  return { queue, begun, running, isAlone: () => alone }
+  }, closing.signal)
+  return { queue, closing, begun, running, isAlone: () => alone }
 }
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -118,14 +119,15 @@ test('one that is aborted in the queue lets no other pass', async () => {
 })
 
 test('closing waits for what is under way, and rejects what waits for the app', async () => {
-  const { queue, running } = queued()
+  const { queue, closing, running } = queued()
   let isStored = false
   const first = queue.append(named('a'), {}).then(() => (isStored = true))
   const late = queue.append({ late: () => new Promise(() => {}) }, {})
   await settled()
-  const closing = queue.close(new ClosedError('The store')).then(() => isStored)
+  closing.abort(new ClosedError('The store'))
+  const closed = queue.settled().then(() => isStored)
   await expect(late).rejects.toMatchObject({ code: 'closed' })
   running.get('a')?.finish()
   await first
-  await expect(closing).resolves.toBe(true)
+  await expect(closed).resolves.toBe(true)
 })
