@@ -1,5 +1,6 @@
 /** When a commit is due, and how much a page may hold: counts of the work since the last commit. Pure. */
 import type { Settings } from './config.js'
+import type { ProjectionResult } from './projector.js'
 
 /** How many events one read asks for. */
 export const pageSize = 4096
@@ -44,6 +45,12 @@ export const newRun = (): RunProgress => ({
   startedAt: undefined,
   goal: undefined,
 })
+
+/** How a run ended that has come as far as this. */
+export const resultOf = (
+  { position, applied, skipped, parked }: RunProgress,
+  reason: ProjectionResult['reason'],
+): ProjectionResult => ({ position, applied, skipped, parked, reason })
 
 /** How many events were applied, skipped and parked. */
 export type Counts = Record<'applied' | 'skipped' | 'parked', number>

@@ -92,13 +92,22 @@ export interface Settings {
   readonly clock: Clock
 }
 
-/** The options of each group. */
-const names: Readonly<Record<string, readonly string[]>> = {
-  poll: ['interval', 'emptyBackoff', 'failureBackoff', 'maxConsecutiveFailures'],
-  batch: ['maxEvents', 'maxCharacters', 'maxTime'],
-  budget: ['maxTime', 'maxEvents'],
+/** What a number must be. */
+interface Bounds {
+  readonly least: 0 | 1
+  readonly whole?: boolean
 }
-const optionNames = [...Object.keys(names), 'retry', 'mode', 'signal', 'leadership', 'onReport', 'clock']
+
+const fromZero: Bounds = { least: 0 }
+const count: Bounds = { least: 1, whole: true }
+
+/** The options of each group: all of them are numbers. */
+const numbers: Readonly<Record<string, Readonly<Record<string, Bounds>>>> = {
+  poll: { interval: fromZero, emptyBackoff: { least: 1 }, failureBackoff: fromZero, maxConsecutiveFailures: count },
+  batch: { maxEvents: count, maxCharacters: count, maxTime: fromZero },
+  budget: { maxTime: fromZero, maxEvents: count },
+}
+const optionNames = [...Object.keys(numbers), 'retry', 'mode', 'signal', 'leadership', 'onReport', 'clock']
 
 /**
  * @param isPlain whether the options of plain projectors are known as well
@@ -112,27 +121,16 @@ export function settle(
   if (!isObject(options))
     throw new InvalidArgumentError('options', say`must be an object such as { mode: 'continuous' }.`)
   onlyKnown(options, isPlain ? [...optionNames, 'context', 'checkpoint'] : optionNames)
-  for (const [part, known] of Object.entries(names))
-    onlyKnown(options[part as 'poll' | 'batch' | 'budget'], known, part)
+  for (const [part, known] of Object.entries(numbers)) {
+    const given = options[part as keyof ProjectionOptions] as Readonly<Record<string, unknown>> | undefined
+    onlyKnown(given, Object.keys(known), part)
+    for (const [name, bounds] of Object.entries(known)) assertNumber(`${part}.${name}`, given?.[name], bounds)
+  }
   assertSignal(options.signal)
   if (options.onReport !== undefined && typeof options.onReport !== 'function')
     throw new InvalidArgumentError('onReport', say`must be a function.`)
   if (options.clock !== undefined && typeof options.clock?.monotonic !== 'function')
     throw new InvalidArgumentError('clock', say`must be a Clock.`)
-  const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
-    if (value === undefined) return fallback
-    if (
-      typeof value !== 'number' ||
-      !(value >= least) ||
-      (whole && value !== Infinity && !Number.isSafeInteger(value))
-    ) {
-      throw new InvalidArgumentError(
-        name,
-        say`must be ${whole ? say`a whole number` : say`a number`} of at least ${least}.`,
-      )
-    }
-    return value
-  }
   const choice = <T extends string>(name: string, value: T | undefined, fallback: T, choices: readonly T[]): T => {
     if (value !== undefined && !choices.includes(value))
       throw new InvalidArgumentError(name, say`must be one of '${choices.join("', '")}'.`)
@@ -144,22 +142,25 @@ export function settle(
   return {
     mode,
     leadership: choice('leadership', options.leadership, mode === 'batch' ? 'try' : 'wait', ['try', 'wait']),
-    interval: number('poll.interval', poll.interval, 0, 0),
-    emptyBackoff: number('poll.emptyBackoff', poll.emptyBackoff, 50, 1),
-    failureBackoff: number('poll.failureBackoff', poll.failureBackoff, 100, 0),
-    maxFailures: number(
-      'poll.maxConsecutiveFailures',
-      poll.maxConsecutiveFailures,
-      mode === 'batch' ? 5 : Infinity,
-      1,
-      true,
-    ),
+    interval: poll.interval ?? 0,
+    emptyBackoff: poll.emptyBackoff ?? 50,
+    failureBackoff: poll.failureBackoff ?? 100,
+    maxFailures: poll.maxConsecutiveFailures ?? (mode === 'batch' ? 5 : Infinity),
     retry: retryPolicy(options.retry, projectionRetry),
-    batchEvents: number('batch.maxEvents', batch.maxEvents, 100_000, 1, true),
-    batchCharacters: number('batch.maxCharacters', batch.maxCharacters, 64 * 1024 * 1024, 1, true),
-    batchTime: [number('batch.maxTime', batch.maxTime, 300, 0), batch.maxTime ?? 3000],
-    budgetTime: number('budget.maxTime', budget.maxTime, Infinity, 0),
-    budgetEvents: number('budget.maxEvents', budget.maxEvents, Infinity, 1, true),
+    batchEvents: batch.maxEvents ?? 100_000,
+    batchCharacters: batch.maxCharacters ?? 64 * 1024 * 1024,
+    batchTime: [batch.maxTime ?? 300, batch.maxTime ?? 3000],
+    budgetTime: budget.maxTime ?? Infinity,
+    budgetEvents: budget.maxEvents ?? Infinity,
     clock: options.clock ?? systemClock,
   }
+}
+
+function assertNumber(name: string, value: unknown, { least, whole = false }: Bounds): void {
+  if (value === undefined) return
+  if (typeof value !== 'number' || !(value >= least) || (whole && value !== Infinity && !Number.isSafeInteger(value)))
+    throw new InvalidArgumentError(
+      name,
+      say`must be ${whole ? say`a whole number` : say`a number`} of at least ${least}.`,
+    )
 }

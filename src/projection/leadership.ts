@@ -10,7 +10,7 @@ import { sleep, timeTold } from '../platform/clock.js'
 import type { StorageOccurrence } from '../platform/healing.js'
 import { tell } from '../platform/tasks.js'
 import type { Coordinator } from '../ports.js'
-import { newRun } from './batching.js'
+import { newRun, resultOf } from './batching.js'
 import { Claim } from './claim.js'
 import { settle, type ProjectionOptions, type Settings } from './config.js'
 import { followPage, HandedOver, whenHere, type LeadershipHints } from './hand-over.js'
@@ -124,8 +124,7 @@ class Drive<E extends EventShape> {
   async #aborted(): Promise<ProjectionResult> {
     const { run } = this.#context
     if (run.startedAt === undefined) run.position = workingPosition(await this.#target.state())
-    const { position, applied, skipped, parked } = run
-    return { position, applied, skipped, parked, reason: 'aborted' }
+    return resultOf(run, 'aborted')
   }
 
   #report(occurrence: ProjectionOccurrence): void {

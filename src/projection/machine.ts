@@ -5,7 +5,7 @@
  * ends the runs that apply it (`poison-events.ts`).
  */
 import { pauseBefore } from '../platform/backoff.js'
-import { longPageSize, pageSize, type RunProgress } from './batching.js'
+import { longPageSize, pageSize, resultOf, type RunProgress } from './batching.js'
 import { RunState } from './run-state.js'
 import type { Settings } from './config.js'
 import { perform, report, sleep, type Effect, type EffectResults, type Page, type Steps } from './effects.js'
@@ -49,8 +49,7 @@ class Machine {
     if (yield* this.#at.load()) end = 'aborted'
     else this.#run.startedAt ??= this.#at.now
     while (end === undefined) end = yield* this.#at.paused ? this.#waitWhilePaused() : this.#work()
-    const { position, applied, skipped, parked } = this.#run
-    return { position, applied, skipped, parked, reason: end }
+    return resultOf(this.#run, end)
   }
 
   *#waitWhilePaused(): Steps<End | undefined> {

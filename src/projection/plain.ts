@@ -11,6 +11,7 @@ import type { CheckpointStore, DeadLetterRecord } from '../ports.js'
 import type { ProjectorOptions } from './config.js'
 import type { Projector } from './projector.js'
 import { guarded, stackGuard, type Invocation } from './stack-guard.js'
+import { storageErrors } from './storage-errors.js'
 import {
   applying,
   isForNewerBuilds,
@@ -65,7 +66,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   readonly #context: () => C
   readonly #store: PlainPorts<E> | undefined
   readonly #handlers = stackGuard()
-  readonly #saveErrors = new WeakSet<object>()
+  readonly #saving = storageErrors()
   /** The stored checkpoint. */
   #saved = 0
   /** Not saved yet. */
@@ -121,7 +122,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   isStorageFailure(error: unknown): boolean {
-    return this.#saveErrors.has(error as object)
+    return this.#saving.has(error)
   }
 
   async recordFault(fault: StoredFault): Promise<FaultOutcome> {
@@ -234,11 +235,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   async #applyAndSave(event: RecordedEvent<E>): Promise<void> {
     await this.#call(event)
-    await this.#save(event.position).catch((error: unknown) => {
-      // The event is not to blame.
-      if (isObject(error)) this.#saveErrors.add(error)
-      throw error
-    })
+    await this.#saving.of(this.#save(event.position))
   }
 
   async #load(): Promise<number> {

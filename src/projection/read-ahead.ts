@@ -5,6 +5,7 @@
 import type { EventShape } from '../events/event.js'
 import { RecordsAhead } from '../log/records-ahead.js'
 import type { CollectedPage, PageOptions, ReadPage } from '../log/pages.js'
+import { optional } from '../platform/promises.js'
 import type { Slices } from '../platform/slices.js'
 import type { RunContext } from './run-context.js'
 
@@ -51,10 +52,8 @@ export class ReadAhead<E extends EventShape> {
       page = joined(page, await this.#read(page.scannedTo, more, { ahead: records }))
     }
     if (page.scannedTo < page.head && page.events.length > 0 && !records.follows(page.scannedTo)) {
-      const next = this.#read(page.scannedTo, limit, {})
       // Its failure is reported when this page is asked for, which may never happen.
-      next.catch(() => {})
-      this.#ahead = { after: page.scannedTo, limit, page: next }
+      this.#ahead = { after: page.scannedTo, limit, page: optional(this.#read(page.scannedTo, limit, {})) }
     }
     return (this.page = page)
   }

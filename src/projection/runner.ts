@@ -12,6 +12,7 @@ import type { EventShape } from '../events/event.js'
 import { timeTold } from '../platform/clock.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
 import { Slices } from '../platform/slices.js'
+import { resultOf } from './batching.js'
 import type { Effect, EffectResults } from './effects.js'
 import { projectionMachine } from './machine.js'
 import type { ProjectionResult } from './projector.js'
@@ -51,8 +52,7 @@ export async function runMachine<E extends EventShape>(
     return step.value
   } catch (error) {
     if (!signal.aborted || error instanceof ProjectionFailedError || hasCode(error, 'leadership-lost')) throw error
-    const { position, applied, skipped, parked } = run
-    return { position, applied, skipped, parked, reason: 'aborted' }
+    return resultOf(run, 'aborted')
   } finally {
     shell.end()
   }

@@ -1,5 +1,6 @@
 /** What a run asks of the storage of its read model when it begins. */
 import type { EventShape } from '../events/event.js'
+import { lettersInPages } from '../projection/letter-pages.js'
 import type { Projection } from './define.js'
 import { looksBack } from './earlier-versions.js'
 import { assertSameDefinition, handledBy } from './fingerprint.js'
@@ -33,12 +34,7 @@ export async function begin<E extends EventShape>(
 /** The streams that dead letters of a slot block. */
 export async function readBlockedStreams(storage: ReadModelStorage, slot: Slot): Promise<ReadonlySet<string>> {
   const blocked = new Set<string>()
-  for (let after = 0; ;) {
-    const page = await storage.letters(after, lettersAtOnce, slot)
-    for (const { stream, holdsStream, position } of page) {
-      if (holdsStream === true) blocked.add(stream)
-      after = position
-    }
-    if (page.length < lettersAtOnce) return blocked
-  }
+  const letters = lettersInPages((after, limit) => storage.letters(after, limit, slot), lettersAtOnce)
+  for await (const { stream, holdsStream } of letters) if (holdsStream === true) blocked.add(stream)
+  return blocked
 }

@@ -1,5 +1,6 @@
 /** Telling whether two values are the same, such as rows and lists of rows. */
 import { bytesOf, tagOf } from './kinds.js'
+import { getOrMake } from '../platform/get-or-make.js'
 
 /**
  * Equal in every part, maps, sets and bytes included. What cannot be looked into, such as an object with a class of its
@@ -28,8 +29,7 @@ function compared(left: unknown, right: unknown, stored: boolean): boolean {
       if (alike !== undefined) return alike
     }
     if (depth > deep) {
-      let others = met.get(left)
-      if (others === undefined) met.set(left, (others = new Set()))
+      const others = getOrMake(met, left, () => new Set())
       // If they are not the same, that shows elsewhere.
       if (others.has(right)) return true
       others.add(right)

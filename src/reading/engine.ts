@@ -5,6 +5,7 @@
 import { hasCode } from '../errors.js'
 import { hintPause } from '../log/head-watch.js'
 import type { Clock } from '../platform/clock.js'
+import { getOrMake } from '../platform/get-or-make.js'
 import { singleFlight } from '../platform/single-flight.js'
 import { nextTask } from '../platform/tasks.js'
 import type { Changes } from '../read-model/changes.js'
@@ -189,8 +190,5 @@ export class QueryEngine {
 const engines = new WeakMap<ModelLookout, QueryEngine>()
 
 /** The engine of a read model: the same for all of its views. */
-export function engineOf(key: string, lookout: ModelLookout, clock: Clock, saw: Saw): QueryEngine {
-  let engine = engines.get(lookout)
-  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw)))
-  return engine
-}
+export const engineOf = (key: string, lookout: ModelLookout, clock: Clock, saw: Saw): QueryEngine =>
+  getOrMake(engines, lookout, () => new QueryEngine(key, lookout, clock, saw))

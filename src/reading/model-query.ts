@@ -3,6 +3,7 @@
  * one commit.
  */
 import type { Tables } from '../read-model/define.js'
+import { getOrMake } from '../platform/get-or-make.js'
 import { equal } from '../read-model/equal.js'
 import { atKeyPath, mapKeyOf, type MapKey, type RowKey } from '../read-model/keys.js'
 import { seenIn, type Seen } from '../read-model/stamps.js'
@@ -69,8 +70,7 @@ function asker(
     if (row === undefined) return undefined
     const key = mapKeyOf(atKeyPath(row, (tables[table] as Tables[string]).key) as RowKey)
     const same = share(before.get(table)?.get(key), row)
-    const all = rows.get(table) ?? new Map<MapKey, unknown>()
-    rows.set(table, all.set(key, __DEV__ ? frozen(same) : same))
+    getOrMake(rows, table, () => new Map<MapKey, unknown>()).set(key, __DEV__ ? frozen(same) : same)
     return same
   }
   return async (table, question) => {

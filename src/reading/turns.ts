@@ -1,6 +1,7 @@
 /** What is asked in one turn, in one transaction. */
 import { hasCode } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
+import { getOrMake } from '../platform/get-or-make.js'
 import type { Answers, TableQuery } from '../read-model/storage.js'
 
 type Asks = (asked: readonly TableQuery[]) => Promise<Answers>
@@ -56,17 +57,15 @@ export function inRounds(clock: Clock): Clock {
       const now = clock.monotonic()
       const due = Math.ceil((now + ms) / round) * round
       const own = () => callback()
-      let at = rounds.get(due)
-      if (at === undefined) {
+      const { calls, cancel } = getOrMake(rounds, due, () => {
         const calls = new Set<() => void>()
         const cancel = clock.schedule(due - now, () => {
           rounds.delete(due)
           // One that a call before it takes back is not called.
           for (const call of calls) call()
         })
-        rounds.set(due, (at = { calls, cancel }))
-      }
-      const { calls, cancel } = at
+        return { calls, cancel }
+      })
       calls.add(own)
       return () => {
         if (!calls.delete(own) || calls.size > 0 || rounds.get(due)?.calls !== calls) return

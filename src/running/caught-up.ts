@@ -4,6 +4,7 @@ import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
+import { abortable } from '../platform/promises.js'
 import { stallTimeout } from '../projection/stall-watch.js'
 import type { Invocation } from '../projection/stack-guard.js'
 import type { ProjectionStatus, StatusStore } from './status.js'
@@ -84,53 +85,43 @@ function outcome(
 }
 
 /** Waits until a projection covers a position. Rejects with the reason, without delay, where nothing will move it. */
-export function waitUntilCaughtUp(
+export async function waitUntilCaughtUp(
   waiting: Waiting,
   wanted: number,
   { signal, timeout, onTimeout = 'throw' }: CaughtUpOptions,
 ): Promise<CaughtUpResult> {
   const { status, clock, caller, itself, refreshed } = waiting
-  // Reported below, unless the wait ended before.
-  refreshed.catch(() => {})
-  return new Promise((resolve, reject) => {
-    let over = false
-    let unsubscribe = () => {}
-    const finish = (settle: () => void) => {
-      over = true
-      unsubscribe()
-      cancel()
-      unsuspect()
-      signal?.removeEventListener('abort', aborted)
-      settle()
-    }
+  let over = false
+  const undo: (() => void)[] = []
+  const covered = new Promise<CaughtUpResult>((resolve, reject) => {
     const arrived = (stale: boolean) => {
       const { position, head } = status.getSnapshot()
-      finish(() => resolve({ position, head, stale }))
+      resolve({ position, head, stale })
     }
-    const fail = (error: unknown) => finish(() => reject(error))
     const check = () => {
       const found = outcome(waiting, status.getSnapshot(), wanted)
       if (found === true) arrived(false)
-      else if (found !== undefined) fail(found.error)
+      else if (found !== undefined) reject(found.error)
     }
-    const aborted = () => fail(signal?.reason)
     const late = () => {
       const { position, head } = status.getSnapshot()
       if (onTimeout === 'stale') arrived(true)
-      else fail(new CaughtUpTimeoutError(wanted, position, head, timeout as number))
+      else reject(new CaughtUpTimeoutError(wanted, position, head, timeout as number))
     }
-    const cancel = timeout === undefined ? () => {} : startDeadline(clock, timeout, late)
+    if (timeout !== undefined) undo.push(startDeadline(clock, timeout, late))
     // A caller that only looked like a handler is resolved long before this.
-    const unsuspect =
-      caller === undefined ? () => {} : clock.schedule(stallTimeout, () => void (caller.ended || fail(itself())))
-    signal?.addEventListener('abort', aborted, { once: true })
-    if (signal?.aborted === true) return aborted()
+    if (caller !== undefined) undo.push(clock.schedule(stallTimeout, () => void (caller.ended || reject(itself()))))
     // Timer and signal count from here; what the status says counts once it was looked at.
-    const begin = () => {
+    refreshed.then(() => {
       if (over) return
-      unsubscribe = status.subscribe(check)
+      undo.push(status.subscribe(check))
       check()
-    }
-    refreshed.then(begin, fail)
+    }, reject)
   })
+  try {
+    return await abortable(covered, signal)
+  } finally {
+    over = true
+    for (const each of undo) each()
+  }
 }

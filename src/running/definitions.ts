@@ -6,6 +6,7 @@ import { AlreadyRunningError, DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
 import { closedError, type StoreInternals } from '../log/open.js'
+import { getOrMake } from '../platform/get-or-make.js'
 import { listenerSet, type Listeners } from '../platform/listeners.js'
 import type { Projector } from '../projection/projector.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
@@ -20,8 +21,9 @@ export interface InUse {
   readonly waiting: Listeners<[]>
 }
 
-const notInMemory = new Map<string, InUse>()
-const inMemory = new WeakMap<StoreInternals, Map<string, InUse>>()
+/** Those of each store in memory, and under this object those of all others. */
+const definitions = new WeakMap<object, Map<string, InUse>>()
+const notInMemory = {}
 
 type Definition = Projection | Projector<never>
 
@@ -106,12 +108,8 @@ function assertSame(key: string, before: Definition, definition: Definition): vo
 }
 
 /** Where the definitions of a store's context are. */
-function definitionsOf(parts: StoreInternals): Map<string, InUse> {
-  if (parts.medium !== 'memory') return notInMemory
-  const all = inMemory.get(parts) ?? new Map<string, InUse>()
-  inMemory.set(parts, all)
-  return all
-}
+const definitionsOf = (parts: StoreInternals): Map<string, InUse> =>
+  getOrMake(definitions, parts.medium === 'memory' ? parts : notInMemory, () => new Map())
 
 /** Where rows are. Logs on servers may have one name, in two schemas or databases, and each has an id of its own. */
 const placeOf = (store: string, parts: StoreInternals, key: string): string =>

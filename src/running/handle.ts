@@ -6,6 +6,7 @@ import { wholeNumber } from '../platform/arguments.js'
 import { disposable } from '../platform/disposable.js'
 import type { Listeners } from '../platform/listeners.js'
 import type { DeadLetterRecord } from '../ports.js'
+import { lettersInPages } from '../projection/letter-pages.js'
 import type { ProjectionControls } from '../projection/target.js'
 import {
   assertCaughtUpOptions,
@@ -169,13 +170,8 @@ async function caughtUp<E extends EventShape>(
 }
 
 async function* deadLetters(target: ProjectionControls): AsyncGenerator<DeadLetter> {
-  for (let after = 0; ;) {
-    const page = await target.deadLetters(after, deadLetterPage)
-    for (const letter of page) {
-      const { position } = letter
-      yield { ...letter, replay: () => target.replay(position), discard: () => target.discard(position) }
-      after = position
-    }
-    if (page.length < deadLetterPage) return
+  for await (const letter of lettersInPages((after, limit) => target.deadLetters(after, limit), deadLetterPage)) {
+    const { position } = letter
+    yield { ...letter, replay: () => target.replay(position), discard: () => target.discard(position) }
   }
 }

@@ -1,5 +1,6 @@
 /** Joining a projection to its store, immediately and again after a failure. */
 import type { EventShape } from '../events/event.js'
+import { optional } from '../platform/promises.js'
 import type { ProjectionControls } from '../projection/target.js'
 import type { Attached } from './attach.js'
 
@@ -59,7 +60,6 @@ export class Joining<E extends EventShape> {
       },
     )
     // Reported by the run that waits for it.
-    joining.catch(() => {})
-    return joining
+    return optional(joining)
   }
 }

@@ -2,6 +2,7 @@
 import type { Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { lookOut } from '../platform/lookout.js'
+import { optional } from '../platform/promises.js'
 
 /** A lost hint is made up for within this many ms (H66). */
 const slowPoll = 5_000
@@ -15,12 +16,8 @@ export function modelLookout<S>(read: () => Promise<S>, clock: Clock): Lookout<S
   let stop: (() => void) | undefined
   return (looked) => {
     const remove = listeners.add(looked)
-    stop ??= lookOut(clock, slowPoll, () => {
-      const state = read()
-      // A listener may be gone.
-      state.catch(() => {})
-      listeners.tell(state)
-    })
+    // A listener may be gone.
+    stop ??= lookOut(clock, slowPoll, () => listeners.tell(optional(read())))
     return () => {
       if (!remove() || listeners.size > 0) return
       stop?.()

@@ -7,6 +7,7 @@ import type { Tap } from '../log/tap.js'
 import { say } from '../messages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep, type Clock } from '../platform/clock.js'
+import { getOrMake } from '../platform/get-or-make.js'
 import type { Listeners } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { Signals } from '../platform/signals.js'
@@ -34,6 +35,8 @@ const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
 
 interface SharedStorage extends Pick<ModelLookout, 'state' | 'newest'> {
   readonly storage: ReadModelStorage
+  /** Queries of readers, told to those who observe the store. */
+  readonly queries: ReadModelStorage['queries']
   readonly recent: RecentCommit
   /** What looks at its state, by clock: there is one, but for tests. */
   readonly lookouts: WeakMap<Clock, ModelLookout>
@@ -82,9 +85,9 @@ export async function openStorage<E extends EventShape>(
     const log = await parts.logId()
     const shared = sharedStorage(store, parts, erased, log)
     return {
-      storage: use(shared, projectionKey(erased), parts.tap, release),
+      storage: use(shared, projectionKey(erased), release),
       waiting,
-      lookout: (clock) => lookoutOf(shared, projectionKey(erased), parts, clock),
+      lookout: (clock) => lookoutOf(shared, parts, clock),
     }
   } catch (error) {
     release()
@@ -99,30 +102,28 @@ function sharedStorage<E extends EventShape>(
   log: string,
 ): SharedStorage {
   const key = projectionKey(definition)
-  const all = inUse.get(parts) ?? new Map<string, SharedStorage>()
-  inUse.set(parts, all)
-  const open = all.get(key)
-  if (open !== undefined) return open
-  const onDevice = parts.medium === 'indexeddb'
-  const letGo = onDevice ? holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle()) : () => {}
-  const storage = onDevice
-    ? new IndexedDbStorage(store.name, definition, log, () => store.head())
-    : broughtReadModels(parts).open(definition, log)
-  let read: StateRow | undefined
-  const shared: SharedStorage = {
-    storage,
-    recent: new RecentCommit(),
-    state: async () => (read = await storage.state()),
-    newest: () => read?.stamp?.revision ?? 0,
-    lookouts: new WeakMap(),
-    hold: shares(() => {
-      all.delete(key)
-      storage.close()
-      letGo()
-    }),
-  }
-  all.set(key, shared)
-  return shared
+  const all = getOrMake(inUse, parts, () => new Map<string, SharedStorage>())
+  return getOrMake(all, key, () => {
+    const onDevice = parts.medium === 'indexeddb'
+    const letGo = onDevice ? holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle()) : () => {}
+    const storage = onDevice
+      ? new IndexedDbStorage(store.name, definition, log, () => store.head())
+      : broughtReadModels(parts).open(definition, log)
+    let read: StateRow | undefined
+    return {
+      storage,
+      queries: toldQueries(storage, key, parts.tap),
+      recent: new RecentCommit(),
+      state: async () => (read = await storage.state()),
+      newest: () => read?.stamp?.revision ?? 0,
+      lookouts: new WeakMap(),
+      hold: shares(() => {
+        all.delete(key)
+        storage.close()
+        letGo()
+      }),
+    }
+  })
 }
 
 /**
@@ -149,6 +150,7 @@ async function noteLog(storage: ReadModelStorage, log: string, clock: Clock): Pr
   }
 }
 
+<<<<<<< HEAD
 function lookoutOf(
   { storage, recent, state, newest, lookouts }: SharedStorage,
   key: string,
@@ -171,9 +173,24 @@ function lookoutOf(
     )
   return lookout
 }
+=======
+const lookoutOf = (
+  { storage, queries, recent, lookouts }: SharedStorage,
+  { signals }: StoreInternals,
+  clock: Clock,
+): ModelLookout =>
+  getOrMake(lookouts, clock, () => ({
+    storage,
+    listen: signals.listen,
+    state: () => storage.state(),
+    queries,
+    recent,
+    watch: modelLookout(() => storage.state(), clock),
+  }))
+>>>>>>> coresize
 
 /** A share in a storage. Once closed, its calls are rejected; closing the last share closes the storage. */
-function use(shared: SharedStorage, key: string, tap: Tap, release: () => void): ReadModelStorage {
+function use(shared: SharedStorage, key: string, release: () => void): ReadModelStorage {
   const label = say`The read model '${key}'`
   let closed = false
   const letGo = shared.hold()
@@ -190,8 +207,12 @@ function use(shared: SharedStorage, key: string, tap: Tap, release: () => void):
       // `then`, among others: a promise that is resolved with a share looks for it.
       if (typeof method !== 'function') return method
       if (closed) return () => Promise.reject(new ClosedError(label))
+<<<<<<< HEAD
       if (name === 'queries') return toldQueries(storage, key, tap)
       if (name === 'state') return shared.state
+=======
+      if (name === 'queries') return shared.queries
+>>>>>>> coresize
       if (name === 'commit')
         return async (change: Commit) => {
           const moved = await storage.commit(change)
@@ -203,7 +224,7 @@ function use(shared: SharedStorage, key: string, tap: Tap, release: () => void):
   })
 }
 
-/** Queries of readers, told to those who observe the store; a run, which names the slot that it works on, is no reader. */
+/** A run, which names the slot that it works on, is no reader. */
 const toldQueries =
   (storage: ReadModelStorage, readModel: string, tap: Tap): ReadModelStorage['queries'] =>
   (asked, slot) =>

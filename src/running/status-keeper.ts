@@ -73,12 +73,10 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const { position = status.position } = given
     const head = Math.max(given.head ?? status.head, position)
     const change: StatusChange = { ...given, head, behind: head - position }
-    const keys = Object.keys(change) as (keyof ProjectionStatus)[]
-    // A status that says the same stays the same object.
-    if (keys.every((key) => equal(change[key], status[key]))) return
     const next: Record<string, unknown> = { ...status, ...change }
-    for (const key of keys) if (change[key] === undefined) delete next[key]
+    for (const [key, value] of Object.entries(change)) if (value === undefined) delete next[key]
     this.#explain(next)
+    // A status that says the same stays the same object.
     if (equal(next, status)) return
     this.#status = next as unknown as ProjectionStatus
     this.#listeners.tell()

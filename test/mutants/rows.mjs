@@ -11,8 +11,8 @@ export default [
   {
     id: 'T6',
     file: 'src/read-model/unit-of-work/table-work.ts',
-    find: 'if (this.#cache.get(mapKey) === undefined) this.#cache.set(mapKey, kept',
-    replace: 'this.#cache.set(mapKey, kept',
+    find: 'return getOrMake(this.#cache, mapKeyOf(key), () => kept(key, row, this.#name))',
+    replace: 'return this.#remember(key, row)',
     tests: ['test/unit/read-model/table-work.test.ts'],
     breaks: 'reading a table whole replaces rows that are remembered',
   },

@@ -2,6 +2,7 @@
 import { randomId } from '../../events/identifier.js'
 import { commitWritten, requested } from '../../platform/indexeddb.js'
 import type { OpenOptions } from '../../platform/opening-tries.js'
+import { optional } from '../../platform/promises.js'
 import { Slices } from '../../platform/slices.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
 import { letterRemoved, type Replay } from '../dead-letters.js'
@@ -80,9 +81,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     const remembered = this.#packs.at(packStampOf(from, slot))
     let writes!: RowWrites
     const moved = await this.#database.write(say`committing to`, stores, async (transaction) => {
-      const asked = this.#database.state(transaction)
       // If a write were refused immediately, this one would have no listener (H5).
-      asked.catch(() => {})
+      const asked = optional(this.#database.state(transaction))
       writes = this.#writes(transaction, slot, changes, remembered)
       const put = (slices?: Slices) => {
         for (const letter of letters) transaction.objectStore(letterStore(slot)).put(letter)

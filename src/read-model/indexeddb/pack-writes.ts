@@ -1,4 +1,5 @@
 /** The changes of a packed table: the packs that they belong to are read if need be, changed, and written back. */
+import { optional } from '../../platform/promises.js'
 import type { Slices } from '../../platform/slices.js'
 import type { KeyPath, RowKey } from '../keys.js'
 import { assertThere, readPacks, readRows } from './pack-records.js'
@@ -94,8 +95,7 @@ export class PackWrites implements TableWrites {
       assertThere(there, this.#store)
       return found
     })
-    reading.catch(() => {})
-    return { changes, reading }
+    return { changes, reading: optional(reading) }
   }
 
   /** Writes what becomes of one pack. @returns the last request */

@@ -1,5 +1,6 @@
 /** A table whose rows lie in packs. */
 import { readBackwards } from '../../platform/backwards.js'
+import { getOrMake } from '../../platform/get-or-make.js'
 import { requestedAll } from '../../platform/indexeddb.js'
 import { compareKeys, inRange, type KeyPath, type KeyRange, type RowKey } from '../keys.js'
 import { rangesOf, type Selection } from '../selection.js'
@@ -102,10 +103,7 @@ export class PackedTable implements TableLayout {
     const wanted = new Map<RowKey, number[]>()
     for (const [index, key] of keys.entries()) {
       const first = packs.firstFor(key)
-      if (first === undefined) continue
-      const others = wanted.get(first)
-      if (others === undefined) wanted.set(first, [index])
-      else others.push(index)
+      if (first !== undefined) getOrMake(wanted, first, () => []).push(index)
     }
     const there = await readRows(this.#store, packs, wanted.keys(), (first, pack) => {
       for (const index of wanted.get(first) ?? []) found[index] = rowIn(pack, this.#keyName, keys[index])

@@ -5,6 +5,7 @@
 import { ClosedError } from '../../errors.js'
 import { randomId } from '../../events/identifier.js'
 import { say } from '../../messages.js'
+import { getOrMake } from '../../platform/get-or-make.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
 import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
@@ -104,13 +105,10 @@ class MemoryStorage implements ReadModelStorage {
     this.#databases = databases
     this.#definition = definition
     this.#key = projectionKey(definition)
-    let database = databases.get(this.#key)
-    if (database === undefined) {
+    this.#database = getOrMake(databases, this.#key, () => {
       const first = emptyState(log, '')
-      const state = stamped(first, { after: first, shows: true }, randomId())
-      databases.set(this.#key, (database = { state, slots: [emptySlot(), emptySlot()] }))
-    }
-    this.#database = database
+      return { state: stamped(first, { after: first, shows: true }, randomId()), slots: [emptySlot(), emptySlot()] }
+    })
     this.#own()
     assertSameDefinition(definition, this.#state)
   }
@@ -215,10 +213,7 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   #table(slot: Slot, name: string): Table {
-    const { tables } = this.#database.slots[slot]
-    let table = tables.get(name)
-    if (table === undefined) tables.set(name, (table = new Map()))
-    return table
+    return getOrMake(this.#database.slots[slot].tables, name, () => new Map())
   }
 
   #row(slot: Slot, table: string, key: RowKey): unknown {

@@ -9,6 +9,7 @@ import type { TableDefinition } from '../define.js'
 import { IndexWatch } from '../index-watch.js'
 import { assertKey, keyOfRow, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { optional } from '../../platform/promises.js'
+import { getOrMake } from '../../platform/get-or-make.js'
 import type { Asked } from '../dead-letters.js'
 import { select, type Selectable, type Selection } from '../selection.js'
 import type { RowSource } from '../storage.js'
@@ -326,10 +327,7 @@ export class TableWork {
   /** A row that was read with others; remembered, since it is likely to be changed next. */
   #stored(row: object): Entry {
     const key = this.keyOf(row)
-    const mapKey = mapKeyOf(key)
-    let entry = this.#cache.get(mapKey)
-    if (entry === undefined) this.#cache.set(mapKey, (entry = kept(key, row, this.#name)))
-    return entry
+    return getOrMake(this.#cache, mapKeyOf(key), () => kept(key, row, this.#name))
   }
 
   #write(entry: Entry): void {
@@ -373,10 +371,7 @@ export class TableWork {
       if (last !== undefined) this.#sawKey(last)
     } else {
       for (const row of rows) {
-        const key = this.keyOf(row)
-        const mapKey = mapKeyOf(key)
-        this.#sawKey(key)
-        if (this.#cache.get(mapKey) === undefined) this.#cache.set(mapKey, kept(key, row as object, this.#name))
+        this.#sawKey(this.#stored(row as object).key)
       }
       this.#cache.markComplete()
     }

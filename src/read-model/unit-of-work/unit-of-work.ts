@@ -2,6 +2,7 @@
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { isThenable } from '../../platform/promises.js'
 import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
+import { storageErrors } from '../../projection/storage-errors.js'
 import type { Applying } from '../../projection/target.js'
 import { projectionKey, type Projection, type TableDefinition } from '../define.js'
 import type { MapKey } from '../keys.js'
@@ -14,7 +15,6 @@ import { EventWork, notAwaited } from './event-work.js'
 import { evolve, foldsOf, unknownKeys, type Fold } from './folds.js'
 import { tableWriters, type Invocation } from './table-writers.js'
 import { hasUnique } from './unique-keys.js'
-import { isObject } from '../../platform/objects.js'
 
 type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
 
@@ -30,7 +30,7 @@ export class UnitOfWork<E extends EventShape> {
   readonly #handlers = stackGuard()
   /** Made again by a reset, so that a handler which returns late changes only tables that are no longer used. */
   #tables: ReadonlyMap<string, TableWork> = new Map()
-  readonly #storageErrors = new WeakSet<object>()
+  readonly #reading = storageErrors()
   /** Every answer of the storage, if the caller asked for that. */
   readonly #read: Asked[] | undefined
   readonly #hasUnique: boolean
@@ -63,7 +63,7 @@ export class UnitOfWork<E extends EventShape> {
 
   /** The error is not the handler's: the storage failed to read a row. */
   isStorageFailure(error: unknown): boolean {
-    return this.#storageErrors.has(error as object)
+    return this.#reading.has(error)
   }
 
   /** What is to be committed. */
@@ -119,7 +119,7 @@ export class UnitOfWork<E extends EventShape> {
       const keys = table.isComplete ? [] : unknownKeys(table, fold, events)
       // Rows that are read together share packs, if there are enough of them.
       if (keys.length >= manyRows) this.#preparedMuch = true
-      if (keys.length > 0) await this.#asked(table.loadAll(keys))
+      if (keys.length > 0) await this.#reading.of(table.loadAll(keys))
     }
   }
 
@@ -180,19 +180,11 @@ export class UnitOfWork<E extends EventShape> {
 
   /** Reads rows for an event. */
   readonly #load = async <T>(event: Invocation, read: () => Promise<T>): Promise<T> => {
-    const found = await this.#asked(read()).catch((error: unknown) => {
+    const found = await this.#reading.of(read()).catch((error: unknown) => {
       event.readFailure = { error }
       throw error
     })
     if (event.open) this.#handlers.resume()
     return found
-  }
-
-  /** Remembers that a failure was the storage's, so that no event is blamed for it. */
-  #asked<T>(answer: Promise<T>): Promise<T> {
-    return answer.catch((error: unknown) => {
-      if (isObject(error)) this.#storageErrors.add(error)
-      throw error
-    })
   }
 }
