@@ -53,7 +53,7 @@ const tools = [
 
 const test = fileURLToPath(new URL('./test/', import.meta.url))
 
-function inNode(name: string, include: string[], exclude: string[] = []) {
+function inNode(name: string, include: string[], exclude: string[] = [], further: object = {}) {
   return {
     extends: true as const,
     test: {
@@ -63,6 +63,7 @@ function inNode(name: string, include: string[], exclude: string[] = []) {
       exclude,
       // One more than there are processors: half of the time a file waits for timers, and for tools that it runs.
       maxWorkers: availableParallelism() + 1,
+      ...further,
     },
   }
 }
@@ -116,7 +117,11 @@ export default defineConfig({
     // `npm run coverage`; the figures are in docs/coverage.md.
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text'], reportsDirectory: '.cache/coverage' },
     projects: [
-      inNode('node', nodeSuites, [...servers, ...tools]),
+      inNode('node', nodeSuites, [...servers, ...tools], {
+        // Their processes run file after file, so that the package is loaded a few times and not two hundred times.
+        isolate: false,
+        setupFiles: ['test/support/left-behind.ts'],
+      }),
       inNode('servers', servers),
       inNode('tools', tools),
       {

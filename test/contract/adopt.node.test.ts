@@ -1,8 +1,10 @@
-import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory, openSyncedStore as openSyncedInMemory } from 'tidemark/memory'
 import { openSyncedStore } from 'tidemark/sync'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { adoptContract } from './adopt.js'
+
+fakeIndexedDB()
 
 adoptContract({
   name: 'memory',

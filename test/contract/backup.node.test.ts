@@ -1,4 +1,6 @@
-import 'fake-indexeddb/auto'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { backupContract } from './backup.js'
+
+fakeIndexedDB()
 
 backupContract()

@@ -1,8 +1,10 @@
-import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openInMemory, openSyncedStore as openSyncedInMemory } from 'tidemark/memory'
 import { openSyncedStore } from 'tidemark/sync'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { caughtUpContract, localSubject, syncedSubject } from './caught-up.js'
+
+fakeIndexedDB()
 
 const url = 'http://127.0.0.1:9/'
 const nameOf = () => `caught-up-${crypto.randomUUID()}`

@@ -1,4 +1,6 @@
-import 'fake-indexeddb/auto'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { compactContract } from './compact.js'
+
+fakeIndexedDB()
 
 compactContract()

@@ -1,4 +1,6 @@
-import 'fake-indexeddb/auto'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { damagedOutboxContract } from './damaged-outbox.js'
+
+fakeIndexedDB()
 
 damagedOutboxContract()

@@ -1,4 +1,6 @@
-import 'fake-indexeddb/auto'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { editedRecordsContract } from './edited-records.js'
+
+fakeIndexedDB()
 
 editedRecordsContract()

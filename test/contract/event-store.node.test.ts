@@ -1,7 +1,9 @@
-import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { eventStoreContract } from './event-store.js'
+
+fakeIndexedDB()
 
 let count = 0
 eventStoreContract('memory', async () => ({ store: await openMemory({ name: 'contract' }) }))

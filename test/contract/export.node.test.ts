@@ -1,4 +1,6 @@
-import 'fake-indexeddb/auto'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { exportContract } from './export.js'
+
+fakeIndexedDB()
 
 exportContract()

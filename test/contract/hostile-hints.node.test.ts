@@ -1,4 +1,6 @@
-import 'fake-indexeddb/auto'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { hostileHintsContract } from './hostile-hints.js'
+
+fakeIndexedDB()
 
 hostileHintsContract()

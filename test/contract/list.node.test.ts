@@ -1,4 +1,3 @@
-import 'fake-indexeddb/auto'
 import { expect, test, vi } from 'vitest'
 import {
   defineEvents,
@@ -12,7 +11,10 @@ import {
   type TidemarkStore,
 } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { listContract } from './list.js'
+
+fakeIndexedDB()
 
 listContract({ name: 'memory', onDevice: false, open: (name) => openMemory({ name }) as Promise<TidemarkStore<any>> })
 listContract({

@@ -1,8 +1,10 @@
-import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { liveSurfaceContract } from './projection/live-surface.js'
 import { events } from './projection/model.js'
+
+fakeIndexedDB()
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },

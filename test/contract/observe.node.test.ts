@@ -1,7 +1,9 @@
-import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { observeContract } from './observe.js'
+
+fakeIndexedDB()
 
 observeContract({ name: 'memory', onDevice: false, open: (name, options) => openMemory({ name, ...options }) })
 observeContract({

@@ -1,5 +1,4 @@
 // The read models of a shop, folded on a device and on a server by the same definitions: every row, and any query.
-import 'fake-indexeddb/auto'
 import { describe, expect, test } from 'vitest'
 import {
   defineEvents,
@@ -17,6 +16,9 @@ import {
 } from 'tidemark'
 import { seededRandom } from '../../src/testing/random.js'
 import { onPostgres } from '../support/postgres/stores.js'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Event =
   | { type: 'Placed'; data: { order: string; customer: string; at: number; lines: { sku: string; cents: number }[] } }

@@ -1,7 +1,7 @@
 // The rows of read models in PostgreSQL and in PGlite, by the contracts of those in IndexedDB.
-import 'fake-indexeddb/auto'
 import { vi } from 'vitest'
 import { onPglite, onPostgres, type PostgresBackend } from '../support/postgres/stores.js'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
 import { countsContract } from './projection/counts.js'
@@ -13,6 +13,8 @@ import { questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
 import { uniqueContract } from './projection/unique.js'
 import { readingContract } from './reading.js'
+
+fakeIndexedDB()
 
 // Each question is a round trip, and the machine may be busy.
 vi.setConfig({ testTimeout: 240_000 })

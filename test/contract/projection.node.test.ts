@@ -1,6 +1,6 @@
-import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { events } from './projection/model.js'
 import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
@@ -14,6 +14,8 @@ import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
+
+fakeIndexedDB()
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },

@@ -1,6 +1,6 @@
-import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
 import { countsContract } from './projection/counts.js'
@@ -10,6 +10,8 @@ import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
 import { uniqueContract } from './projection/unique.js'
+
+fakeIndexedDB()
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },

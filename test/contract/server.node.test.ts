@@ -17,7 +17,7 @@ describe('syncHandler keeps the contract of a server', () => {
   describe('over node:http', () => {
     const open = async () => {
       const { handler, subject } = memoryServer()
-      const server = createServer(getRequestListener(handler))
+      const server = createServer(getRequestListener(handler, { overrideGlobalObjects: false }))
       await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
       const { port } = server.address() as AddressInfo
       return {

@@ -1,9 +1,11 @@
-import 'fake-indexeddb/auto'
 import { MemoryLog } from '../../src/log/memory/memory-log.js'
 import { anyEvents } from '../../src/events/catalogue.js'
 import { MemorySyncStorage } from '../../src/sync/memory/memory-sync-storage.js'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { deviceSubject } from './synced-subject.js'
 import { syncStorageContract } from './sync-storage.js'
+
+fakeIndexedDB()
 
 syncStorageContract('memory', async () => {
   const log = new MemoryLog({ catalogue: anyEvents, codec: undefined })

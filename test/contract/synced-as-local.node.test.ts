@@ -1,10 +1,12 @@
-import 'fake-indexeddb/auto'
 import { openSyncedStore } from 'tidemark/sync'
 import { openSyncedStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { appendContract } from './append.js'
 import { asLocal } from './confirming.js'
 import { eventStoreContract } from './event-store.js'
 import { largeOrImported, largeStoreCases } from './synced-as-local.js'
+
+fakeIndexedDB()
 
 const url = 'http://127.0.0.1:9/'
 let count = 0

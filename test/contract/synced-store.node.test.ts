@@ -1,7 +1,9 @@
-import 'fake-indexeddb/auto'
 import { openSyncedStore } from 'tidemark/sync'
 import { openSyncedStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { syncedStoreContract } from './synced-store.js'
+
+fakeIndexedDB()
 
 const url = 'http://127.0.0.1:9/'
 let count = 0

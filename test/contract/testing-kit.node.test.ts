@@ -1,9 +1,11 @@
 // The contract suites that `tidemark/testing` offers, against our own backends.
-import 'fake-indexeddb/auto'
 import { describe, test } from 'vitest'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { checkpointStoreContract, coordinatorContract, eventStoreContract } from 'tidemark/testing'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { indexedDbSubject, portOf } from './indexeddb-subject.js'
+
+fakeIndexedDB()
 
 const memory = async () => {
   const store = await openMemory({ name: 'kit' })

@@ -1,8 +1,10 @@
-import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import { verifyEventStore } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { verifyContract } from './verify.js'
+
+fakeIndexedDB()
 
 verifyContract()
 

@@ -320,3 +320,15 @@ function importsOf(code: string): string[] {
 function withoutComments(code: string): string {
   return code.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1')
 }
+
+// `fake-indexeddb/auto` works once in a process, and the files of the Node suite share theirs.
+test('a test has its IndexedDB from fakeIndexedDB()', () => {
+  const tests = fileURLToPath(new URL('..', import.meta.url))
+  const found = readdirSync(tests, { recursive: true, encoding: 'utf8' }).filter(
+    (path) =>
+      path.endsWith('.ts') &&
+      !path.includes('node_modules') &&
+      /^import 'fake-indexeddb\/auto'/m.test(readFileSync(join(tests, path), 'utf8')),
+  )
+  expect(found).toEqual([])
+})

@@ -1,5 +1,4 @@
 // What docs/durable-objects.md shows must be bundled and run, all of it, in workerd with the configuration of that page.
-import 'fake-indexeddb/auto'
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,6 +14,9 @@ import { readAs } from '../../scripts/builds.mjs'
 import { alias } from '../../vite.config.js'
 import { blocksOf } from '../support/doc-blocks.js'
 import { workerd } from '../support/workerd/start.js'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const page = 'durable-objects.md'
 const js = blocksOf(page, 'js')

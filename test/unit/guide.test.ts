@@ -1,5 +1,4 @@
 // What the guide shows must compile and run, all of it, in its order.
-import 'fake-indexeddb/auto'
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,6 +10,9 @@ import * as tidemark from 'tidemark'
 import * as testing from 'tidemark/testing'
 import * as zod from 'zod'
 import { guideBlock } from '../bindings/guide-blocks.js'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const guide = readFileSync(join(root, 'docs', 'guide.md'), 'utf8')

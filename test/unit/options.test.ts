@@ -1,5 +1,4 @@
 // A misspelt option is refused everywhere: ignored, it would widen what it should narrow.
-import 'fake-indexeddb/auto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   compactEvents,
@@ -18,6 +17,9 @@ import {
   type TidemarkStore,
 } from 'tidemark'
 import { faulty, virtualClock } from 'tidemark/testing'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const events = defineEvents({ A: {} })
 const definition = defineProjection(events, { name: 'p', tables: { t: { key: 'id' } }, on: { A() {} } })

@@ -1,10 +1,12 @@
 // What the README shows must work when it is pasted.
-import 'fake-indexeddb/auto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { transformWithOxc } from 'vite'
 import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
 const [example = ''] = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code)

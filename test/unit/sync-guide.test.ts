@@ -1,5 +1,4 @@
 // What docs/sync.md shows must compile and run, all of it, in its order, with a real server.
-import 'fake-indexeddb/auto'
 import * as http from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -13,6 +12,9 @@ import * as server from 'tidemark/server'
 import * as sync from 'tidemark/sync'
 import * as testing from 'tidemark/testing'
 import { blocksOf, compiled } from '../support/doc-blocks.js'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const code = blocksOf('sync.md', 'ts').join('\n')
 

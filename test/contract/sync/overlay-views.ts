@@ -230,7 +230,7 @@ export function overlayViews(backend: OverlayBackend): void {
 
     test('N70: rows that are others each time they are read end a read with an error', async () => {
       const { tab, view, clock } = await opened()
-      const { lookout } = await openStorage(tab.store, model as never)
+      const { storage, lookout } = await openStorage(tab.store, model as never)
       const plain = lookout(clock)
       const { state } = plain
       let revision = 0
@@ -247,6 +247,7 @@ export function overlayViews(backend: OverlayBackend): void {
       Object.assign(plain, { state })
       expect(await view.sums.getAll()).toMatchObject([{ sum: 11 }])
       await view.close()
+      storage.close()
       await tab.store.close()
     })
 

@@ -1,8 +1,10 @@
-import 'fake-indexeddb/auto'
 import { openSyncedStore as openMemory } from 'tidemark/memory'
 import { openSyncedStore } from '../../../src/sync/index.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { overlayModel, type OverlayBackend } from './overlay-model.js'
 import { overlayViews } from './overlay-views.js'
+
+fakeIndexedDB()
 
 const seeds = Array.from({ length: Number(process.env.SEEDS ?? 6) }, (_, at) => Number(process.env.SEED ?? 1) + at)
 

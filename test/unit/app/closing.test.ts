@@ -1,8 +1,10 @@
 // What an app that is closed leaves behind: no rejection of a promise that its user did not keep.
-import 'fake-indexeddb/auto'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { defineEvents, defineProjection, openEventStore, table, tidemark } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const events = defineEvents<{ type: 'Added'; data: { id: string } }>()
 const model = defineProjection(events, {

@@ -1,8 +1,10 @@
 // What an app does while nothing happens, in a context that runs nothing: also with the checks of the development build.
-import 'fake-indexeddb/auto'
 import { expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, table, tidemark } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const events = defineEvents<{ type: 'Added'; data: { id: string } }>()
 const model = defineProjection(events, {

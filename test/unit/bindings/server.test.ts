@@ -14,6 +14,10 @@ interface Server {
   renderedStore?(props: object): Promise<string>
 }
 
+// A compiler changes how this process prints errors.
+const { prepareStackTrace, stackTraceLimit } = Error
+afterAll(() => void Object.assign(Error, { prepareStackTrace, stackTraceLimit }))
+
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidemark-server-'))

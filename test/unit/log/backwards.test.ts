@@ -1,9 +1,11 @@
 // Reading backwards asks for what it returns, and not for the log behind it.
-import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openEventStore, type ReadAllOptions, type RecordedEvent, type TidemarkStore } from 'tidemark'
 import { BackwardScan } from '../../../src/log/backward-scan.js'
 import type { CommitRecord } from '../../../src/log/record/record.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => vi.restoreAllMocks())
 

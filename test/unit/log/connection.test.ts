@@ -1,8 +1,10 @@
 // Connections that die: what is noticed, what is opened again, and what never is.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { deleteEventStore, openEventStore } from 'tidemark'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { inject, openConnections, takeAway, type Fault, type Injection } from './inject-faults.js'
+
+fakeIndexedDB()
 
 let count = 0
 /** Makes an append read before it writes. */

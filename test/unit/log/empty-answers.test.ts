@@ -1,8 +1,10 @@
 // H25: WebKit may answer reads with nothing, instead of failing, while a page goes away.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test } from 'vitest'
 import { openEventStore, type RecordedEvent, type TidemarkStore } from 'tidemark'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { inject, type Injection } from './inject-faults.js'
+
+fakeIndexedDB()
 
 let count = 0
 let injection: Injection | undefined

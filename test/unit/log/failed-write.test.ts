@@ -1,6 +1,5 @@
 // A write that failed as on a full disk, in Chromium on LevelDB, as an app sees it: what is reported, and when an append is tried again.
-import 'fake-indexeddb/auto'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   defineEvents,
   defineProjection,
@@ -11,7 +10,14 @@ import {
   type StorageReport,
 } from 'tidemark'
 import { healing } from '../../../src/platform/healing.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { databaseExists, inject, type Injection } from './inject-faults.js'
+
+fakeIndexedDB()
+
+// Files share a process, and a context stays in danger until that is over. So this file has the package for itself.
+vi.hoisted(() => vi.resetModules())
+afterAll(() => void vi.resetModules())
 
 const chromium = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36'
 const event = { type: 'A', data: null } as const

@@ -1,8 +1,10 @@
 // What a failed append tells of itself, on the way that reads nothing first (warm) and on the way that does (cold).
-import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openEventStore } from 'tidemark'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { inject, type Fault, type Injection } from './inject-faults.js'
+
+fakeIndexedDB()
 
 let count = 0
 let injection: Injection | undefined

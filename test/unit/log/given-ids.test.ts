@@ -1,7 +1,9 @@
 // H17, H52: what it costs to be sure that a given id is not in the log.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type TidemarkStore } from 'tidemark'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => void vi.restoreAllMocks())
 

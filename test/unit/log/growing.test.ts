@@ -1,8 +1,10 @@
 // A page takes several transactions, and others append between them.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore } from 'tidemark'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { inject, type Injection } from './inject-faults.js'
+
+fakeIndexedDB()
 
 let count = 0
 let injection: Injection | undefined

@@ -1,9 +1,11 @@
 // H63, H68: what any script of the origin may post costs the writer little, and hides nothing from it.
-import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openEventStore, type TidemarkStore } from 'tidemark'
 import { parseHint, type Hint } from '../../../src/platform/signals.js'
 import { databaseOf, editRows } from '../../support/raw-database.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 /** Channels that deliver at once, and what was posted to them. */
 let channels: Channel[] = []

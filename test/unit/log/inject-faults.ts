@@ -1,5 +1,6 @@
 /** Faults at each call of IndexedDB that the log makes, on fake-indexeddb: what browsers do to such software (docs/hazards.md). */
-import { forceCloseDatabase, IDBVersionChangeEvent as VersionChangeEvent } from 'fake-indexeddb'
+import * as fake from 'fake-indexeddb'
+import { fakeDatabases, type FakeDatabase } from '../../support/fake-indexeddb.js'
 
 export type Fault =
   /** The request at this place fails, and its transaction aborts (H4). */
@@ -38,17 +39,15 @@ interface FakeTransaction extends IDBTransaction {
   _execRequestAsync(request: { operation: () => unknown; source?: unknown }): IDBRequest
   _abort(errorName: string): void
 }
-interface FakeDatabase {
-  name: string
-  connections: (IDBDatabase & { _closePending: boolean })[]
+interface Database extends FakeDatabase {
   transactions: FakeTransaction[]
 }
 
-const databases = (indexedDB as unknown as { _databases: Map<string, FakeDatabase> })._databases
-const transactionMethods = IDBTransaction.prototype as FakeTransaction
+const databases = () => fakeDatabases<Database>(indexedDB)
+const transactionMethods = fake.IDBTransaction.prototype as FakeTransaction
 const original = {
-  open: IDBFactory.prototype.open,
-  transaction: IDBDatabase.prototype.transaction,
+  open: fake.IDBFactory.prototype.open,
+  transaction: fake.IDBDatabase.prototype.transaction,
   execute: transactionMethods._execRequestAsync,
   commit: transactionMethods.commit,
   dispatch: transactionMethods.dispatchEvent,
@@ -59,7 +58,11 @@ const failure = (name: string) => new DOMException(`injected ${name}`, name)
 
 /** Connections of a database that are still open: 0 after everything was closed (I8). */
 export function openConnections(name: string): number {
-  return databases.get(name)?.connections.filter((connection) => !connection._closePending).length ?? 0
+  return (
+    databases()
+      .get(name)
+      ?.connections.filter((connection) => !connection._closePending).length ?? 0
+  )
 }
 
 export async function databaseExists(name: string): Promise<boolean> {
@@ -68,22 +71,22 @@ export async function databaseExists(name: string): Promise<boolean> {
 
 /** Ends every connection as the browser does, open transactions included. */
 function closeByForce(name: string): void {
-  const database = databases.get(name)
+  const database = databases().get(name)
   if (database === undefined) return
   for (const transaction of [...database.transactions])
     if (transaction._state !== 'finished') transaction._abort('AbortError')
-  for (const connection of [...database.connections]) forceCloseDatabase(connection as never)
+  for (const connection of [...database.connections]) fake.forceCloseDatabase(connection as never)
 }
 
 /** Takes a database away, with no word to those who use it, and puts another one in its place if there is one. */
 export function takeAway(name: string, replacement?: string): void {
   closeByForce(name)
-  databases.delete(name)
-  const other = replacement === undefined ? undefined : databases.get(replacement)
+  databases().delete(name)
+  const other = replacement === undefined ? undefined : databases().get(replacement)
   if (other === undefined) return
-  databases.delete(other.name)
+  databases().delete(other.name)
   other.name = name
-  databases.set(name, other)
+  databases().set(name, other)
 }
 
 export interface Injection {
@@ -102,7 +105,7 @@ export interface Injection {
  */
 export function inject(faults: readonly Fault[], replacement?: string): Injection {
   const state = { fired: false, gone: false }
-  const openAtFirst = new Set([...databases.values()].flatMap(({ connections }) => connections as IDBDatabase[]))
+  const openAtFirst = new Set([...databases().values()].flatMap(({ connections }) => connections as IDBDatabase[]))
   const left = new Map(faults.map((fault) => [fault, 'times' in fault ? fault.times : 1]))
   /** Transactions whose commit nobody hears of, with their requests. */
   const unheard = new Map<IDBTransaction, IDBRequest[]>()
@@ -179,7 +182,7 @@ export function inject(faults: readonly Fault[], replacement?: string): Injectio
       }
     }
     for (const _fault of due('silent request', requests)) {
-      original.dispatch.call(this.db as unknown as IDBTransaction, new VersionChangeEvent('close'))
+      original.dispatch.call(this.db as unknown as IDBTransaction, new fake.IDBVersionChangeEvent('close'))
       return new IDBRequest()
     }
     const made = original.execute.call(this, { ...request, operation })
@@ -195,8 +198,8 @@ export function inject(faults: readonly Fault[], replacement?: string): Injectio
     if (event.type !== 'complete' || this.mode === 'versionchange') return original.dispatch.call(this, event)
     endings += 1
     for (const _fault of due('silent end', endings))
-      return original.dispatch.call(this.db as unknown as IDBTransaction, new VersionChangeEvent('close'))
-    const told = new VersionChangeEvent('abort')
+      return original.dispatch.call(this.db as unknown as IDBTransaction, new fake.IDBVersionChangeEvent('close'))
+    const told = new fake.IDBVersionChangeEvent('abort')
     for (const { error } of due('abort instead of commit', endings)) {
       for (const undo of this._rollbackLog.reverse()) undo()
       Object.assign(this, { error: error === undefined ? null : failure(error) })
@@ -206,7 +209,10 @@ export function inject(faults: readonly Fault[], replacement?: string): Injectio
     const requests = unheard.get(this)
     if (requests === undefined) return original.dispatch.call(this, event)
     for (const request of requests) {
-      const failed = Object.assign(new VersionChangeEvent('error'), { bubbles: true, eventPath: [this.db, this] })
+      const failed = Object.assign(new fake.IDBVersionChangeEvent('error'), {
+        bubbles: true,
+        eventPath: [this.db, this],
+      })
       Object.assign(request, { result: undefined, error: failure('AbortError') })
       original.dispatch.call(request, failed)
     }
@@ -246,7 +252,7 @@ function failedOpening(error: string): IDBOpenDBRequest {
   const request = new IDBOpenDBRequest()
   setImmediate(() => {
     Object.assign(request, { readyState: 'done', error: failure(error) })
-    request.dispatchEvent(new VersionChangeEvent('error'))
+    request.dispatchEvent(new fake.IDBVersionChangeEvent('error'))
   })
   return request
 }

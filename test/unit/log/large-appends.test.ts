@@ -1,8 +1,10 @@
 // An append of many events gives the page its turn, and one of few events never waits for that.
-import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { defineEvents, openEventStore, type StandardSchema } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 let turns = 0
 let pause = () => {}

@@ -1,5 +1,4 @@
 // H16: large values lie in files of their own, and get lost alone.
-import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
   exportEvents,
@@ -11,7 +10,10 @@ import {
 } from 'tidemark'
 import type { ReadPage } from '../../../src/log/pages.js'
 import { editRecord } from '../../support/raw-database.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { inject, type Injection } from './inject-faults.js'
+
+fakeIndexedDB()
 
 let count = 0
 let injection: Injection | undefined

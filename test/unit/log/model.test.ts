@@ -1,17 +1,17 @@
 // Random commands against a reference log, with a fault at any call of IndexedDB.
-import 'fake-indexeddb/auto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { anyCommand } from './model/arbitraries.js'
 import { HintChannel } from './model/hint-channel.js'
 import { setClock, World, type Model } from './model/world.js'
 
+fakeIndexedDB()
+
 /** A search for what is not known yet, with another seed each time: `TIDEMARK_MODEL_RUNS=5000`. */
 const search = process.env['TIDEMARK_MODEL_RUNS']
 const bounds =
-  search === undefined
-    ? { seed: 20261125, numRuns: 150, interruptAfterTimeLimit: 10_000 }
-    : { numRuns: Number(search), includeErrorInReport: true }
+  search === undefined ? { seed: 20261125, numRuns: 60 } : { numRuns: Number(search), includeErrorInReport: true }
 
 const unhandled: unknown[] = []
 const note = (reason: unknown) => void unhandled.push(reason)

@@ -1,9 +1,11 @@
 // What opening refuses, by which name, and what it leaves alone.
-import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { deleteEventStore, openEventStore } from 'tidemark'
 import { databaseOf, editRows, settled, withDatabase } from '../../support/raw-database.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { openConnections } from './inject-faults.js'
+
+fakeIndexedDB()
 
 let count = 0
 let name = ''

@@ -1,8 +1,10 @@
 // A projection that follows its own page's appends need not read them back.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type TidemarkStore } from 'tidemark'
 import type { PageOptions, ReadPage } from '../../../src/log/pages.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const event = { type: 'A', data: { n: 1 } }
 let count = 0

@@ -1,11 +1,13 @@
 // Whoever reads page after page gets records in their turn: read before it, and not decoded before it.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type EventFilter, type TidemarkStore } from 'tidemark'
 import type { ReadPage } from '../../../src/log/pages.js'
 import { RecordsAhead } from '../../../src/log/records-ahead.js'
 import { Slices } from '../../../src/platform/slices.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { inject, type Injection } from './inject-faults.js'
+
+fakeIndexedDB()
 
 let count = 0
 let injection: Injection | undefined

@@ -1,8 +1,10 @@
 // H34: what the storage manager says, in contexts that have all of it, some of it, or none.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => vi.unstubAllGlobals())
 

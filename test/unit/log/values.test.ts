@@ -1,8 +1,10 @@
 // Rules about a type that this API has no name for: what they mean for a number, a page or a stream.
-import 'fake-indexeddb/auto'
 import { describe, expect, test, vi } from 'vitest'
 import { defineEvents, openEventStore, type EventCatalogue, type RecordedEvent, type TidemarkStore } from 'tidemark'
 import { openEventStore as openMemoryEventStore } from 'tidemark/memory'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 let count = 0
 const backends = [

@@ -1,7 +1,9 @@
 // What a writer remembers saves it from reading before it writes.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore } from 'tidemark'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => vi.unstubAllGlobals())
 

@@ -6,8 +6,8 @@ const longest = 2 ** 31 - 1
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => {
-  vi.useRealTimers()
   vi.restoreAllMocks()
+  vi.useRealTimers()
 })
 
 test('H69: a delay that is too long for a timer is made of several, and calls back once, after all of it', () => {

@@ -1,5 +1,4 @@
 // Opening a database that does not open, on a clock that passes when the test says so.
-import 'fake-indexeddb/auto'
 import { IDBVersionChangeEvent as VersionChangeEvent } from 'fake-indexeddb'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { StorageDamagedError, StorageFailedError, StorageLostError } from '../../../src/errors.js'
@@ -8,6 +7,9 @@ import { healing } from '../../../src/platform/healing.js'
 import { virtualClock, type VirtualClock } from '../../../src/testing/virtual-clock.js'
 import { settled } from '../../support/raw-database.js'
 import { databaseExists, inject, takeAway, openConnections, type Injection } from '../log/inject-faults.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 let injection: Injection | undefined
 afterEach(() => {

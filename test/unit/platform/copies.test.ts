@@ -1,8 +1,10 @@
 // Two copies of the package in one page, as bundles make them by accident: what works between them works, and else the reason is named.
-import 'fake-indexeddb/auto'
 import { describe, expect, test, vi } from 'vitest'
 import * as here from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 vi.resetModules()
 const there = await import('tidemark')

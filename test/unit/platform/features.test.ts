@@ -1,5 +1,4 @@
 // What a context lacks may be missing, null, or throw when it is asked for: each of them is the same to a store.
-import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   defineEvents,
@@ -16,6 +15,9 @@ import { openEventStore as openMemory } from 'tidemark/memory'
 import { given, virtualClock } from 'tidemark/testing'
 import { feature } from '../../../src/platform/features.js'
 import { nextTask } from '../../../src/platform/tasks.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Event = { type: 'Added'; data: { value: number } }
 const events = defineEvents<Event>()

@@ -1,11 +1,17 @@
 // What is done after a write that failed as on a full disk, in Chromium on LevelDB: on a clock that passes when the test says so.
-import 'fake-indexeddb/auto'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Healing, danger, type StorageOccurrence } from '../../../src/platform/healing.js'
 import { storageError } from '../../../src/platform/indexeddb.js'
 import type { Hint, Signals } from '../../../src/platform/signals.js'
 import { virtualClock, type VirtualClock } from '../../../src/testing/virtual-clock.js'
 import { databaseExists, inject, type Injection } from '../log/inject-faults.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
+
+// Files share a process, and a context stays in danger until that is over. So this file has the package for itself.
+vi.hoisted(() => vi.resetModules())
+afterAll(() => void vi.resetModules())
 
 const scratch = 'tidemark::healing'
 const chromium =

@@ -1,5 +1,4 @@
 // A target that has to read rows for its events is told of more of them at a time than one page holds.
-import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import { openEventStore } from 'tidemark'
 import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
@@ -7,7 +6,10 @@ import { newRun } from '../../../src/projection/batching.js'
 import { runMachine } from '../../../src/projection/runner.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { added, events, newName } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { fakeRows, fakeTarget, upTo } from './fake-backend.js'
+
+fakeIndexedDB()
 
 const few = 10_000
 const many = 40_000

@@ -1,7 +1,6 @@
 // Exactly once, whatever is killed and wherever: the runner over both storages, with a crash at every step it takes.
-import 'fake-indexeddb/auto'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { defineEvents, defineProjection, table, type Projection, type RecordedEvent } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 import { inProcessCoordinator } from '../../../src/locks/in-process.js'
@@ -12,6 +11,9 @@ import { MemoryReadModels } from '../../../src/read-model/memory/memory-storage.
 import { pausedOrNot, rebuildStarted } from '../../../src/read-model/state.js'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
 import { readModelTarget } from '../../../src/running/read-model-target.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Event =
   | { type: 'Added'; data: { to: string; amount: number } }
@@ -201,6 +203,10 @@ async function logOf(list: readonly Event[]): Promise<{ store: Store; log: Recor
 }
 
 let count = 0
+const opened: ReadModelStorage[] = []
+afterEach(() => {
+  for (const storage of opened.splice(0)) storage.close()
+})
 const storages: readonly (readonly [string, () => () => ReadModelStorage])[] = [
   [
     'memory',
@@ -213,7 +219,11 @@ const storages: readonly (readonly [string, () => () => ReadModelStorage])[] = [
     'fake-indexeddb',
     () => {
       const name = `exactly-once-${(count += 1)}`
-      return () => new IndexedDbStorage(name, definition as never, 'log', async () => {})
+      return () => {
+        const storage = new IndexedDbStorage(name, definition as never, 'log', async () => {})
+        opened.push(storage)
+        return storage
+      }
     },
   ],
 ]

@@ -1,6 +1,5 @@
 // N48: whatever becomes of the hints, no change of what readers see stays unnoticed for longer than one look. Real
 // storages, real commits, and hints that are lost, late, doubled, merged and made up.
-import 'fake-indexeddb/auto'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, table, type Projection, type RecordedEvent } from 'tidemark'
@@ -20,6 +19,9 @@ import { seenIn } from '../../../src/read-model/stamps.js'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
 import { readModelTarget } from '../../../src/running/read-model-target.js'
 import { settled } from '../../support/raw-database.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Did = {
   type: 'Did'

@@ -1,5 +1,4 @@
 // Which names tables and models must not have.
-import 'fake-indexeddb/auto'
 import { describe, expect, test } from 'vitest'
 import {
   defineEvents,
@@ -11,7 +10,10 @@ import {
   type Tables,
 } from 'tidemark'
 import { assertTableName } from '../../../src/read-model/reserved-names.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 import { added, events, indexedDbStore, memoryStore, model } from './support.js'
+
+fakeIndexedDB()
 
 const reserved: { readonly [N in ReservedTableName]: true } = {
   at: true,

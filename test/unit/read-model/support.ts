@@ -35,7 +35,7 @@ async function filled(opening: Promise<TidemarkStore<Event>>, count: number): Pr
 }
 /** A new store with so many events. */
 export const memoryStore = (count = 0) => filled(openMemoryEventStore({ name: newName(), events }), count)
-/** The same on IndexedDB; wants `fake-indexeddb/auto`. */
+/** The same on IndexedDB; wants `fakeIndexedDB()`. */
 export const indexedDbStore = (count = 0, name = newName()) => filled(openEventStore({ name, events }), count)
 
 /** Two instances of one store, as two tabs have them, that never hear each other: every hint is lost (H66). */

@@ -1,5 +1,4 @@
 // I8: what a view and its live queries hold of the page, and when they let it go; and storage that fails under them.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { liveProjection, openReadModel, runProjection } from 'tidemark'
 import { storeInternals } from '../../../src/log/open.js'
@@ -7,6 +6,9 @@ import { IndexedDbStorage } from '../../../src/read-model/indexeddb/indexeddb-st
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { inject, type Injection } from '../log/inject-faults.js'
 import { added, fakePage, indexedDbStore, memoryStore, model, shown } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 let injection: Injection | undefined
 afterEach(() => {

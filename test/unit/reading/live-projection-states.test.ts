@@ -1,8 +1,10 @@
-import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { defineEvents, liveProjection, openEventStore, type LiveQuery, type TidemarkStore } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
 import { openEventStore as openMemory, openSyncedStore as openSynced } from 'tidemark/memory'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Added = { type: 'Added'; data: number } | { type: 'Skipped'; data: null }
 const events = defineEvents<Added>()

@@ -1,5 +1,4 @@
 // Live queries between commits, rebuilds and lost hints.
-import 'fake-indexeddb/auto'
 import { beforeEach, expect, test } from 'vitest'
 import {
   defineProjection,
@@ -22,6 +21,9 @@ import {
   shown,
   storesWithoutHints,
 } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 /** How often a view looks by itself, ms. */
 const slowPoll = 5_000

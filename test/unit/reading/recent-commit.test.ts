@@ -1,9 +1,11 @@
 // Live queries take the rows of this context's own commit from memory: which ones, and when not.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, openEventStore, openReadModel, startProjection, table } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { openView } from '../../../src/reading/read-model-view.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => void vi.restoreAllMocks())
 

@@ -1,5 +1,4 @@
 // What hundreds of live queries cost, counted: transactions of log and read model, runs of queries, and snapshots.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import {
   defineEvents,
@@ -14,6 +13,9 @@ import {
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { storeInternals } from '../../../src/log/open.js'
 import { openView } from '../../../src/reading/read-model-view.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => void vi.restoreAllMocks())
 

@@ -1,5 +1,4 @@
 // After a deploy, tabs of two builds run side by side, and the old one may lead.
-import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import {
   defineEvents,
@@ -11,6 +10,9 @@ import {
   type FailureStrategy,
 } from 'tidemark'
 import { newName } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const builds = () => {
   const name = newName()

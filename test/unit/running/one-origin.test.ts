@@ -1,8 +1,10 @@
 // What stores and read models are to their origin: which databases, in which version, and who waits for whom.
-import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import { defineProjection, openEventStore, openReadModel, startProjection, table } from 'tidemark'
 import { added, events, newName } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const counting = (version: number) =>
   defineProjection(events, {

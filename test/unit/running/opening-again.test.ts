@@ -1,10 +1,12 @@
 // A storage that does not open for a while: one backoff, and what the app asks for is tried at once (H21, H27, H28).
-import 'fake-indexeddb/auto'
 import { IDBVersionChangeEvent as VersionChangeEvent } from 'fake-indexeddb'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openReadModel, runProjection, startProjection, StorageFailedError, type ProjectionReport } from 'tidemark'
 import { Connection } from '../../../src/platform/connection.js'
 import { codeOf, indexedDbStore, model } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const original = IDBFactory.prototype.open
 let stores = 0

@@ -1,5 +1,4 @@
 // What becomes of an event that seems to kill whoever applies it, and who is not to be blamed (N19).
-import 'fake-indexeddb/auto'
 import { expect, test, vi } from 'vitest'
 import { runProjection, startProjection } from 'tidemark'
 import { settle } from '../../../src/projection/config.js'
@@ -18,6 +17,9 @@ import {
   type StateRow,
 } from '../../../src/read-model/state.js'
 import { added, indexedDbStore, memoryStore, model, newName } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const at = (state: Partial<StateRow>): StateRow => ({ ...emptyState('log', ''), position: 36, owner: 'dead', ...state })
 const begins = (before: StateRow, how: Partial<Parameters<typeof takeOver>[2]> = {}) =>

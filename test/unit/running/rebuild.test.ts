@@ -1,5 +1,4 @@
 // What rebuild() waits for, whichever context does the work, and what ends the wait.
-import 'fake-indexeddb/auto'
 import { describe, expect, test } from 'vitest'
 import { deleteReadModel, openReadModel, startProjection } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
@@ -15,6 +14,9 @@ import {
   shown,
   storesWithoutHints,
 } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 describe.for([
   ['memory', memoryStore],
@@ -223,6 +225,7 @@ test('H66: a tab that does not lead hears of the end of its rebuild, also when e
   )
   await clock.runUntil(panel.stop())
   await clock.runUntil(leader.stop())
+  for (const store of [here, there]) await store.close()
 })
 
 /** A model whose handler waits at event 2 from `hold()` on, until `let go` of. */

@@ -1,5 +1,4 @@
 // Where two failures meet, or a failure and somebody who acts at once.
-import 'fake-indexeddb/auto'
 import { describe, expect, test, vi } from 'vitest'
 import {
   defineProjection,
@@ -32,6 +31,9 @@ import {
   shown,
   type Event,
 } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 /** Begins a rebuild while the handler is at work on an event, which then fails for good; the rebuild finds it mended. */
 async function rebuiltWhileFailing(

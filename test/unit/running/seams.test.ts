@@ -1,5 +1,4 @@
 // What happens at the seams: faults, skips, letters, hints that were lost.
-import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import { startProjection } from 'tidemark'
 import { sleep } from '../../../src/platform/clock.js'
@@ -16,6 +15,9 @@ import {
   shown,
   storesWithoutHints,
 } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 test('a new leader begins without the fault of the one before it', () => {
   const empty = emptyState('log', 'f')

@@ -1,8 +1,10 @@
 // Whoever runs a read model and whoever reads it in one context share a connection, and each may close its own share.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineProjection, openReadModel, runProjection, startProjection, table } from 'tidemark'
 import { added, codeOf, events, indexedDbStore, model, type Row } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => {
   vi.restoreAllMocks()

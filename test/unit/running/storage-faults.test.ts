@@ -1,5 +1,4 @@
 // Rows that cannot be read or stored, and ranges and keys that engines refuse.
-import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { defineProjection, openReadModel, runProjection, startProjection, table, type TidemarkStore } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
@@ -14,6 +13,9 @@ import {
   shown,
   type Event,
 } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => {
   vi.useRealTimers()

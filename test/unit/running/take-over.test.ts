@@ -1,8 +1,10 @@
 // Taking over while others go on: what was read a moment ago must not decide about rows.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openReadModel, runProjection, startProjection } from 'tidemark'
 import { added, fakePage, indexedDbStore, listener, model, newName, poison } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 afterEach(() => void vi.restoreAllMocks())
 

@@ -1,5 +1,4 @@
 // N96: the end of an adoption, where the local store grows meanwhile. What could not be taken over closes nothing.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, openEventStore, type TidemarkStore } from 'tidemark'
 import { openEventStore as openMemoryStore, openSyncedStore as openSyncedMemory } from 'tidemark/memory'
@@ -7,6 +6,9 @@ import { adoptStore, openSyncedStore } from 'tidemark/sync'
 import { testSyncServer } from 'tidemark/testing'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import { editRows } from '../../support/raw-database.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Event = { type: 'Added'; data: number }
 const events = defineEvents<Event>()

@@ -1,10 +1,12 @@
 // Adoption that is interrupted at every transaction: the next call does the rest, and each commit is there once.
-import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openEventStore } from 'tidemark'
 import { adoptStore, openSyncedStore } from 'tidemark/sync'
 import { testSyncServer } from 'tidemark/testing'
 import { inject, type Fault, type Injection } from '../log/inject-faults.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const url = 'http://127.0.0.1:9/'
 let count = 0

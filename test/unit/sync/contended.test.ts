@@ -1,9 +1,11 @@
 // A command in a stream that others are always faster to write to, and what else its device does meanwhile.
-import 'fake-indexeddb/auto'
 import { expect, test, vi } from 'vitest'
 import { defineCommand, defineEvents, execute } from 'tidemark'
 import { defineCommands, openSyncedStore, startSync } from 'tidemark/sync'
 import { testSyncServer, virtualClock } from 'tidemark/testing'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Counted = { type: 'Added'; data: { n: number } }
 const events = defineEvents<Counted>()

@@ -1,9 +1,11 @@
 // Commits that are decided again together, and what was decided on them meanwhile.
-import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import { defineCommand, defineEvents, execute } from 'tidemark'
 import { defineCommands, openSyncedStore, syncOnce } from 'tidemark/sync'
 import { testSyncServer } from 'tidemark/testing'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Counted =
   | { type: 'Added'; data: { n: number } }

@@ -1,14 +1,20 @@
 // The machine, the rules, the storage in memory and the server, through random faults: docs/sync-model.md.
 import { env } from 'node:process'
-import { expect, test, vi } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import type * as protocol from '../../../src/wire/protocol.js'
 import { run, type RunOptions } from '../../support/sync-model/run.js'
 
-// As scripts/sync-model.mjs has it: devices have to look for what conditions exclude.
+// As scripts/sync-model.mjs has it: devices have to look for what conditions exclude. Files share a process, so this one
+// has the package loaded again for itself, and for those that follow.
+vi.hoisted(() => vi.resetModules())
 vi.mock('../../../src/wire/protocol.js', async (original) => ({
   ...(await original<typeof protocol>()),
   conditionReach: 30,
 }))
+afterAll(() => {
+  vi.doUnmock('../../../src/wire/protocol.js')
+  vi.resetModules()
+})
 
 /** Runs in which rare mutants of test/mutants/sync-model.mjs are noticed; common ones are noticed among the first. */
 const rare = [

@@ -1,9 +1,11 @@
 // What a context says of its own commits after another one gave them back to a restored server, and after a reload.
-import 'fake-indexeddb/auto'
 import { expect, test, vi } from 'vitest'
 import { defineCommand, defineEvents, deleteEventStore, execute } from 'tidemark'
 import { defineCommands, openSyncedStore, startSync } from 'tidemark/sync'
 import { testSyncServer, virtualClock } from 'tidemark/testing'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 type Event = { type: 'Added'; data: { n: number } }
 const events = defineEvents<Event>()

@@ -1,5 +1,4 @@
 // What a device forgets: by the days that it was here, whatever its clock says.
-import 'fake-indexeddb/auto'
 import { describe, expect, test } from 'vitest'
 import { openSyncedStore } from 'tidemark/sync'
 import { testSyncServer, virtualClock } from 'tidemark/testing'
@@ -10,6 +9,9 @@ import { startSync } from '../../../src/sync/start-sync.js'
 import { syncPartsOf } from '../../../src/sync/sync-parts.js'
 import type { OutboxRow, SyncChange, SyncState } from '../../../src/sync/sync-state.js'
 import { Device } from '../../support/synced-device.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const day = 86_400_000
 

@@ -1,5 +1,4 @@
 // A run of another tab, while a restored server takes the log back: every hint is lost, and time is virtual.
-import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   defineEvents,
@@ -15,6 +14,9 @@ import { openSyncedStore } from 'tidemark/sync'
 import { virtualClock } from 'tidemark/testing'
 import { IndexedDbStorage } from '../../../src/read-model/indexeddb/indexeddb-storage.js'
 import { arrive, takeBack } from '../../contract/synced-change.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 beforeEach(() => void vi.stubGlobal('BroadcastChannel', undefined))
 afterEach(() => {

@@ -1,10 +1,12 @@
 // What stands between an append and its row on another device: counted, as times depend on the machine.
-import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, openReadModel, startProjection, table } from 'tidemark'
 import { openSyncedStore, startSync } from 'tidemark/sync'
 import { testSyncServer, virtualClock } from 'tidemark/testing'
 import { nextTask } from '../../../src/platform/tasks.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const events = defineEvents<{ type: 'Added'; data: { key: string } }>()
 const counts = defineProjection(events, {

@@ -67,9 +67,10 @@ export function append(
   const known = events.map(({ id }) => (id === undefined ? undefined : log.find((event) => event.id === id)))
   const found = known.filter((event) => event !== undefined)
   if (found.length > 0 && found.length < events.length) return refuse('invalid-event')
-  // The same ids in other streams are no repeat.
-  if (known.some((event, at) => event !== undefined && event.stream !== events[at]?.stream))
-    return refuse('invalid-event')
+  // The same ids in another stream, or with another type or other data, are no repeat.
+  const isAnother = (event: ReferenceEvent | undefined, asked: (typeof events)[number]) =>
+    event !== undefined && (event.stream !== asked.stream || event.type !== asked.type || event.serial !== asked.serial)
+  if (events.some((asked, at) => isAnother(known[at], asked))) return refuse('invalid-event')
   const versions = (versionIn: (stream: string) => number) =>
     Object.fromEntries([...expected.keys()].map((stream) => [stream, versionIn(stream)]))
   if (found.length > 0) {
