@@ -150,44 +150,20 @@ async function noteLog(storage: ReadModelStorage, log: string, clock: Clock): Pr
   }
 }
 
-<<<<<<< HEAD
-function lookoutOf(
-  { storage, recent, state, newest, lookouts }: SharedStorage,
-  key: string,
-  { tap, signals }: StoreInternals,
-  clock: Clock,
-): ModelLookout {
-  let lookout = lookouts.get(clock)
-  if (lookout === undefined)
-    lookouts.set(
-      clock,
-      (lookout = {
-        storage,
-        listen: signals.listen,
-        state,
-        queries: toldQueries(storage, key, tap),
-        newest,
-        recent,
-        watch: modelLookout(state, clock),
-      }),
-    )
-  return lookout
-}
-=======
 const lookoutOf = (
-  { storage, queries, recent, lookouts }: SharedStorage,
+  { storage, queries, recent, state, newest, lookouts }: SharedStorage,
   { signals }: StoreInternals,
   clock: Clock,
 ): ModelLookout =>
   getOrMake(lookouts, clock, () => ({
     storage,
     listen: signals.listen,
-    state: () => storage.state(),
+    state,
     queries,
+    newest,
     recent,
-    watch: modelLookout(() => storage.state(), clock),
+    watch: modelLookout(state, clock),
   }))
->>>>>>> coresize
 
 /** A share in a storage. Once closed, its calls are rejected; closing the last share closes the storage. */
 function use(shared: SharedStorage, key: string, release: () => void): ReadModelStorage {
@@ -207,12 +183,8 @@ function use(shared: SharedStorage, key: string, release: () => void): ReadModel
       // `then`, among others: a promise that is resolved with a share looks for it.
       if (typeof method !== 'function') return method
       if (closed) return () => Promise.reject(new ClosedError(label))
-<<<<<<< HEAD
-      if (name === 'queries') return toldQueries(storage, key, tap)
-      if (name === 'state') return shared.state
-=======
       if (name === 'queries') return shared.queries
->>>>>>> coresize
+      if (name === 'state') return shared.state
       if (name === 'commit')
         return async (change: Commit) => {
           const moved = await storage.commit(change)
