@@ -42,6 +42,8 @@ export interface ExecuteOptions {
  * @throws InvalidArgumentError if a function of the command returns a promise or a wrong value, and for an unknown
  * option
  * @throws InvalidEventError if a decided event cannot be stored
+ * @throws EventUnreadableError for an event that cannot be read, and, with `newer`, for one of a type for which the
+ * store's catalogue, which has definitions, has none: nothing is decided over what this build does not know
  * @throws everything else that the store or the command's own functions throw, without a retry
  */
 export async function execute<
@@ -66,8 +68,8 @@ export async function execute<E extends EventShape, S>(
   command: Command<E, S, Decision<E>, S>,
   options: ExecuteOptions = {},
 ): Promise<CommandResult<E, never>> {
-  const tap = internalsOf(store)?.tap
-  const work = () => run(store, command, options)
+  const { tap, types } = internalsOf(store) ?? {}
+  const work = () => run(store, command, options, types)
   if (tap === undefined) return work()
   return tap.around(
     work,
@@ -83,6 +85,7 @@ async function run<E extends EventShape, S>(
   store: CommandStore<E>,
   command: Command<E, S, Decision<E>, S>,
   options: ExecuteOptions,
+  types: ReadonlySet<string> | undefined,
 ): Promise<CommandResult<E, never>> {
   onlyKnown(options, ['retry', 'onRetry', 'signal', 'durability', 'clock'])
   const { signal, onRetry, durability, clock = systemClock } = options
@@ -94,6 +97,7 @@ async function run<E extends EventShape, S>(
   const pipeline = commandPipeline(command as Command<E, S>, {
     retry: retryPolicy(options.retry, commandRetry),
     random: () => clock.random(),
+    types,
   })
   let step = pipeline.next()
   while (!step.done) {

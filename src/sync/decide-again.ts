@@ -1,6 +1,6 @@
 /** Runs the command of a commit once more, on what is confirmed and on what is pending before it. */
 import type { Command } from '../commands/command.js'
-import { commandPipeline, type CommandEffect } from '../commands/pipeline.js'
+import { commandPipeline, type CommandEffect, type CommandReply } from '../commands/pipeline.js'
 import { hasCode, messageOf } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { createId } from '../events/identifier.js'
@@ -62,11 +62,20 @@ type Decided = { readonly reason: unknown } | Pick<CommandEffect<EventShape> & {
 
 async function decided(
   command: Command<EventShape, unknown>,
-  { stream }: Deciding,
+  { stream, context: { catalogue } }: Deciding,
   ends: Map<string, string>,
   reading: { error?: unknown },
 ): Promise<Decided> {
-  const pipeline = commandPipeline(command, { retry: commandRetry, random: () => 0 })
+  const pipeline = commandPipeline(command, { retry: commandRetry, random: () => 0, types: catalogue.types })
+  const resumed = (reply: CommandReply<EventShape>) => {
+    try {
+      return pipeline.next(reply)
+    } catch (error) {
+      // What the pipeline says of an event: the command did nothing wrong (N37, N110).
+      if (hasCode(error, 'log-inconsistent', 'event-unreadable')) reading.error = error
+      throw error
+    }
+  }
   let step = pipeline.next()
   while (!step.done) {
     const effect = step.value
@@ -81,16 +90,11 @@ async function decided(
         if (page.done === true) break
         for (const event of page.value) {
           if (event.pending !== true) ends.set(effect.stream, event.id)
-          step = pipeline.next({ kind: 'event', event })
+          step = resumed({ kind: 'event', event })
         }
       }
     }
-    try {
-      step = pipeline.next({ kind: 'end' })
-    } catch (error) {
-      if (hasCode(error, 'log-inconsistent')) reading.error = error
-      throw error
-    }
+    step = resumed({ kind: 'end' })
   }
   return { reason: (step.value as { reason?: unknown }).reason }
 }
