@@ -76,6 +76,7 @@ export default [
     breaks: 'the state of a newer build is called damaged, or taken for one of this build',
   },
   {
+<<<<<<< HEAD
     id: 'sync-newer-leads',
     file: 'src/sync/sync-leader.ts',
     find: '    if (isNewer) this.#leadership.handOver()\n',
@@ -84,6 +85,8 @@ export default [
     breaks: 'an older tab leads for ever, and keeps a newer one from syncing',
   },
   {
+=======
+>>>>>>> b69efd6a (sync: what a newer build must decide waits as newer-format)
     id: 'sync-decided-copies',
     file: 'src/sync/decided-streams.ts',
     find: '(isJson || page.every(',
