@@ -14,7 +14,7 @@ export interface Trouble {
   readonly isAside?: true
 }
 
-/** Without space, and where a newer build has to go on, it is tried again after this long, in ms. */
+/** Without space, and where a newer build has to continue, it is tried again after this long, in ms. */
 const fullPause = 60_000
 
 /** The server responds, and that leads nowhere. */
