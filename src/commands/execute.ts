@@ -68,8 +68,8 @@ export async function execute<E extends EventShape, S>(
   command: Command<E, S, Decision<E>, S>,
   options: ExecuteOptions = {},
 ): Promise<CommandResult<E, never>> {
-  const { tap, types } = internalsOf(store) ?? {}
-  const work = () => run(store, command, options, types)
+  const tap = internalsOf(store)?.tap
+  const work = () => run(store, command, options)
   if (tap === undefined) return work()
   return tap.around(
     work,
@@ -85,7 +85,6 @@ async function run<E extends EventShape, S>(
   store: CommandStore<E>,
   command: Command<E, S, Decision<E>, S>,
   options: ExecuteOptions,
-  types: ReadonlySet<string> | undefined,
 ): Promise<CommandResult<E, never>> {
   onlyKnown(options, ['retry', 'onRetry', 'signal', 'durability', 'clock'])
   const { signal, onRetry, durability, clock = systemClock } = options
@@ -97,7 +96,7 @@ async function run<E extends EventShape, S>(
   const pipeline = commandPipeline(command as Command<E, S>, {
     retry: retryPolicy(options.retry, commandRetry),
     random: () => clock.random(),
-    types,
+    types: internalsOf(store)?.types,
   })
   let step = pipeline.next()
   while (!step.done) {

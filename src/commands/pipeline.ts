@@ -136,6 +136,8 @@ function* readStreams<E extends EventShape, S>(
     let reply = yield { kind: 'read-stream', stream }
     for (; reply.kind === 'event'; reply = yield { kind: 'next-event', stream }) {
       const { event } = reply
+      // (N110) What it says may be what the decision depends on.
+      if (types !== undefined && !types.has(event.type)) throw unknownType(event.type, event.position)
       version += 1
       // A missing event would make the decision wrong, and the number of events would not be a version (N37).
       if (event.version !== version) {
@@ -144,8 +146,6 @@ function* readStreams<E extends EventShape, S>(
           say`Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
         )
       }
-      // (N110) What it says may be what the decision depends on.
-      if (types?.has(event.type) === false) throw unknownType(event)
       id = event.id
       state = awaited('evolve', command.evolve(state, event))
     }

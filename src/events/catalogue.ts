@@ -448,20 +448,13 @@ function newerThanKnown(type: string, stored: number, known: number, position: n
 }
 
 /** An event that a command must not decide over. */
-export function unknownType({
-  type,
-  position,
-}: {
-  readonly type: string
-  readonly position: number
-}): EventUnreadableError {
-  return new EventUnreadableError(
+export const unknownType = (type: string, position: number): EventUnreadableError =>
+  new EventUnreadableError(
     position,
     say`its type '${type}' is not in the catalogue, and a command must not decide over what it does not know. A newer build wrote it: reload the page. If this build dropped the type, keep its definition.`,
     undefined,
     true,
   )
-}
 
 function under(path: string, key: string): string {
   return path === '' ? key : `${path}.${key}`

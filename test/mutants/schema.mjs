@@ -322,7 +322,7 @@ export default [
   {
     id: 'command-unknown-type',
     file: 'src/commands/pipeline.ts',
-    find: 'types?.has(event.type) === false',
+    find: 'types !== undefined && !types.has(event.type)',
     replace: 'types === null',
     tests: ['test/unit/commands/unknown-type.test.ts', 'test/unit/sync/newer-events.test.ts'],
     breaks: 'an old command decides over an event whose type it does not know',
