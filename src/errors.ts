@@ -202,7 +202,8 @@ export class EventUnreadableError extends TidemarkError {
   declare readonly position: number
   /**
    * Present if a newer build of the app wrote the event, in a version of its type that this build does not know. For a
-   * command also if the catalogue has definitions, and none for this type.
+   * command also if the catalogue has definitions, and none for this type. And if a codec encoded its data, and this
+   * build has none.
    *
    * Projections stop before it, whatever `onFailure` says, and a tab of the newer build continues: an old tab that
    * skipped the event would leave it out for all tabs.

@@ -1,5 +1,5 @@
 /** The event types of an app: their shape, validation and versions, and the functions that create events. */
-import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
+import { EventUnreadableError, InvalidArgumentError, InvalidEventError, messageOf } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemTime } from '../platform/clock.js'
@@ -429,7 +429,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
     try {
       value = upcast(value as StoredData)
     } catch (cause) {
-      throw new EventUnreadableError(position, say`${name} threw an error.`, cause)
+      throw new EventUnreadableError(position, say`${name} threw an error (${messageOf(cause)}).`, cause)
     }
     // Upcasters run during reads, which cannot wait for each event; undefined is most often a forgotten return.
     if (value === undefined) throw new EventUnreadableError(position, say`${name} returned undefined.`)

@@ -8,7 +8,7 @@ import { assertEventId, eventType } from '../events/names.js'
 import { wallTime, type Clock } from '../platform/clock.js'
 import { isThenable, optional } from '../platform/promises.js'
 import { Slices } from '../platform/slices.js'
-import { eventEncoder, type Codec, type EventDraft } from './encode.js'
+import { encodedBy, eventEncoder, type Codec, type EventDraft } from './encode.js'
 import type { AppendOptions } from './event-store.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { readCondition, type GivenAppend, type GivenEvent } from './read-writes.js'
@@ -98,7 +98,7 @@ class Preparation {
       condition: readCondition(condition),
       pathOf: (index) => given[index]?.path ?? 'events',
     }
-    this.#encode = eventEncoder(context.maxEventCharacters)
+    this.#encode = eventEncoder(context.maxEventCharacters, context.codec === undefined)
     this.#time = wallTime(context.clock)
   }
 
@@ -142,7 +142,7 @@ class Preparation {
     if (codec === undefined && !waits) return this.#add(this.#encode(draft, path))
     const kept = waits ? optional(checked) : copied(checked, `${path}.data`)
     const begin = codec !== undefined && !waits && this.#late.length < encodedAtOnce
-    const encoded = begin ? codec.encode(kept, { type: draft.type, stream: draft.stream, id: draft.id }) : kept
+    const encoded = begin ? encodedBy(codec, kept, draft, path) : kept
     if (begin && !isThenable(encoded)) return this.#add(this.#encode({ ...draft, data: encoded }, path))
     this.#late.push({
       at: this.#events.length,
@@ -182,13 +182,8 @@ class Preparation {
       let value = await data
       if (isOver()) break
       // What a schema returns late is checked before a codec sees it.
-      const { type, stream, id } = draft
       if (codec !== undefined && !isEncoded)
-        value = await codec.encode(data instanceof Promise ? copied(value, `${path}.data`) : value, {
-          type,
-          stream,
-          id,
-        })
+        value = await encodedBy(codec, data instanceof Promise ? copied(value, `${path}.data`) : value, draft, path)
       this.#events[at] = this.#encode({ ...draft, data: value }, path)
     }
     return this.#prepared

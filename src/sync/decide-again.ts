@@ -13,7 +13,7 @@ import { commandRetry } from '../platform/backoff.js'
 import { maxEntries } from '../wire/protocol.js'
 import { newest } from './decide-own.js'
 import { underPending, type PendingStream } from './outbox-index.js'
-import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
+import { CodecFailure, commandAgain, type CommandFunctions } from './define-commands.js'
 import { assertFits, assertRowFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
@@ -38,7 +38,7 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
     const ends = new Map<string, string>()
     const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, ends, reading)
     if ('reason' in decision) return { kind: 'refused', code: 'command-refused', message: textOf(decision.reason) }
-    const { expected, events } = await eventsOf(decision.writes, guarded(context))
+    const { expected, events } = await eventsOf(decision.writes, guarded(context, reading))
     if (events.length === 0) return { kind: 'nothing' }
     // What a command has read, it expects at that version.
     const expect = [...decision.last].map(
@@ -115,13 +115,19 @@ async function eventsOf(
   return { events, expected }
 }
 
-/** The same, with a codec whose failures differ from those of the command. */
-const guarded = ({ codec, ...context }: PrepareContext): PrepareContext => ({
+/** The same, with a codec whose failures are kept: they are not the fault of the command. */
+const guarded = ({ codec, ...context }: PrepareContext, failed: { error?: unknown }): PrepareContext => ({
   ...context,
   codec: codec && {
-    ...codec,
-    encode: (data, event) => ofCodec(async () => codec.encode(data, event)),
     decode: codec.decode,
+    async encode(data, event) {
+      try {
+        return await codec.encode(data, event)
+      } catch (error) {
+        failed.error = error
+        throw error
+      }
+    },
   },
 })
 
