@@ -68,7 +68,7 @@ export const budgets = [
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(38.95),
+    budget: kib(39.35),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -184,12 +184,12 @@ export const budgets = [
     budget: kib(6.8),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(59.6), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(60.05), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
     names: 'execute',
-    budget: kib(3.1),
+    budget: kib(3.2),
     without: [...projection, 'node_modules/'],
   },
   {
@@ -238,7 +238,7 @@ export const syncedUses = [
     title: 'openSyncedStore, syncOnce, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore, syncOnce'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(58.45),
+    budget: kib(58.95),
   },
   {
     title: 'openSyncedStore, defineEvents',

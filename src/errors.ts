@@ -194,11 +194,17 @@ export class InvalidImportError extends TidemarkError {
   }
 }
 
-/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onFailure` says otherwise. */
+/**
+ * A stored event that cannot be decoded or upcast, or that a command must not decide over, because this build does not
+ * know its type. Projections stop before an event that they cannot read, unless `onFailure` says otherwise.
+ */
 export class EventUnreadableError extends TidemarkError {
   declare readonly position: number
   /**
-   * Present if a newer build of the app wrote the event, in a version of its type that this build does not know.
+   * Present if a newer build of the app wrote the event, in a version of its type that this build does not know. For a
+   * command also if the catalogue has definitions, and none for this type. And if a codec encoded its data, and this
+   * build has none.
+   *
    * Projections stop before it, whatever `onFailure` says, and a tab of the newer build continues: an old tab that
    * skipped the event would leave it out for all tabs.
    */

@@ -42,6 +42,8 @@ export interface ExecuteOptions {
  * @throws InvalidArgumentError if a function of the command returns a promise or a wrong value, and for an unknown
  * option
  * @throws InvalidEventError if a decided event cannot be stored
+ * @throws EventUnreadableError for an event that cannot be read, and, with `newer`, for one of a type for which the
+ * store's catalogue, which has definitions, has none: nothing is decided over what this build does not know
  * @throws everything else that the store or the command's own functions throw, without a retry
  */
 export async function execute<
@@ -94,6 +96,7 @@ async function run<E extends EventShape, S>(
   const pipeline = commandPipeline(command as Command<E, S>, {
     retry: retryPolicy(options.retry, commandRetry),
     random: () => clock.random(),
+    types: internalsOf(store)?.types,
   })
   let step = pipeline.next()
   while (!step.done) {

@@ -14,6 +14,7 @@ import {
   CommandConflictError,
 } from '../errors.js'
 import { say } from '../messages.js'
+import { unknownType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
 import { isPlainPrototype } from '../events/json.js'
@@ -69,6 +70,8 @@ export type CommandPipeline<E extends EventShape, T> = Generator<CommandEffect<E
 
 /** Everything that the pipeline's decisions depend on, in addition to the results of effects. */
 export interface PipelineOptions {
+  /** All types that this build knows; absent if any type may come. */
+  readonly types?: ReadonlySet<string> | undefined
   readonly retry: RetryPolicy
   /** A random number in [0, 1), for the jitter of the pauses. */
   readonly random: () => number
@@ -80,10 +83,10 @@ const maxDiscovered = 1_000
 /** A command from start to end: attempts until one is accepted or refused, or until the retries are used up. */
 export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>(
   command: Command<E, S, D>,
-  { retry, random }: PipelineOptions,
+  { retry, random, types }: PipelineOptions,
 ): CommandPipeline<E, CommandResult<E, ReasonOf<D>>> {
   for (let attempts = 1; ; attempts += 1) {
-    const { state, versions, last } = yield* readStreams(command)
+    const { state, versions, last } = yield* readStreams(command, types)
     const decision: readonly CommandEvent<E>[] | Refusal = decide(command, state)
     if (!isEvents(decision)) return { type: 'refused', reason: decision.reason as ReasonOf<D>, attempts }
     const batch = createWriteBatch<E>()
@@ -107,6 +110,7 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 /** Reads the declared and the discovered streams, each once, from its start. */
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
+  types: PipelineOptions['types'],
 ): CommandPipeline<
   E,
   { state: S; versions: ReadonlyMap<string, number>; last: ReadonlyMap<string, string | undefined> }
@@ -132,6 +136,8 @@ function* readStreams<E extends EventShape, S>(
     let reply = yield { kind: 'read-stream', stream }
     for (; reply.kind === 'event'; reply = yield { kind: 'next-event', stream }) {
       const { event } = reply
+      // (N110) What it says may be what the decision depends on.
+      if (types !== undefined && !types.has(event.type)) throw unknownType(event.type, event.position)
       version += 1
       // A missing event would make the decision wrong, and the number of events would not be a version (N37).
       if (event.version !== version) {

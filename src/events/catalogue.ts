@@ -1,5 +1,5 @@
 /** The event types of an app: their shape, validation and versions, and the functions that create events. */
-import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
+import { EventUnreadableError, InvalidArgumentError, InvalidEventError, messageOf } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemTime } from '../platform/clock.js'
@@ -430,7 +430,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
     try {
       value = upcast(value as StoredData)
     } catch (cause) {
-      throw new EventUnreadableError(position, say`${name} threw an error.`, cause)
+      throw new EventUnreadableError(position, say`${name} threw an error (${messageOf(cause)}).`, cause)
     }
     // Upcasters run during reads, which cannot wait for each event; undefined is most often a forgotten return.
     if (value === undefined) throw new EventUnreadableError(position, say`${name} returned undefined.`)
@@ -447,6 +447,15 @@ function newerThanKnown(type: string, stored: number, known: number, position: n
     true,
   )
 }
+
+/** An event that a command must not decide over. */
+export const unknownType = (type: string, position: number): EventUnreadableError =>
+  new EventUnreadableError(
+    position,
+    say`its type '${type}' is not in the catalogue, and a command must not decide over what it does not know. A newer build wrote it: reload the page. If this build dropped the type, keep its definition.`,
+    undefined,
+    true,
+  )
 
 function under(path: string, key: string): string {
   return path === '' ? key : `${path}.${key}`

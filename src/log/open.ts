@@ -118,6 +118,8 @@ interface CommonInternals {
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
   readonly maxEventCharacters: number
+  /** All types that this build knows; undefined: any type. */
+  readonly types: ReadonlySet<string> | undefined
   /** Throws ClosedError once the store was closed. */
   assertOpen(): void
   /** Of a log whose tail may be taken back: its id now, and up to where one of that id was the same. */
@@ -336,6 +338,7 @@ async function open<E extends EventShape>(
     logId: databaseId,
     appendPrepared: append,
     maxEventCharacters: parts.maxEventCharacters,
+    types: parts.catalogue.types,
     assertOpen,
     ...layered?.internals,
   }
@@ -373,6 +376,7 @@ export async function openOnServer<E extends EventShape>(
     ...internals,
     appendPrepared: append,
     maxEventCharacters: parts.maxEventCharacters,
+    types: parts.catalogue.types,
     assertOpen,
   }
   return withPorts(store, shared, ports, memoryOperations)
@@ -404,6 +408,7 @@ export async function openMemoryEventStore<E extends EventShape>(
     logId: async () => logId,
     appendPrepared: append,
     maxEventCharacters: parts.maxEventCharacters,
+    types: parts.catalogue.types,
     assertOpen,
     ...layered?.internals,
   }

@@ -5,7 +5,7 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
 import type { EventPage, PageRequest, ReadAllOptions, ReadOptions } from './event-store.js'
-import { codecEvent, type Codec } from './encode.js'
+import { decodedBy, isEncoded, type Codec } from './encode.js'
 import { compileFilter } from './filter.js'
 import type { StoredEvent } from './record/record-text.js'
 import { restoreEvent } from './record/record.js'
@@ -75,7 +75,7 @@ export async function finishPage<E extends EventShape>(
     codec === undefined &&
     catalogue.identity &&
     broken.size === 0 &&
-    !found.some((event) => event.schema !== undefined)
+    !found.some((event) => event.schema !== undefined || isEncoded(event.data))
   ) {
     return { events: found as unknown as RecordedEvent<E>[], scannedTo, head }
   }
@@ -87,8 +87,8 @@ export async function finishPage<E extends EventShape>(
       const problem = broken.get(position)
       if (problem !== undefined) throw new EventUnreadableError(position, problem)
       let plain = stored
-      if (codec !== undefined) {
-        const data = codec.decode(stored.data, codecEvent(stored))
+      if (codec !== undefined || isEncoded(stored.data)) {
+        const data = decodedBy(codec, stored.data, stored, position)
         plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
         // No data encodes to this; most often it is a forgotten return.
         if (plain.data === undefined) throw new EventUnreadableError(position, say`decoding it returned undefined.`)

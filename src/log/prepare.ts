@@ -8,7 +8,7 @@ import { assertEventId, eventType } from '../events/names.js'
 import { wallTime, type Clock } from '../platform/clock.js'
 import { isThenable, optional } from '../platform/promises.js'
 import { Slices } from '../platform/slices.js'
-import { codecEvent, encodeEvent, type Codec, type EventDraft } from './encode.js'
+import { encodedBy, encodeEvent, type Codec, type EventDraft } from './encode.js'
 import type { AppendOptions } from './event-store.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { readCondition, type GivenAppend, type GivenEvent } from './read-writes.js'
@@ -84,7 +84,7 @@ export function prepareAppend(
   const validate = validator(catalogue)
   const slices = new Slices()
   const left = { ...readAtOnce }
-  const encode = (draft: EventDraft, path: string) => encodeEvent(draft, path, maxEventCharacters)
+  const encode = (draft: EventDraft, path: string) => encodeEvent(draft, path, maxEventCharacters, codec === undefined)
   /** Checks an event, and encodes it unless the app has to be waited for. */
   const take = (event: GivenEvent): EventText => {
     const { path, stream, type, data, meta, id } = event
@@ -97,7 +97,7 @@ export function prepareAppend(
     if (codec === undefined && !waits) return encode(draft, path)
     const kept = waits ? optional(checked) : copied(checked, `${path}.data`)
     const isEncoded = codec !== undefined && !waits && late.length < encodedAtOnce
-    const encoded = isEncoded ? codec.encode(kept, codecEvent(draft)) : kept
+    const encoded = isEncoded ? encodedBy(codec, kept, draft, path) : kept
     if (isEncoded && !isThenable(encoded)) return encode({ ...draft, data: encoded }, path)
     late.push({
       at: events.length,
@@ -132,7 +132,7 @@ export function prepareAppend(
       if (codec !== undefined && !isEncoded) {
         // What a schema returns late is checked before a codec sees it.
         if (data instanceof Promise) value = copied(value, `${path}.data`)
-        value = await codec.encode(value, codecEvent(draft))
+        value = await encodedBy(codec, value, draft, path)
       }
       events[at] = encode({ ...draft, data: value }, path)
     }

@@ -1,6 +1,6 @@
 /** Runs the command of a commit once more, on what is confirmed and on what is pending before it. */
 import type { Command } from '../commands/command.js'
-import { commandPipeline, type CommandEffect } from '../commands/pipeline.js'
+import { commandPipeline, type CommandEffect, type CommandReply } from '../commands/pipeline.js'
 import { hasCode, messageOf } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { createId } from '../events/identifier.js'
@@ -13,7 +13,7 @@ import { commandRetry } from '../platform/backoff.js'
 import { maxEntries } from '../wire/protocol.js'
 import { newest } from './decide-own.js'
 import { underPending, type PendingStream } from './outbox-index.js'
-import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
+import { CodecFailure, commandAgain, type CommandFunctions } from './define-commands.js'
 import { assertFits, assertRowFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
@@ -38,7 +38,7 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
     const ends = new Map<string, string>()
     const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, ends, reading)
     if ('reason' in decision) return { kind: 'refused', code: 'command-refused', message: textOf(decision.reason) }
-    const { expected, events } = await eventsOf(decision.writes, guarded(context))
+    const { expected, events } = await eventsOf(decision.writes, guarded(context, reading))
     if (events.length === 0) return { kind: 'nothing' }
     // What a command has read, it expects at that version.
     const expect = [...decision.last].map(
@@ -62,11 +62,20 @@ type Decided = { readonly reason: unknown } | Pick<CommandEffect<EventShape> & {
 
 async function decided(
   command: Command<EventShape, unknown>,
-  { stream }: Deciding,
+  { stream, context: { catalogue } }: Deciding,
   ends: Map<string, string>,
   reading: { error?: unknown },
 ): Promise<Decided> {
-  const pipeline = commandPipeline(command, { retry: commandRetry, random: () => 0 })
+  const pipeline = commandPipeline(command, { retry: commandRetry, random: () => 0, types: catalogue.types })
+  const resumed = (reply: CommandReply<EventShape>) => {
+    try {
+      return pipeline.next(reply)
+    } catch (error) {
+      // What the pipeline says of an event: the command did nothing wrong (N37, N110).
+      if (hasCode(error, 'log-inconsistent', 'event-unreadable')) reading.error = error
+      throw error
+    }
+  }
   let step = pipeline.next()
   while (!step.done) {
     const effect = step.value
@@ -81,16 +90,11 @@ async function decided(
         if (page.done === true) break
         for (const event of page.value) {
           if (event.pending !== true) ends.set(effect.stream, event.id)
-          step = pipeline.next({ kind: 'event', event })
+          step = resumed({ kind: 'event', event })
         }
       }
     }
-    try {
-      step = pipeline.next({ kind: 'end' })
-    } catch (error) {
-      if (hasCode(error, 'log-inconsistent')) reading.error = error
-      throw error
-    }
+    step = resumed({ kind: 'end' })
   }
   return { reason: (step.value as { reason?: unknown }).reason }
 }
@@ -111,13 +115,19 @@ async function eventsOf(
   return { events, expected }
 }
 
-/** The same, with a codec whose failures differ from those of the command. */
-const guarded = ({ codec, ...context }: PrepareContext): PrepareContext => ({
+/** The same, with a codec whose failures are kept: they are not the fault of the command. */
+const guarded = ({ codec, ...context }: PrepareContext, failed: { error?: unknown }): PrepareContext => ({
   ...context,
   codec: codec && {
-    ...codec,
-    encode: (data, event) => ofCodec(async () => codec.encode(data, event)),
     decode: codec.decode,
+    async encode(data, event) {
+      try {
+        return await codec.encode(data, event)
+      } catch (error) {
+        failed.error = error
+        throw error
+      }
+    },
   },
 })
 

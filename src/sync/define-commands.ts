@@ -3,7 +3,7 @@ import type { Decision } from '../commands/command.js'
 import { InvalidArgumentError, messageOf } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { isPlainPrototype, toJsonText } from '../events/json.js'
-import type { Codec } from '../log/encode.js'
+import { decodedBy, encodedBy, type Codec } from '../log/encode.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 
@@ -96,7 +96,7 @@ export async function commandRow(
 ): Promise<CommandRow | undefined> {
   const row = command && made.get(command)
   if (row === undefined || codec === undefined) return row
-  const args: unknown = await codec.encode(JSON.parse(row.args), about(row.name))
+  const args = await encodedBy(codec, JSON.parse(row.args), about(row.name), say`The arguments of '${row.name}'`)
   return { name: row.name, args: toJsonText(args, 'args') }
 }
 
@@ -104,7 +104,7 @@ export async function commandRow(
 export class CodecFailure extends Error {}
 
 /** @throws CodecFailure, with what the codec threw as its cause */
-export async function ofCodec<T>(work: () => Promise<T>): Promise<T> {
+async function ofCodec<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {
@@ -120,6 +120,6 @@ export async function commandAgain(
 ): Promise<NamedCommand | undefined> {
   if (!Object.hasOwn(commands, name)) return undefined
   const stored: unknown = JSON.parse(args)
-  const given = codec === undefined ? stored : await ofCodec(async () => codec.decode(stored, about(name)))
+  const given = await ofCodec(async () => decodedBy(codec, stored, about(name), 0))
   return commands[name]?.(...(given as never[]))
 }

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import { createId } from '../events/identifier.js'
 import { toJsonText } from '../events/json.js'
-import type { Codec } from '../log/encode.js'
+import { decodedBy, encodedBy, type Codec } from '../log/encode.js'
 import type { ReadOptions } from '../log/event-store.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import { finishPage } from '../log/pages.js'
@@ -210,7 +210,7 @@ export class OwnCommits {
       if (was === undefined) break
       const ids = was.events.map(() => createId(time))
       // What is encoded may be bound to the id.
-      const data = codec && (await encodedFor(ids, was.events, codec))
+      const data = await encodedFor(ids, was.events, codec)
       await this.#change(known.name, (snapshot, n) => {
         const now = snapshot.outbox.find((each) => each.n === n)
         isSame = now === undefined || now.events.every(({ id }, index) => id === was.events[index]?.id)
@@ -253,13 +253,21 @@ function knownRow(row: OutboxRow): Known {
   }
 }
 
-/** The data of events, encoded once more for events with other ids. */
-async function encodedFor(ids: readonly string[], events: readonly EventText[], codec: Codec): Promise<string[]> {
+/**
+ * The data of events, encoded once more for events with other ids.
+ *
+ * @throws EventUnreadableError for what a codec encoded, where there is none
+ */
+async function encodedFor(
+  ids: readonly string[],
+  events: readonly EventText[],
+  codec: Codec | undefined,
+): Promise<string[]> {
   const texts: string[] = []
-  for (const [index, { type, stream, id, data }] of events.entries()) {
-    const plain = await codec.decode(JSON.parse(data), { type, stream, id })
-    const event = { type, stream, id: ids[index] as string }
-    texts.push(toJsonText(await codec.encode(plain, event), 'data'))
+  for (const [index, event] of events.entries()) {
+    const plain = await decodedBy(codec, JSON.parse(event.data), event, 0)
+    const next = { ...event, id: ids[index] as string }
+    texts.push(codec === undefined ? event.data : toJsonText(await encodedBy(codec, plain, next, 'data'), 'data'))
   }
   return texts
 }

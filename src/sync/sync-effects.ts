@@ -124,6 +124,8 @@ export interface StorageFailure {
   readonly kind: 'storage-failed'
   /** There is no space left. */
   readonly isFull: boolean
+  /** What is stored is fine: a newer build wrote it, and can read it. */
+  readonly isNewer?: boolean
   readonly message: string
 }
 

@@ -20,8 +20,6 @@ import { openTransport, type Transport } from './transport.js'
 
 /** How long before another try after an unexpected error, ms. */
 const afterFailure = 60_000
-/** After rows of a newer build were found: how long before another context, which may be that build, gets the lead, ms. */
-const afterNewer = 5_000
 /** After this long all that is pending is sent, also commits that are behind, ms. */
 const longestUntried = 60_000
 /** This much has to be fetched before that counts as progress of its own, in positions. */
@@ -127,12 +125,10 @@ export class SyncLeader {
 
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {
     const isNewer = hasCode(error, 'unsupported-format')
-    const pause = isNewer ? afterNewer : afterFailure
-    const nextTry = this.#parts.clock.now() + pause
+    const nextTry = this.#parts.clock.now() + afterFailure
     const reason = isNewer ? 'newer-format' : 'storage-failed'
     this.#status.show({ status: 'waiting', reason, message: messageOf(error), nextTry })
-    await this.#rest(pause, 'busy', signal)
-    if (isNewer) this.#leadership.handOver()
+    await this.#rest(afterFailure, 'busy', signal)
   }
 
   async #wait({ ms: pause, why, isSame }: SyncEffect & { kind: 'wait' }, signal: AbortSignal): Promise<Woken> {

@@ -2,6 +2,7 @@
 import { TidemarkError, hasCode, messageOf } from '../errors.js'
 import { sleep, timeTold } from '../platform/clock.js'
 import { abortable } from '../platform/promises.js'
+import { isForNewerBuilds } from '../projection/target.js'
 import { aged } from './rules/retention.js'
 import type { Puller } from './puller.js'
 import type { PulledPage, PullReply, StorageFailure, SyncEffect, SyncReplies } from './sync-effects.js'
@@ -138,6 +139,7 @@ async function stored<T>(work: Promise<T>, always = false): Promise<T | StorageF
       (!always && !(error instanceof TidemarkError))
     )
       throw error
-    return { kind: 'storage-failed', isFull: hasCode(error, 'storage-full'), message: messageOf(error) }
+    const isFull = hasCode(error, 'storage-full')
+    return { kind: 'storage-failed', isFull, isNewer: isForNewerBuilds(error), message: messageOf(error) }
   }
 }

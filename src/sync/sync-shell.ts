@@ -181,11 +181,15 @@ export class SyncShell {
     if (this.#stopping.signal.aborted) return
     if (hint.kind === 'status' && !hasLock && hint.owner !== this.#options.owner) this.#status.become(hint.status)
     if (!leads) return
-    if (hint.kind === 'who-syncs') this.#status.post()
+    const { status, reason } = this.#status.getSnapshot()
+    if (hint.kind === 'who-syncs') {
+      // Who asks waits for the lead, and may be the newer build.
+      if (reason === 'newer-format') this.#leadership.handOver()
+      else this.#status.post()
+    }
     if (hint.kind === 'look') this.#nudges.raise('asked')
     if (hint.kind !== 'control') return
     // After a new sign-in in another context: that one may have the token, and this one may not.
-    const { status, reason } = this.#status.getSnapshot()
     if ((status === 'paused' || status === 'stopped') && reason !== 'by-hand') this.#leadership.handOver()
     else this.#leader.restart()
   }

@@ -21,7 +21,10 @@ export type SyncReason =
   | 'diverged'
   /** The server speaks a newer protocol: reload the page. */
   | 'newer-protocol'
-  /** A newer version of the app stored something on this device that this one does not know: reload the page. */
+  /**
+   * A newer version of the app stored something on this device that this one does not know, or wrote an event that a
+   * command of this one would have to decide over: reload the page.
+   */
   | 'newer-format'
   /** The server did not understand a request. */
   | 'bad-request'

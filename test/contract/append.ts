@@ -279,7 +279,7 @@ export function appendContract(name: string, open: Open, leaveOut: readonly stri
         const codec: Codec = {
           encode: (data, event) => (told.push(event), { data, of: event }),
           decode(stored, event) {
-            expect((stored as { of: unknown }).of).toEqual(event)
+            expect({ ...(stored as { of: object }).of, encoded: true }).toEqual(event)
             return (stored as { data: unknown }).data
           },
         }

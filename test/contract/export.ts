@@ -222,7 +222,7 @@ export function exportContract(): void {
       await store.append({ stream: 'a', events: [added(1)] })
       const copy = await open('indexeddb', { codec, events: today })
       const source = await lines(store)
-      expect(source[1]).toContain('"data":{"secret":')
+      expect(source[1]).toContain('"data":{"~":{"secret":')
       await importEvents(copy, source)
       const [before] = await all(store.read())
       expect(await all(copy.read())).toEqual([{ ...before, data: { value: 1, new: true } }])

@@ -156,7 +156,7 @@ function appending(on: On): void {
     'data goes through the codec, and comes back through it',
     async (store) => {
       await store.append('a', added('secret'))
-      expect((await rowsOf(store))[0]?.events[0]?.data).toBe('{"sealed":"{\\"value\\":\\"secret\\"}"}')
+      expect((await rowsOf(store))[0]?.events[0]?.data).toBe('{"~":{"sealed":"{\\"value\\":\\"secret\\"}"}}')
       expect(shape(await all(store.readStream('a')))).toEqual([['a', 1, 1, 'secret', 'pending']])
       expect((await store.outbox())[0]?.events[0]?.data).toEqual({ value: 'secret' })
     },
@@ -676,7 +676,10 @@ function commands(on: On): void {
     async (store) => {
       await store.append('account', added(100))
       await execute(store, named.withdraw('account', 30))
-      expect((await rowsOf(store))[1]?.command).toEqual({ name: 'withdraw', args: '{"sealed":"[\\"account\\",30]"}' })
+      expect((await rowsOf(store))[1]?.command).toEqual({
+        name: 'withdraw',
+        args: '{"~":{"sealed":"[\\"account\\",30]"}}',
+      })
       expect(await decide(store, 2)).toMatchObject({ kind: 'decided' })
     },
     { commands: named, codec: sealing },

@@ -1,6 +1,30 @@
 /** Appends, ids, hints and records of the log. */
 export default [
   {
+    id: 'codec-mark',
+    file: 'src/log/encode.ts',
+    find: `made === undefined ? made : ({ '~': made } satisfies Encoded)`,
+    replace: 'made',
+    tests: ['test/unit/log/added-codec.test.ts'],
+    breaks: 'a build without the codec takes what it made for data',
+  },
+  {
+    id: 'codec-reserved',
+    file: 'src/log/encode.ts',
+    find: 'if (isPlain && text',
+    replace: 'if (!isPlain && text',
+    tests: ['test/unit/log/added-codec.test.ts'],
+    breaks: 'data of an app is taken for what a codec made',
+  },
+  {
+    id: 'codec-asks',
+    file: 'src/log/encode.ts',
+    find: '{ type, stream, id, encoded })',
+    replace: '{ type, stream, id, encoded: true })',
+    tests: ['test/unit/log/added-codec.test.ts'],
+    breaks: 'a codec is not told what was stored before it was there, or what a server made up',
+  },
+  {
     id: 'P2',
     file: 'src/log/append-rules.ts',
     find: 'if (hits.includes(undefined)) {',

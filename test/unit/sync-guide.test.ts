@@ -85,6 +85,8 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
   const event = { type: 'Added', stream: 's', id: '1' }
   const sealed = await codec.encode({ secret: 1 }, event)
   expect(JSON.stringify(sealed)).not.toContain('secret')
-  expect(await codec.decode(sealed, event)).toEqual({ secret: 1 })
-  await expect(codec.decode(sealed, { ...event, id: '2' })).rejects.toThrow()
+  const stored = { ...event, encoded: true }
+  expect(await codec.decode(sealed, stored)).toEqual({ secret: 1 })
+  await expect(codec.decode(sealed, { ...stored, id: '2' })).rejects.toThrow()
+  await expect(codec.decode({ secret: 1 }, { ...event, encoded: false })).rejects.toThrow('not encrypted')
 })

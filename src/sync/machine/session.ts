@@ -32,8 +32,10 @@ export const isStorageFailure = (reply: object): reply is StorageFailure =>
 
 export class Session {
   #at: SyncSnapshot | undefined
-  /** Tries in a row without a response of the server, or without storage. */
+  /** Tries in a row without a response of the server. */
   failures = 0
+  /** Rounds in a row that the storage ended: a server that responds does not make them fewer. */
+  unstored = 0
 
   /** What is stored, as far as it is known here. */
   get at(): SyncSnapshot {

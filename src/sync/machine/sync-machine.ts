@@ -29,6 +29,7 @@ export function* syncMachine(options: MachineOptions): Generator<SyncEffect, Syn
   for (;;) {
     const trouble: Trouble | undefined = yield* rounds(session, round, woken)
     if (trouble === undefined) session.failures = 0
+    if (trouble?.reason !== 'storage-failed') session.unstored = 0
     const isContended = round.pause > 0
     if (session.isLoaded) yield* session.report(trouble?.status ?? (isContended ? 'working' : 'idle'), trouble)
     if (options.isBounded === true)
@@ -59,7 +60,8 @@ function* rest(
   if (trouble.status === 'paused' || trouble.status === 'stopped')
     return yield* ask({ kind: 'wait', ms: untilAsked, why: 'paused' })
   if (trouble.isAside === true) return yield* ask({ kind: 'wait', ms: idlePause, why: 'idle' })
-  const ms = trouble.ms ?? backoff(session.failures, random())
-  session.failures += 1
+  const count = trouble.reason === 'storage-failed' ? 'unstored' : 'failures'
+  const ms = trouble.ms ?? backoff(session[count], random())
+  session[count] += 1
   return yield* ask({ kind: 'wait', ms, why: trouble.status === 'offline' ? 'offline' : 'busy' })
 }

@@ -14,7 +14,7 @@ export interface Trouble {
   readonly isAside?: true
 }
 
-/** Without space, it is tried again after this long, in ms. */
+/** Without space, and where a newer build has to continue, it is tried again after this long, in ms. */
 const fullPause = 60_000
 
 /** The server responds, and that leads nowhere. */
@@ -29,8 +29,12 @@ export const outOfSpace: Trouble = { status: 'waiting', reason: 'storage-full', 
 export const backoff = (failures: number, random: number): number =>
   Math.round(random * pauseBefore(failures, { delay: 1_000, maxDelay: 60_000 }))
 
-export const storageTrouble = ({ isFull, message }: StorageFailure): Trouble =>
-  isFull ? { ...outOfSpace, message } : { status: 'waiting', reason: 'storage-failed', message }
+export const storageTrouble = ({ isFull, isNewer, message }: StorageFailure): Trouble =>
+  isFull
+    ? { ...outOfSpace, message }
+    : isNewer === true
+      ? { status: 'waiting', reason: 'newer-format', ms: fullPause, message }
+      : { status: 'waiting', reason: 'storage-failed', message }
 
 const stops: Readonly<Record<string, SyncReason>> = {
   forbidden: 'forbidden',

@@ -1,6 +1,7 @@
 /** Own events as handlers get them: of the log, and of the outbox. */
 import type { RecordedEvent } from '../../events/event.js'
 import type { EventFilter } from '../../log/event-store.js'
+import { encodedBegins } from '../../log/encode.js'
 import { finishPage, type Decoding, type ReadPage } from '../../log/pages.js'
 import type { EventText } from '../../log/record/record-text.js'
 import type { OutboxCopy } from '../outbox-copy.js'
@@ -155,7 +156,8 @@ export async function* pendingEvents(
   const { catalogue, codec } = decoding
   for (let from = 0; from < places.length; from += together) {
     const part = places.slice(from, from + together)
-    if (codec === undefined && catalogue.identity && part.every(({ text }) => text.schema === 1)) {
+    const isPlain = ({ text: { schema, data } }: PendingPlace) => schema === 1 && !data.startsWith(encodedBegins)
+    if (codec === undefined && catalogue.identity && part.every(isPlain)) {
       yield part.map((place) => ({ event: own(plainOf(place), getter), commit: place.commit }))
       continue
     }

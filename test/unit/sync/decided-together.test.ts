@@ -79,9 +79,9 @@ test('one whose arguments cannot be read at the moment does not keep those befor
   await syncOnce(other, {})
   for (let n = 0; n < 2; n += 1) await syncOnce(mine, {}).catch(() => {})
   expect((await server.log()).map(({ stream, data }) => [stream, data])).toEqual([
-    ['a', { n: 1 }],
-    ['b', { n: 1 }],
-    ['a', { n: 2 }],
+    ['a', { '~': { n: 1 } }],
+    ['b', { '~': { n: 1 } }],
+    ['a', { '~': { n: 2 } }],
   ])
   expect(await mine.outbox()).toMatchObject([{ status: 'pending', events: [{ stream: 'b' }] }])
   for (const store of [mine, other]) await store.close()
@@ -138,7 +138,7 @@ test('another context that pulls in between: all of them are decided on what is 
   }
   expect(await syncOnce(mine, {})).toMatchObject({ pending: 0, refused: 0 })
   expect(decoded).toBeGreaterThan(10)
-  const own = (await server.log()).map(({ data }) => (data as { n: number }).n).filter((n) => n > 0)
+  const own = (await server.log()).map(({ data }) => (data as { '~': { n: number } })['~'].n).filter((n) => n > 0)
   expect(own).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
   for (const store of [mine, worker, other]) await store.close()
 })

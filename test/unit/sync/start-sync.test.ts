@@ -1,7 +1,7 @@
 // A device and a server in memory, on a virtual clock: what a person, a network and a server may do to them.
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { testSyncServer, virtualClock, type TestSyncServer, type VirtualClock } from 'tidemark/testing'
-import { UnsupportedFormatError } from '../../../src/errors.js'
+import { EventUnreadableError, UnsupportedFormatError } from '../../../src/errors.js'
 import { syncLock } from '../../../src/sync/sync-leadership.js'
 import { startSync, type StartSyncOptions, type SyncHandle } from '../../../src/sync/start-sync.js'
 import { syncOnce } from '../../../src/sync/sync-once.js'
@@ -873,9 +873,10 @@ describe('several tabs', () => {
       confirmed: (...given) => storage.confirmed(...given),
       facts: (prepared) => storage.facts(prepared),
     }
-    const old = it.start(device, {}, { storage: older })
+    const channelName = 'two builds'
+    const old = it.start(device, {}, { storage: older, channelName })
     await it.pass(10)
-    const next = it.start(device)
+    const next = it.start(device, {}, { channelName })
     await it.pass(10)
     expect(shown(old).status).toBe('idle')
     isNewer = true
@@ -894,6 +895,46 @@ describe('several tabs', () => {
     expect(await device.pending()).toEqual([])
     expect(it.server.requests.length).toBeLessThan(before + 6)
   })
+
+  test('N111: a leader that cannot read what it must decide over, as a newer build wrote it, lets that one sync', async () => {
+    const it = world()
+    const device = it.device()
+    await it.foreign()
+    const old = it.start(
+      device,
+      {},
+      { decide: async () => Promise.reject(new EventUnreadableError(1, 'newer', undefined, true)) },
+    )
+    await it.pass(10)
+    const next = it.start(device, {}, { decide: async () => ({ kind: 'nothing' }) })
+    await it.pass(10)
+    await device.append('foreign', { expect: [['foreign', null]], command: { name: 'add', args: '[]' } })
+    await device.append('other')
+    await it.pass(20)
+    expect(shown(old)).toMatchObject({ status: 'waiting', reason: 'newer-format', pending: 1, refused: 0 })
+    await it.pass(7_000)
+    expect(shown(next)).toMatchObject({ status: 'idle', pending: 0, refused: 0 })
+    expect(await it.server.log()).toHaveLength(2)
+  })
+
+  test.for([true, false])(
+    'what keeps a lone leader from deciding again (of a newer build: %s) does not make it ask the server without end',
+    async (isNewer) => {
+      const it = world()
+      const device = it.device()
+      await it.foreign()
+      const decide = async () => Promise.reject(new EventUnreadableError(1, 'broken', undefined, isNewer))
+      const sync = it.start(device, {}, { decide })
+      await it.pass(10)
+      await device.append('foreign', { expect: [['foreign', null]], command: { name: 'add', args: '[]' } })
+      await it.pass(120_000)
+      const reason = isNewer ? 'newer-format' : 'storage-failed'
+      expect(shown(sync)).toMatchObject({ status: 'waiting', reason, pending: 1 })
+      const before = it.server.requests.length
+      await it.pass(600_000)
+      expect(it.server.requests.length - before).toBeLessThan(60)
+    },
+  )
 
   test('a follower asked to sync now does so itself', async () => {
     const it = world()

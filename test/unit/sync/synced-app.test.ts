@@ -229,7 +229,7 @@ test('with a codec the server stores what it cannot read', async () => {
   await two.app.sync.now()
   await two.app.todos.caughtUp(1)
   expect(await two.app.todos.items.getAll()).toEqual([{ id: 'todo-1', title: 'Milk' }])
-  expect((await server.log()).map(({ data }) => data)).toEqual([{ sealed: btoa('{"title":"Milk"}') }])
+  expect((await server.log()).map(({ data }) => data)).toEqual([{ '~': { sealed: btoa('{"title":"Milk"}') } }])
   await one.app.close()
   await two.app.close()
 })
