@@ -134,6 +134,7 @@ export type {
   AppModels,
   AppOptions,
   CatchUpOptions,
+  CatchUpResult,
   FitAll,
   FitModel,
   Models,
