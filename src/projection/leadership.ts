@@ -162,7 +162,7 @@ class Drive<E extends EventShape> {
       )
       const ended = (await claim.tryNow()) ? undefined : await this.#wait(claim, signal)
       signal.throwIfAborted()
-      if (ended !== undefined) return resultOf(run, ended)
+      if (ended !== undefined) return resultOf(this.#context.run, ended)
       claim.leads = true
       this.#report({ type: 'leading', withoutLock: !claim.held })
       if (lifecycle?.presence() === 'hidden') this.#backend.hints?.post('hidden-leader')

@@ -10,13 +10,22 @@ import type { FoldedModel } from '../../reading/laid-over.js'
 import type { LiveSource } from '../../reading/live-query.js'
 import type { LiveAnswer } from '../../reading/live-snapshot.js'
 import type { OutboxCopy } from '../outbox-copy.js'
-import { pendingEvents, Versions } from './own-reading.js'
+import { pendingEvents, Versions, type PendingPlace } from './own-reading.js'
 import { planOf } from './plan.js'
 import type { OverlayParts } from './rows-overlay.js'
 
 const pageSize = 4096
 /** How often the log is read although no hint came, ms. */
 const slowPoll = 5_000
+
+interface Folded<S> {
+  /** Of the log. */
+  readonly identity: string
+  /** The log as far as it is folded … */
+  readonly log: Folding<S>
+  /** … and pending events over a copy of that: the next ones may change the state in place. */
+  laid?: { readonly pending: readonly PendingPlace[]; readonly state: S } | undefined
+}
 
 export function foldedOver<S>(
   parts: OverlayParts,
@@ -27,13 +36,13 @@ export function foldedOver<S>(
   const filter = compileFilter(model.filter)
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
-  const nothingFolded = (identity: string) => ({ identity, log: new Folding(model.on, model.initial) })
-  /** The log as far as it is folded. */
+  const nothingFolded = (identity: string): Folded<S> => ({ identity, log: new Folding(model.on, model.initial) })
   let folded = nothingFolded('')
   /** Folds the rest of the log. Returns false if another evaluation began. */
   const readOn = async (isLatest: () => boolean, progress: () => void): Promise<boolean> => {
     const ahead = new RecordsAhead()
     const mine = folded.log
+    folded.laid = undefined
     for (;;) {
       await ahead.slices.turn()
       const page = await parts.readPage({ filter: model.filter, after: mine.position, limit: pageSize }, { ahead })
@@ -54,16 +63,23 @@ export function foldedOver<S>(
   const versions = new Versions(parts)
   /** Own events for which the fold threw: it may have changed the state before, so a copy is made for each of them. */
   const failed = new Set<string>()
-  /** The pending events folded over a copy of the state. */
+  /** The pending events folded over a copy of the state, or the new ones over what the others made of that. */
   const withPending = async (copy: OutboxCopy, isLatest: () => boolean): Promise<LiveAnswer<S> | undefined> => {
     const { identity, cursor } = copy.state
     const slices = new Slices(() => clock.monotonic())
     for (;;) {
       const plan = planOf(copy, { log: identity, position: cursor.at }, filter, undefined)
       await versions.at(plan)
-      let state = freshCopy(folded.log.state)
+      if (!isLatest()) return undefined
+      const { pending } = plan
+      const before = folded.laid
+      const last =
+        before?.pending.every(({ text }, at) => text.id === pending[at]?.text.id) === true ? before : undefined
+      // Its state is changed from now on, and kept only once all of it succeeded.
+      folded.laid = undefined
+      let state = last === undefined ? freshCopy(folded.log.state) : last.state
       let isSpoilt = false
-      for await (const own of pendingEvents(parts, plan.pending, versions))
+      for await (const own of pendingEvents(parts, pending.slice(last?.pending.length ?? 0), versions))
         for (const { event, error } of own) {
           await slices.turn()
           if (!isLatest()) return undefined
@@ -78,10 +94,13 @@ export function foldedOver<S>(
             failed.add(event.id)
           }
         }
-      if (isSpoilt) continue
-      // A fold looked at the version of a stream that was not read yet.
-      if (!versions.isLacking)
-        return { data: state, position: cursor.at, ...(plan.pending.length > 0 && { pending: true as const }) }
+      // Or a fold looked at the version of a stream that was not read yet.
+      if (isSpoilt || versions.isLacking) continue
+      if (!isLatest()) return undefined
+      const answer = { data: state, position: cursor.at }
+      if (pending.length === 0) return answer
+      folded.laid = { pending, state }
+      return { ...answer, data: freshCopy(state), pending: true }
     }
   }
   return {

@@ -14,6 +14,7 @@ import { openReadModel } from '../../../src/sync/synced-read-model.js'
 import { nextTask } from '../../../src/platform/tasks.js'
 import { stampOf } from '../../../src/read-model/state.js'
 import { openStorage } from '../../../src/running/shared-storage.js'
+import { seededRandom } from '../../../src/testing/random.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { heldClock } from '../../support/held-clock.js'
 import { Tab, type TestEvent } from './overlay-device.js'
@@ -354,6 +355,82 @@ export function overlayViews(backend: OverlayBackend): void {
       await view.close()
       await tab.store.close()
     })
+
+    test('N74: of pending events a value folds those that were appended since, and each of them once', async () => {
+      const { tab, view, clock } = await opened()
+      const calls: string[] = []
+      const total = liveProjection(tab.store as TidemarkStore<Event>, {
+        initial: { seen: [] as string[] },
+        on: {
+          Added(state, { id }) {
+            calls.push(id)
+            state.seen.push(id)
+            return state
+          },
+        },
+        clock,
+      })
+      followed(total)
+      await tab.pull([[added('c', 10)]], [])
+      await expect.poll(() => calls.length, { interval: 1 }).toBe(1)
+      const shown: unknown[] = []
+      for (let at = 0; at < 20; at += 1) {
+        const mine = added('a', at)
+        await tab.append([mine])
+        await expect.poll(async () => (await total.ready()).seen.at(-1), { interval: 1 }).toBe(mine.id)
+        shown.push(total.getSnapshot().data)
+      }
+      expect(calls).toHaveLength(21)
+      expect(new Set(calls).size).toBe(21)
+      // What was shown is not changed in place by what is folded later.
+      expect(shown.map((data) => (data as { seen: unknown[] }).seen.length)).toEqual(shown.map((_, at) => at + 2))
+      await view.close()
+      await tab.store.close()
+    })
+
+    test.for([1, 2, 3, 4])(
+      'N74: a value is as if it were folded from nothing, whatever comes, seed %i',
+      async (seed) => {
+        const random = seededRandom(seed)
+        const { tab, view, clock } = await opened()
+        const fold = () =>
+          liveProjection(tab.store as TidemarkStore<Event>, {
+            initial: { sum: 0, seen: [] as string[] },
+            on: {
+              Added(state, { id, data, version, position }) {
+                state.sum += data.by
+                state.seen.push(`${id} ${version} ${position} ${state.sum}`)
+                // It depends on the state, so that one that is left out by mistake is noticed.
+                if (state.sum % 5 === 0) throw new Error('after it')
+                return state
+              },
+            },
+            clock,
+          })
+        const total = fold()
+        followed(total)
+        const log: TestEvent[] = []
+        for (let step = 0; step < 40; step += 1) {
+          if (random() < 0.7) {
+            const more = Array.from({ length: 1 + Math.floor(random() * 3) }, () =>
+              added(`k${step % 3}`, 1 + Math.floor(random() * 6)),
+            )
+            await tab.append(more)
+          } else {
+            // The fold of the log itself must not throw: the sum of the confirmed ones is never a multiple of five.
+            const sum = log.reduce((all, { data }) => all + (data as { by: number }).by, 0)
+            const theirs = [added(`k${step % 3}`, sum % 5 === 4 ? 2 : 1)]
+            await tab.pull([theirs], log)
+            log.push(...theirs)
+          }
+          const scratch = fold()
+          const wanted = await scratch.ready()
+          await expect.poll(() => total.ready(), { interval: 1, message: `step ${step}` }).toEqual(wanted)
+        }
+        await view.close()
+        await tab.store.close()
+      },
+    )
 
     test('N74: a write is visible at once, whatever the projection does', async () => {
       const { tab, view } = await opened()
