@@ -58,7 +58,7 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(57.7),
+    budget: kib(57.5),
     aim: kib(36),
     without: [...commands, ...memory],
   },
@@ -141,7 +141,7 @@ export const budgets = [
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
   { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(6.5), without: commands },
-  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(25.85), without: commands },
+  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(26), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
@@ -184,7 +184,7 @@ export const budgets = [
     budget: kib(6.8),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(60.4), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(60), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -244,7 +244,7 @@ export const syncedUses = [
     title: 'openSyncedStore, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(48.3),
+    budget: kib(48.4),
   },
 ]
 

@@ -84,6 +84,7 @@ export type { ProjectionStatus, StatusStore } from './running/status.js'
 export {
   defineProjection,
   table,
+  type ChangesOf,
   type CheckedTables,
   type Handlers,
   type KeysOf,

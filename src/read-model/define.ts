@@ -107,6 +107,11 @@ export type CheckedTables<T> = {
     : ReservedProblem<N>
 }
 
+/** Some properties of a row, without its key. */
+export type ChangesOf<Row, Keys extends TableKeys = TableKeys> = Row extends unknown
+  ? Readonly<Partial<string extends Keys['keyNames'] ? Row : Omit<Row, Keys['keyNames']>>>
+  : never
+
 /** A table as a handler sees it. Rows are frozen: put a changed copy. */
 export interface TableWriter<Row, Keys extends TableKeys = TableKeys> {
   /** The row as earlier events and this one left it. */
@@ -135,6 +140,16 @@ export interface TableWriter<Row, Keys extends TableKeys = TableKeys> {
   put(row: Row): void
   /** Puts what `change` makes of the row; deletes it if that is `null`. */
   update(key: RowKey, change: (row: Row | undefined) => Row | null): Promise<void>
+  /**
+   * Puts the row with some of its properties changed, as `{ ...row, ...changes }`: what is within a property is replaced
+   * and not merged. Does nothing if there is no row. The key stays.
+   *
+   * @returns whether there is a row
+   *
+   * @example
+   * Done: ({ data }, { todos }) => todos.patch(data.id, { done: 1 }),
+   */
+  patch(key: RowKey, changes: ChangesOf<Row, Keys>): Promise<boolean>
   delete(key: RowKey): void
 }
 
@@ -143,7 +158,10 @@ export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWri
 
 /** Handlers by event type. They may await anything: no transaction is open while they run. */
 export type Handlers<E extends EventShape, T extends Tables> = {
-  readonly [N in E['type']]?: (event: RecordedEvent<EventOfType<E, N>>, tables: TableWriters<T>) => void | Promise<void>
+  readonly [N in E['type']]?: (
+    event: RecordedEvent<EventOfType<E, N>>,
+    tables: TableWriters<T>,
+  ) => void | Promise<unknown>
 }
 
 /** The short form for events that touch one row of a table: which row, and what becomes of it. */

@@ -4,6 +4,8 @@ import type { IndexKey, KeyRange } from './keys.js'
 
 /** The keys of a table, and those of its indexes by name; `unknown` where they are not known. */
 export interface TableKeys {
+  /** The properties that are the key of the table, `string` where they are not known. */
+  readonly keyNames: string
   readonly key: unknown
   readonly indexes: { readonly [index: string]: unknown }
 }
@@ -48,8 +50,11 @@ type IndexKeyOf<Row, Index> = Index extends { readonly path: infer Path; readonl
   ? ItemAt<Row, Path>
   : KeyAt<Row, Index extends { readonly path: infer Path } ? Path : Index>
 
+type NamesIn<Path> = Path extends string ? Path : Path extends readonly (infer Name extends string)[] ? Name : string
+
 /** The keys of a table whose rows are known, as far as its definition says what they are. */
 export interface KeysIn<Row, Definition> {
+  readonly keyNames: Definition extends { readonly key: infer Path } ? NamesIn<Path> : string
   readonly key: Definition extends { readonly key: infer Path } ? KeyAt<Row, Path> : unknown
   readonly indexes: Definition extends { readonly indexes: infer Indexes }
     ? { readonly [N in keyof Indexes & string]: IndexKeyOf<Row, Indexes[N]> }

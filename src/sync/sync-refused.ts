@@ -5,7 +5,7 @@ import { say } from '../messages.js'
 /** Why a commit was refused. */
 export interface CommitRefusal {
   /**
-   * For programs: `'conflict'`, `'blocked'` (it was decided on a commit that was refused), `'id-taken'`, `'too-large'`,
+   * For programs: `'conflict'`, `'blocked'` (it was decided on a commit that was refused, decided again or discarded), `'id-taken'`, `'too-large'`,
    * `'command-refused'`, `'command-failed'`, `'command-unknown'`, or what the server's `accept` gave.
    */
   readonly code: string
@@ -20,7 +20,7 @@ export interface CommitRefusal {
   readonly position?: number
   /**
    * The id of the event in the way. Of a conflict: the last one of `stream`; missing if there is no such stream. Of
-   * `'blocked'`: the one of the refused commit. Of `'id-taken'`: the one of both events.
+   * `'blocked'`: the one that it was decided on. Of `'id-taken'`: the one of both events.
    */
   readonly id?: string
 }

@@ -9,6 +9,7 @@ import { handlerQueriesContract } from './projection/handler-queries.js'
 import { keysContract } from './projection/keys.js'
 import { liveSurfaceContract } from './projection/live-surface.js'
 import { events, type Backend } from './projection/model.js'
+import { patchesContract } from './projection/patches.js'
 import { questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
 import { uniqueContract } from './projection/unique.js'
@@ -31,6 +32,7 @@ const suite = ({ name, open }: PostgresBackend) => {
   countsContract(backend)
   handlerQueriesContract(backend)
   keysContract(backend)
+  patchesContract(backend)
   questionsContract(backend)
   selectionsContract(backend)
   uniqueContract(backend)

@@ -5,6 +5,7 @@ import { countsContract } from './projection/counts.js'
 import { handlerQueriesContract } from './projection/handler-queries.js'
 import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
+import { patchesContract } from './projection/patches.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
 import { uniqueContract } from './projection/unique.js'
@@ -19,6 +20,7 @@ copiesContract(backend)
 countsContract(backend)
 handlerQueriesContract(backend)
 keysContract(backend)
+patchesContract(backend)
 questionsContract(backend)
 selectionsContract(backend)
 uniqueContract(backend)

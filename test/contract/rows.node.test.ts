@@ -7,6 +7,7 @@ import { countsContract } from './projection/counts.js'
 import { handlerQueriesContract } from './projection/handler-queries.js'
 import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
+import { patchesContract } from './projection/patches.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
 import { uniqueContract } from './projection/unique.js'
@@ -26,6 +27,7 @@ for (const backend of [
   countsContract(backend)
   handlerQueriesContract(backend)
   keysContract(backend)
+  patchesContract(backend)
   questionsContract(backend)
   selectionsContract(backend)
   uniqueContract(backend)

@@ -1,6 +1,22 @@
 /** Mutants of tables, packs, rows and keys, and the tests that notice them. */
 export default [
   {
+    id: 'patch-of-nothing',
+    file: 'src/read-model/unit-of-work/table-writers.ts',
+    find: '{ ...(row as object), ...given } : nothing',
+    replace: '{ ...(row as object), ...given } : null',
+    tests: ['test/contract/rows.node.test.ts'],
+    breaks: 'a patch of a row that is not there deletes it: its queries run again',
+  },
+  {
+    id: 'patch-read-late',
+    file: 'src/read-model/unit-of-work/table-writers.ts',
+    find: 'const given = { ...changes }',
+    replace: 'const given = changes',
+    tests: ['test/contract/rows.node.test.ts'],
+    breaks: 'a patch stores what its object became while the row was read',
+  },
+  {
     id: 'T4',
     file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'for (let at = this.#before.length - 2; at >= 0; at -= 2) {',

@@ -169,6 +169,30 @@ defineProjection(events, {
     },
   },
 })
+// Changes of a row: any of its properties but the key.
+defineProjection(events, {
+  name: 'patching',
+  tables: { some: table<Row>()({ key: 'id', indexes: { byN: 'n' } }), two: table<Row>()({ key: ['id', 'n'] }), short: table<Row>({ key: 'id' }), of: { key: 'day', schema }, plain: { key: 'id' }, either: table<{ kind: 'a'; id: string; x: number } | { kind: 'b'; id: string; y?: string }>()({ key: 'id' }) },
+  on: {
+    A: async (_event, { some, two, short, of, plain, either }) => {
+      expectTypeOf(await some.patch('a', { n: 1, maybe: 2 })).toEqualTypeOf<boolean>()
+      await two.patch(['a', 1], { done: true }); await short.patch('a', { n: 1 }); await of.patch('a', { n: 1 }); await plain.patch('a', { x: 1 }); await either.patch('a', { x: 1 }); await either.patch('a', { y: 'a' })
+      const all: { id: string; n: number } = { id: 'a', n: 1 }
+      await some.patch('a', all)
+      // @ts-expect-error the key stays
+      await some.patch('a', { id: 'b' })
+      // @ts-expect-error each part of it
+      await two.patch(['a', 1], { n: 2 })
+      // @ts-expect-error of a table with a schema, too
+      await of.patch('a', { day: 'b' })
+      // @ts-expect-error of another type
+      await some.patch('a', { n: '1' })
+      // @ts-expect-error misspelt
+      await some.patch('a', { nn: 1 })
+    },
+  },
+})
+defineProjection(events, { name: 'returned', tables: { some: table<Row>({ key: 'id' }) }, on: { A: (_event, { some }) => some.patch('a', { n: 1 }) } })
 // @ts-expect-error the table declares no such index
 await view.some.getAll({ index: 'typo' })
 // @ts-expect-error nor does this one

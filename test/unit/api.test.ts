@@ -41,6 +41,7 @@ const steps: readonly string[] = [
   'ListOf (read-model/index-paths.ts)',
   'Misfits (events/fits.ts)',
   'MissingIn (events/json-type.ts)',
+  'NamesIn (read-model/table-keys.ts)',
   'OfIndex (read-model/selection.ts)',
   'Opaque (read-model/index-paths.ts)',
   'Place (events/json-type.ts)',

@@ -67,5 +67,5 @@ export class EventWork implements Invocation, Applying {
 export const notAwaited = (table: string | undefined): InvalidArgumentError =>
   new InvalidArgumentError(
     say`Table '${table}'`,
-    say`was asked by a handler that did not wait for it. Await every get(), getMany(), getAll() and update() of a handler, also in loops, or return their promise.`,
+    say`was asked by a handler that did not wait for it. Await every get(), getMany(), getAll(), update() and patch() of a handler, also in loops, or return their promise.`,
   )

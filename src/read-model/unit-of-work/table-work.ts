@@ -247,8 +247,8 @@ export class TableWork {
     const key = this.keyOf(checked)
     if (expected !== undefined && mapKeyOf(key) !== mapKeyOf(expected)) {
       throw new InvalidArgumentError(
-        say`update() of '${this.#name}'`,
-        say`returned a row with another key. Delete the one and put the other.`,
+        say`update() or patch() of '${this.#name}'`,
+        say`made a row with another key. Delete the one and put the other.`,
       )
     }
     this.stage(key, checked as object)

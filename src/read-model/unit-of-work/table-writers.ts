@@ -1,6 +1,7 @@
 /** The `tables` argument of handlers. */
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
+import { isObject } from '../../platform/objects.js'
 import type { TableWriter } from '../define.js'
 import { checkedKeys, type RowKey } from '../keys.js'
 import { checkedSelection, type QueryOptions, type Selection } from '../selection.js'
@@ -23,6 +24,9 @@ export interface Invocation {
   /** Reads what is not known. */
   readonly load: <T>(event: Invocation, read: () => Promise<T>) => Promise<T>
 }
+
+/** What an update makes of a row that is to stay as it is. */
+const nothing = {}
 
 /** Of one table, for one event: what is used after that is refused. Its methods may be taken out of it. */
 class RowWriter implements TableWriter<unknown> {
@@ -79,8 +83,20 @@ class RowWriter implements TableWriter<unknown> {
     if (this.#isOver()) return
     const row = change(handedOut(entry))
     if (row === null) return this.delete(key)
-    if (this.#isOver()) return
+    if (this.#isOver() || row === nothing) return
     this.#table.put(row, key)
+  }
+
+  readonly patch = async (key: RowKey, changes: object): Promise<boolean> => {
+    if (!isObject(changes)) throw new InvalidArgumentError('changes', say`must be an object.`)
+    // The app may change its object while the row is read.
+    const given = { ...changes }
+    let exists = false
+    await this.update(key, (row) => {
+      exists = row !== undefined
+      return exists ? { ...(row as object), ...given } : nothing
+    })
+    return exists
   }
 
   readonly delete = (key: RowKey): void => {

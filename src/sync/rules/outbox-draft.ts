@@ -1,5 +1,6 @@
 /** What the rules have in common: how rows of the outbox depend on each other, and how a change is put together. */
 import { maxEntries } from '../../wire/protocol.js'
+import { say } from '../../messages.js'
 import { largestNOf } from '../change-rules.js'
 import { reasonOf, type RefusalFacts } from './refusal-texts.js'
 import type { EndedCommit, OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
@@ -84,6 +85,14 @@ class Followers {
   }
 }
 
+/** What has become of a commit, by its row and its end after the change. */
+function fateOf(now: OutboxRow | undefined, ended: EndedCommit | undefined): string {
+  if (now !== undefined) return now.refused === undefined ? 'decided again' : 'refused'
+  if (ended === undefined) return say`sent again under other ids`
+  // Confirmed: its command wanted no events any more.
+  return ended.status === 'discarded' ? 'discarded' : 'decided again'
+}
+
 /** Collects what one transaction changes in the outbox. */
 export class OutboxDraft {
   readonly #snapshot: SyncSnapshot
@@ -165,14 +174,31 @@ export class OutboxDraft {
         const needs = needsOf(row)
         const id = idsOf(each).find((one) => needs.includes(one)) ?? (isUnnamed(row, each) ? wireId(each) : undefined)
         if (id === undefined) continue
-        this.#goes(row, 'blocked', { id })
+        this.#goes(
+          row,
+          'blocked',
+          { id },
+          row.tries,
+          __DEV__ &&
+            fateOf(
+              this.get(each.n),
+              this.#ended.find(({ name }) => name === each.name),
+            ),
+        )
         all.push(row)
       }
   }
 
-  #goes(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts, tries = row.tries ?? 0): void {
+  #goes(
+    row: OutboxRow,
+    code: 'conflict' | 'blocked',
+    facts: RefusalFacts,
+    tries = row.tries ?? 0,
+    fate?: string | false,
+  ): void {
     if (row.cancel === true) this.remove(row, { status: 'discarded' })
-    else if (row.command === undefined || row.healed === true) this.#refuse(row, code, reasonOf(code, facts), facts)
+    else if (row.command === undefined || row.healed === true)
+      this.#refuse(row, code, reasonOf(code, facts, fate), facts)
     else {
       const rest = without(row, 'behind', 'accepted', 'renew', 'renewData')
       this.put({ ...rest, ...(tries > 0 && { tries }), undecided: { code, ...facts } })

@@ -5,11 +5,16 @@ import type { CommitRefusal } from '../sync-refused.js'
 /** What was in the way. */
 export type RefusalFacts = Pick<CommitRefusal, 'stream' | 'position' | 'id'>
 
-export const reasonOf = (code: 'conflict' | 'blocked', { stream, position, id }: RefusalFacts): string =>
+/** @param fate what became of the commit that it was decided on, if more is known than a verdict says: for development */
+export const reasonOf = (
+  code: 'conflict' | 'blocked',
+  { stream, position, id }: RefusalFacts,
+  fate?: string | false,
+): string =>
   notice(
     code,
     code === 'blocked'
-      ? say`It was decided on event '${id}', whose commit was refused.`
+      ? say`It was decided on event '${id}', whose commit was ${__DEV__ ? fate || 'refused by the server' : ''}.`
       : stream !== undefined
         ? say`Stream '${stream}' has other events than those that it was decided on.`
         : say`The event at position ${position} matches its condition.`,

@@ -36,6 +36,7 @@ export function awaitedContract({ name, open }: Backend): void {
 
     const wrong: Record<string, (sums: TableWriter<Sum>, n: number) => unknown> = {
       'an update that nothing waits for': (sums, n) => dropped(sums.update('a', plus(n))),
+      'a patch that nothing waits for': (sums, n) => dropped(sums.patch('a', { n })),
       'a read whose rest comes later': (sums, n) => dropped(sums.get('a').then((row) => sums.put(plus(n)(row)))),
       'a loop of asynchronous functions': (sums, n) =>
         [n].forEach((each) => dropped((async () => sums.put(plus(each)(await sums.get('a'))))())),
@@ -80,7 +81,7 @@ export function awaitedContract({ name, open }: Backend): void {
     })
 
     test.for<[string, (row: Sum | undefined) => unknown, RegExp]>([
-      ['another key', () => ({ id: 'b', n: 1 }), /update\(\) of 'sums' returned a row with another key/],
+      ['another key', () => ({ id: 'b', n: 1 }), /update\(\) or patch\(\) of 'sums' made a row with another key/],
       ['nothing', () => undefined, /update\(\) of 'sums' must return a row, or null to delete it/],
     ])('an update that returns %s fails its event', async ([, change, message]) => {
       const { result, rows } = await outcome(async (sums) => sums.update('a', change as () => Sum), 1)
@@ -99,7 +100,7 @@ export function awaitedContract({ name, open }: Backend): void {
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       await expect(running.caughtUp(position, { timeout: 20_000 })).rejects.toMatchObject({
         position: 1,
-        message: expect.stringContaining('Await every get(), getMany(), getAll() and update()'),
+        message: expect.stringContaining('Await every get(), getMany(), getAll(), update() and patch()'),
       })
       await running.stop()
       await store.close()

@@ -164,7 +164,7 @@ describe('answered', () => {
     })
     expect(refusal({ id: 'a', blocked: 'x' })).toEqual({
       code: 'blocked',
-      message: expect.stringMatching(/event 'x'.+\.$/),
+      message: "It was decided on event 'x', whose commit was refused by the server.",
       id: 'x',
     })
     expect(refusal({ id: 'a', refused: { code: 'rule', message: 'We have enough.' } })).toEqual({
@@ -191,6 +191,46 @@ describe('answered', () => {
     const before = snapshot(0, [row(1, 'a', { command })])
     const [again] = after(before, answered(before, push([{ id: 'a', conflict: { stream: 't', last: 'x' } }])))
     expect(again?.undecided).toEqual({ code: 'conflict', stream: 't', id: 'x' })
+  })
+
+  test.for<[string, Partial<OutboxRow>, (before: SyncSnapshot, first: OutboxRow) => SyncChange | undefined]>([
+    ['refused', {}, (before) => answered(before, push([{ id: 'a', conflict: { position: 7 } }]))],
+    ['decided again', { command }, (before) => answered(before, push([{ id: 'a', conflict: { position: 7 } }]))],
+    [
+      'decided again',
+      { command, undecided: { code: 'conflict' } },
+      (before, first) =>
+        decided(before, [[first, { kind: 'decided', row: row(1, 'ignored', { events: [text('a2')] }) }]]),
+    ],
+    [
+      'decided again',
+      { command, undecided: { code: 'conflict' } },
+      (before, first) => decided(before, [[first, { kind: 'nothing' }]]),
+    ],
+    [
+      'refused',
+      { command, undecided: { code: 'conflict' } },
+      (before, first) => decided(before, [[first, { kind: 'refused', code: 'sold-out', message: 'm' }]]),
+    ],
+    ['discarded', {}, (before) => discarded(before, 1)],
+    ['discarded', { cancel: true }, (before) => answered(before, push([{ id: 'a', conflict: { position: 7 } }]))],
+    [
+      'sent again under other ids',
+      { behind: 'z', renew: ['a2'] },
+      (before) => answered(before, push([{ id: 'a', refused: { code: 'cancelled', message: '' } }])),
+    ],
+    ['refused', {}, (before) => pulled(before, page(0, [{ ...text('a'), stream: 'other' }]))],
+  ])('what is blocked says that the commit before it was %s', ([fate, of, change]) => {
+    const first = row(1, 'a', of)
+    const before = snapshot(0, [first, row(2, 'b', { expect: [['s', 'a']] }), row(3, 'c', { requires: ['b'] })])
+    const rows = after(before, change(before, first))
+    expect(rows.find(({ n }) => n === 2)?.refused).toEqual({
+      code: 'blocked',
+      id: 'a',
+      message: `It was decided on event 'a', whose commit was ${fate}.`,
+    })
+    // And those that were decided on that one.
+    expect(rows.find(({ n }) => n === 3)?.refused?.message).toMatch(/'b', whose commit was refused\.$/)
   })
 
   test('what was decided on a commit that is refused follows at once, in whatever way it was', () => {
