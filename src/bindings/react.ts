@@ -52,7 +52,8 @@ function wait<V>(live: LiveQuery<V>): void {
   if (isIgnored) ignored += 1
   isIgnored = false
   if (ignored > 20) {
-    ignored = 0
+    // React tries once more, immediately, before it comes to an error boundary: that is refused, too.
+    setTimeout(() => (ignored = 0))
     throw madeAgain('useLiveSuspenseQuery')
   }
   waited.add(live)

@@ -1,7 +1,7 @@
 /** Firefox as installed, driven over WebDriver BiDi, which has no words for killing: that is done by process id, on Linux. */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { launch, type Browser } from 'puppeteer-core'
+import { launch, type Browser, type Page } from 'puppeteer-core'
 import { findFirefox } from '../../scripts/find-browser.mjs'
 import { firefox as engine } from '../engines/firefox.js'
 import { endProcess, processGroups } from '../support/browser-processes.js'
@@ -9,6 +9,8 @@ import type { LedgerBrowser, LedgerEngine, LedgerPage } from './browser.js'
 import { limited } from './limit.js'
 
 const restoreLimit = 5_000
+const newPageLimit = 10_000
+const mostTries = 4
 
 export const firefox: LedgerEngine = {
   name: 'firefox',
@@ -56,7 +58,7 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
     version: `Firefox ${(await browser.version()).split('/')[1]}`,
     gone,
     async openPage() {
-      const page = await browser.newPage()
+      const page = await newPage(browser)
       await page.goto(url)
       // By time: a tab that is not shown paints nothing, and would never be looked at.
       await page.waitForFunction(() => document.documentElement.dataset['harness'] === 'ready', { polling: 50 })
@@ -92,6 +94,16 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
     async close() {
       await browser.close()
     },
+  }
+}
+
+/** Firefox may never answer where its content processes were killed a moment ago; the next try then gets one of its own. */
+async function newPage(browser: Browser): Promise<Page> {
+  for (let tries = 1; ; tries += 1) {
+    const page = await limited(browser.newPage(), newPageLimit)
+    if (page.state === 'done') return page.value
+    if (page.state === 'failed') throw page.error
+    if (tries === mostTries) throw new Error('Firefox opened no page.')
   }
 }
 
