@@ -133,6 +133,7 @@ export type {
   AppModels,
   AppOptions,
   CatchUpOptions,
+  CatchUpResult,
   FitAll,
   FitModel,
   Models,

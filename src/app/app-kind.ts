@@ -2,7 +2,7 @@
 import type { EventShape } from '../events/event.js'
 import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
-import type { CatchUpOptions } from './app-types.js'
+import type { CatchUpOptions, CatchUpResult } from './app-types.js'
 import type { FormerRows } from './former-rows.js'
 import type { Tables } from '../read-model/define.js'
 import type { ViewCalls, ViewPorts } from '../reading/view-calls.js'
@@ -34,7 +34,7 @@ export interface AppPorts<O> {
 export interface AppBase {
   append(...given: readonly unknown[]): Promise<object>
   execute(command: never, options?: object): Promise<object>
-  catchUp(options?: CatchUpOptions): Promise<void>
+  catchUp(options?: CatchUpOptions): Promise<CatchUpResult>
   ready(): Promise<object>
   reopen(): Promise<object>
 }

@@ -18,6 +18,7 @@ import type {
 import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
 import type { ProjectionOptions } from '../projection/config.js'
+import type { ProjectionResult } from '../projection/projector.js'
 import type { Projector } from '../projection/projector.js'
 import type { Projection, Tables } from '../read-model/define.js'
 import type { LiveTables } from '../reading/live-tables.js'
@@ -120,6 +121,14 @@ export type AppCommandResult<E extends EventShape = EventShape, R = unknown> =
 /** What `catchUp` takes. */
 export type CatchUpOptions = Pick<ProjectionOptions, 'budget' | 'signal'>
 
+/** What `catchUp` resolves with. */
+export interface CatchUpResult<Name extends string = string> {
+  /** Everything up to the head as of the call is in the rows of every model, and done by every plain projector. */
+  readonly complete: boolean
+  /** How far each model is. The counts are of what this context did; `reason` is `'budget'` where it had no turn. */
+  readonly models: { readonly [N in Name]: ProjectionResult }
+}
+
 /** A model of an app: its tables by name, live queries, its status, and what can be done with its projection. */
 export type AppModel<T extends Tables = Tables> = LiveTables<T> &
   Omit<ReadModelView<T>, 'close' | typeof Symbol.asyncDispose> &
@@ -197,15 +206,17 @@ export interface AppMembers<E extends EventShape, M> extends Pick<
    */
   reopen(): Promise<TidemarkStore<E>>
   /**
-   * Runs every model up to the head, one after the other, within one budget, and ends: for service workers. Where
-   * another context runs a model, that one does the work.
+   * Runs every model up to the head as of the call, within one budget, of which each gets its share: for service
+   * workers. Where another context runs a model, this one waits until that has done the work, and continues it if that
+   * ends or is stuck. Calls while it runs share one more pass, with the largest of their budgets, and none takes longer
+   * than its own.
    *
    * @throws the first error of a model that failed, once the others were run
    *
    * @example
-   * addEventListener('sync', (event) => event.waitUntil(shop.catchUp({ budget: { maxTime: 20_000 } })))
+   * addEventListener('message', (event) => event.waitUntil(shop.catchUp({ budget: { maxTime: 20_000 } })))
    */
-  catchUp(options?: CatchUpOptions): Promise<void>
+  catchUp(options?: CatchUpOptions): Promise<CatchUpResult<keyof M & string>>
   /** Ends the app in this context, for good. What was applied is stored first. */
   close(): Promise<void>
   /** The same as `close`, for `await using`. */

@@ -156,7 +156,7 @@ function membersOf<E extends EventShape>(core: AppCore<E>, models: Readonly<Reco
       onlyKnown(options, ['budget', 'signal'])
       // As each run refuses it, but before the store is opened.
       const settings = settle(options, 'batch', false)
-      await catchUp(await core.use(), core.config, settings, options.signal)
+      return catchUp(await core.use(), core.config, settings, options.signal)
     },
     head: async () => (await core.use()).store.head(),
     read: iterates('read'),

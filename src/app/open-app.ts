@@ -42,6 +42,8 @@ export interface AppConfig<E extends EventShape> {
 
 /** A model of an open app. */
 export interface OpenModel {
+  /** In the app. */
+  readonly name: string
   readonly definition: Projection
   readonly view: Attempts<OpenView<Tables>>
   /** Faulted, if the model is refused. */
@@ -106,7 +108,7 @@ export async function openApp<E extends EventShape>(
     ends.push(release, view.end)
     view.want()
     follow(handle, problem)
-    return { view, handle, definition: model }
+    return { name, view, handle, definition: model }
   }
   return {
     store,

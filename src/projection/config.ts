@@ -17,7 +17,7 @@ export interface ProjectionOptions {
   /** Stops the run at the next safe point; what was applied is stored first. */
   readonly signal?: AbortSignal | undefined
   /**
-   * What to do while another context leads.
+   * What to do while another context leads. A batch that waits ends as soon as the head as of the call is covered.
    * @default 'try' in batch mode (`AlreadyRunningError` if held), 'wait' in continuous mode
    */
   readonly leadership?: 'try' | 'wait'
@@ -48,7 +48,10 @@ export interface ProjectionOptions {
     /** ms since the last commit. @default 300, or nine times what the last commit took if that is more, up to 3000 */
     readonly maxTime?: number
   }
-  /** Of the whole run, for service workers and idle callbacks; at least one event is always applied. @default none */
+  /**
+   * Of the whole run, for service workers and idle callbacks: waiting for another context counts. At least one event is
+   * applied by a run that gets its turn. @default none
+   */
   readonly budget?: {
     /** ms */
     readonly maxTime?: number

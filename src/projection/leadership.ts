@@ -13,6 +13,7 @@ import type { Coordinator } from '../ports.js'
 import { newRun } from './batching.js'
 import { Claim } from './claim.js'
 import { settle, type ProjectionOptions, type Settings } from './config.js'
+import { doneElsewhere } from './done-elsewhere.js'
 import { followPage, HandedOver, whenHere, type LeadershipHints } from './hand-over.js'
 import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence, ProjectionReport } from './report.js'
@@ -72,7 +73,7 @@ class Drive<E extends EventShape> {
   readonly #settings: Settings
   readonly #outer: AbortSignal | undefined
   readonly #context: RunContext<E>
-  /** Leads again after a loss, and hands over. */
+  /** Hands over to a visible page. */
   readonly #lasting: boolean
   /** Since the projection last moved: takeovers without the lock, and losses. */
   #contests = 0
@@ -123,9 +124,13 @@ class Drive<E extends EventShape> {
 
   async #aborted(): Promise<ProjectionResult> {
     const { run } = this.#context
-    if (run.startedAt === undefined) run.position = workingPosition(await this.#target.state())
-    const { position, applied, skipped, parked } = run
-    return { position, applied, skipped, parked, reason: 'aborted' }
+    if (run.position === 0) run.position = workingPosition(await this.#target.state())
+    return this.#result('aborted')
+  }
+
+  #result(reason: ProjectionResult['reason']): ProjectionResult {
+    const { position, applied, skipped, parked } = this.#context.run
+    return { position, applied, skipped, parked, reason }
   }
 
   #report(occurrence: ProjectionOccurrence): void {
@@ -160,8 +165,9 @@ class Drive<E extends EventShape> {
           mayHandOver: () => this.#lasting && clock.monotonic() - this.#lastHandOver >= handOverPause,
         }),
       )
-      if (!(await claim.tryNow())) await this.#wait(claim, signal)
+      const ended = (await claim.tryNow()) ? undefined : await this.#wait(claim, signal)
       signal.throwIfAborted()
+      if (ended !== undefined) return this.#result(ended)
       claim.leads = true
       this.#report({ type: 'leading', withoutLock: !claim.held })
       if (lifecycle?.presence() === 'hidden') this.#backend.hints?.post('hidden-leader')
@@ -180,10 +186,12 @@ class Drive<E extends EventShape> {
 
   /**
    * Waits for the lock, or until its holder makes no progress. A lock may be held by a page that is frozen. The fencing
-   * check of the commit makes it safe to work without the lock, so no lock is ever stolen.
+   * check of the commit makes it safe to work without the lock, so no lock is ever stolen. Returns how a batch ended
+   * that has nothing to wait for any more.
    */
-  async #wait(claim: Claim, signal: AbortSignal): Promise<void> {
-    if (this.#settings.leadership === 'try') throw new AlreadyRunningError(this.#target.name)
+  async #wait(claim: Claim, signal: AbortSignal): Promise<ProjectionResult['reason'] | undefined> {
+    const { leadership, mode } = this.#settings
+    if (leadership === 'try') throw new AlreadyRunningError(this.#target.name)
     this.#report({ type: 'waiting' })
     if (this.#backend.lifecycle?.presence() === 'visible') this.#backend.hints?.post('candidate')
     const watch = new AbortController()
@@ -192,9 +200,11 @@ class Drive<E extends EventShape> {
     const won = await Promise.race([
       claim.wait().then(() => true),
       stalled(this.#context, patience(this.#contests), watch.signal).then(() => false),
+      ...(mode === 'batch' ? [doneElsewhere(this.#context, watch.signal)] : []),
     ]).finally(endWatch)
     signal.throwIfAborted()
-    if (!won) this.#contests += 1
+    if (won === false) this.#contests += 1
+    return typeof won === 'string' ? won : undefined
   }
 
   /**
@@ -251,7 +261,7 @@ class Drive<E extends EventShape> {
     this.#lostAt = now
     this.#losses += 1
     this.#contests += 1
-    if (this.#losses > maxLosses || !this.#lasting) throw lost
+    if (this.#losses > maxLosses || this.#settings.leadership === 'try') throw lost
     claim.release()
     await sleep(clock, pauseBefore(this.#losses - 1, lossBackoff, clock.random()), this.#outer)
     return undefined

@@ -1,5 +1,6 @@
 /** Whether the context that leads makes progress. */
 import type { EventShape } from '../events/event.js'
+import type { EventReader } from '../log/event-store.js'
 import type { ReadPage } from '../log/pages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep } from '../platform/clock.js'
@@ -41,22 +42,26 @@ export async function stalled<E extends EventShape>(
       before = rest
       continue
     }
-    const head = (ports.reader as { readPage: ReadPage<E> }).readPage(
-      { after: before?.position ?? 0, limit: 1 },
-      {
-        unreadable: 'collect',
-      },
-    )
-    const [after, page] = await Promise.all([state(), head.catch(() => undefined)])
+    const [after, head] = await Promise.all([state(), headAfter(ports.reader, before?.position ?? 0)])
     const was = before
     before = after
     // A read that fails says nothing about the leader.
-    if (was === undefined || after === undefined || page === undefined) continue
+    if (was === undefined || after === undefined || head === undefined) continue
     // Far more time than the timer's: this context slept, and may not judge others (H56). Twice in a row: its timers
     // are slow (H58).
     late = clock.monotonic() - since > 4 * span ? late + 1 : 0
     const moved = workingPosition(after) !== workingPosition(was) || after.epoch !== was.epoch
-    const behind = page.head > after.position || after.rebuild !== undefined
+    const behind = head > after.position || after.rebuild !== undefined
     if (late !== 1 && !moved && behind && !after.paused) return
   }
 }
+
+/** The head of the log, which is not before `position`; nothing if it cannot be read. */
+export const headAfter = <E extends EventShape>(
+  reader: EventReader<E>,
+  position: number,
+): Promise<number | undefined> =>
+  (reader as { readPage: ReadPage<E> }).readPage({ after: position, limit: 1 }, { unreadable: 'collect' }).then(
+    ({ head }) => head,
+    () => undefined,
+  )

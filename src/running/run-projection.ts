@@ -13,6 +13,7 @@ import { plainTarget } from '../projection/plain.js'
 import type { ProjectionBackend, ProjectionResult, Projector } from '../projection/projector.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 import { attach } from './attach.js'
+import { inTurns, type Outcome, type Turn } from './in-turns.js'
 
 let contextId: string | undefined
 let runs = 0
@@ -70,8 +71,19 @@ export async function runProjection<E extends EventShape, C>(
   projector: Projector<E, C> | Projection<E>,
   options: ProjectorOptions<C> = {},
 ): Promise<ProjectionResult> {
+  const settings = settle(options, 'batch', !isDefinition(projector))
+  const run: Turn = (how) => runOnce(store, projector, { ...options, ...how })
+  const [outcome] = (await inTurns([run], settings, options.signal)) as [Outcome]
+  if ('error' in outcome) throw outcome.error
+  return outcome
+}
+
+async function runOnce<E extends EventShape, C>(
+  store: TidemarkStore<E> | ProjectionBackend<E>,
+  projector: Projector<E, C> | Projection<E>,
+  options: ProjectorOptions<C>,
+): Promise<ProjectionResult> {
   const how: DriveOptions = { mode: 'batch', owner: newOwner() }
-  settle(options, how.mode, !isDefinition(projector))
   if (isDefinition(projector) || isTidemarkStore(store)) {
     const { target, backend } = await attach(projector, store as TidemarkStore<E>, options)
     try {

@@ -1,6 +1,6 @@
 /** What `tidemark/sync` adds to an app: a store that syncs, and the member `sync`. */
 import type { AppBase, AppKind, AppPorts } from '../app/app-kind.js'
-import type { CatchUpOptions } from '../app/app-types.js'
+import type { CatchUpOptions, CatchUpResult } from '../app/app-types.js'
 import { lazyLive } from '../app/lazy-live.js'
 import { isServiceWorker } from '../app/make-app.js'
 import { storeOf } from '../app/while-open.js'
@@ -220,7 +220,7 @@ async function catchUp(
   base: AppBase,
   ended: WeakMap<object, SyncStatusKeeper>,
   options: CatchUpOptions,
-): Promise<void> {
+): Promise<CatchUpResult> {
   onlyKnown(options, ['budget', 'signal'])
   settle(options, 'batch', false)
   const { store } = await core.use()
@@ -230,14 +230,16 @@ async function catchUp(
   const { clock } = core.config
   const began = clock.monotonic()
   const maxTime = budget?.maxTime
+  let round: { error?: unknown } = {}
   try {
     const time =
       maxTime === undefined || maxTime === Infinity ? {} : { budget: { maxTime: Math.max(1, Math.floor(maxTime / 2)) } }
     keeper.become(await syncOnce(store, { ...time, signal }))
   } catch (error) {
-    if (signal?.aborted !== true) throw error
-  } finally {
-    const left = maxTime === undefined ? {} : { maxTime: Math.max(1, maxTime - (clock.monotonic() - began)) }
-    await base.catchUp({ ...options, budget: { ...budget, ...left } })
+    if (signal?.aborted !== true) round = { error }
   }
+  const left = maxTime === undefined ? {} : { maxTime: Math.max(1, maxTime - (clock.monotonic() - began)) }
+  const result = await base.catchUp({ ...options, budget: { ...budget, ...left } })
+  if ('error' in round) throw round.error
+  return result
 }

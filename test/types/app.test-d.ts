@@ -1,7 +1,7 @@
 // Apps of `tidemark()`: models that fit, names that are free, and what calls return.
 import { expectTypeOf } from 'vitest'
 import {
-  defineCommand, defineEvents, defineProjection, refuse, table, tidemark, type AppStatus, type LiveQuery, type ReservedModelName, type StatusStore,
+  defineCommand, defineEvents, defineProjection, refuse, table, tidemark, type AppStatus, type CatchUpResult, type LiveQuery, type ProjectionResult, type ReservedModelName, type StatusStore,
 } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 
@@ -20,6 +20,8 @@ expectTypeOf(app.models.ofAll.rows.liveCount()).toEqualTypeOf<LiveQuery<number>>
 expectTypeOf(await app.onA.rows.get('x')).toEqualTypeOf<{ id: string; n: number } | undefined>()
 expectTypeOf(app.status).toEqualTypeOf<StatusStore<AppStatus<'onA' | 'onLess' | 'ofAll'>>>()
 expectTypeOf((await app.append('s', events.A({ n: 1, more: '' }), { until: 'visible' })).visible).toEqualTypeOf<boolean | undefined>()
+expectTypeOf((await app.catchUp()).models).toEqualTypeOf<{ readonly [N in 'onA' | 'onLess' | 'ofAll']: ProjectionResult }>()
+expectTypeOf<Awaited<ReturnType<typeof app.catchUp>>>().toEqualTypeOf<CatchUpResult<'onA' | 'onLess' | 'ofAll'>>()
 for await (const event of app.read()) expectTypeOf(event.type).toEqualTypeOf<'A' | 'B'>()
 
 const command = defineCommand(events, (n: number) => ({

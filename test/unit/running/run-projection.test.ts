@@ -107,3 +107,35 @@ test.for([{ context: 1 }, { checkpoint: 'each-event' }])(
     await store.close()
   },
 )
+
+describe('a batch that waits for another runner', () => {
+  /** A backend whose lock somebody else has. */
+  const taken = async () => {
+    const backend = fakeBackend()
+    backend.append(3)
+    const guard = await backend.coordinator.tryAcquire('counting')
+    const run = (budget = {}) =>
+      runProjection(backend, counting().projector, { leadership: 'wait', clock: backend.clock, budget })
+    return { ...backend, guard, run }
+  }
+
+  test('N122: ends when that one has covered the head as of the call, however much is appended meanwhile', async () => {
+    const { append, positions, clock, guard, run } = await taken()
+    const done = run()
+    await clock.advance(10)
+    append(5)
+    positions.set('counting', 3)
+    expect(await clock.runUntil(done)).toMatchObject({ position: 3, applied: 0, reason: 'caught-up' })
+    guard?.release()
+  })
+
+  test('N122: ends when its time is over, and applies what is left when it gets the lock', async () => {
+    const { clock, guard, run } = await taken()
+    expect(await clock.runUntil(run({ maxTime: 700 }))).toMatchObject({ position: 0, applied: 0, reason: 'budget' })
+    expect(clock.monotonic()).toBe(700)
+    const done = run()
+    await clock.advance(100)
+    guard?.release()
+    expect(await clock.runUntil(done)).toMatchObject({ position: 3, applied: 3, reason: 'caught-up' })
+  })
+})
