@@ -565,8 +565,8 @@ export default [
   {
     id: 'D5',
     file: 'src/projection/leadership.ts',
-    find: 'if (this.#losses > maxLosses || !this.#lasting) throw lost',
-    replace: 'if (!this.#lasting) throw lost',
+    find: "if (this.#losses > maxLosses || this.#settings.leadership === 'try') throw lost",
+    replace: "if (this.#settings.leadership === 'try') throw lost",
     tests: ['test/unit/projection/leadership.test.ts'],
     breaks: 'a target that always refuses keeps a run busy for ever',
   },
@@ -637,7 +637,7 @@ export default [
   {
     id: 'D18',
     file: 'src/projection/leadership.ts',
-    find: 'if (this.#losses > maxLosses || !this.#lasting) throw lost',
+    find: "if (this.#losses > maxLosses || this.#settings.leadership === 'try') throw lost",
     replace: 'if (this.#losses > maxLosses) throw lost',
     tests: ['test/unit/projection/leadership.test.ts'],
     breaks: 'a batch goes on after it lost its leadership',
