@@ -211,7 +211,8 @@ export interface AppMembers<E extends EventShape, M> extends Pick<
    * ends or is stuck. Calls while it runs share one more pass, with the largest of their budgets, and none takes longer
    * than its own.
    *
-   * @throws the first error of a model that failed, once the others were run
+   * @throws the first error of a model that failed, once the others were run. The event that stopped it is tried again
+   * by the next call, as by each start of an app: the reason may be over
    *
    * @example
    * addEventListener('message', (event) => event.waitUntil(shop.catchUp({ budget: { maxTime: 20_000 } })))

@@ -49,8 +49,8 @@ export interface ProjectionOptions {
     readonly maxTime?: number
   }
   /**
-   * Of the whole run, for service workers and idle callbacks: waiting for another context counts. At least one event is
-   * applied by a run that gets its turn. @default none
+   * Of the whole run, for service workers and idle callbacks: waiting for another context counts. A run that leads
+   * applies at least one event. @default none
    */
   readonly budget?: {
     /** ms */

@@ -40,7 +40,7 @@ export function runnerCheck<E extends EventShape>(
     warned.add(name)
     if (__DEV__)
       console.warn(
-        say`tidemark: events wait for the read model '${key}' of '${store.name}', and no context runs it, so its rows stay as they are. Call startProjection() in one of them, or use tidemark(), which does.`,
+        say`tidemark: events wait for the read model '${key}' of '${store.name}', and no context runs it, so its rows stay as they are. Call startProjection() in one of them, or use tidemark(), which does, or its catchUp().`,
       )
   }
   return (state) => {

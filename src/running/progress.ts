@@ -10,6 +10,8 @@ export class Progress {
   /** The last move that is known. What happened before the first look is not known. */
   #moved: { readonly at: number; readonly position: number }
   #measured: { readonly at: number; readonly position: number }
+  /** Since when it is known to be behind. */
+  #behindSince: number | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -26,9 +28,15 @@ export class Progress {
     return seconds < 0.05 ? undefined : Math.round((position - this.#measured.position) / seconds)
   }
 
-  /** ms since the position last changed. */
+  /** Notes whether there is anything to do: what is at rest does not stand still. */
+  isBehind(behind: boolean): void {
+    this.#behindSince = behind ? (this.#behindSince ?? this.#clock.monotonic()) : undefined
+  }
+
+  /** ms since the position last changed, or since it is known to be behind if that is later. */
   get stillFor(): number {
-    return this.#clock.monotonic() - this.#moved.at
+    const now = this.#clock.monotonic()
+    return now - Math.max(this.#moved.at, this.#behindSince ?? now)
   }
 
   /** The time until now does not count: nothing could move. */

@@ -95,7 +95,7 @@ function started<E extends EventShape, C>(
   const controller = new AbortController()
   const { signal: stopping } = controller
   const unfollow = follow(options.signal, controller)
-  const status = new StatusKeeper(clock, projector.name)
+  const status = new StatusKeeper(clock, projector.name, runs)
   const restarts = listenerSet()
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
@@ -126,7 +126,7 @@ function started<E extends EventShape, C>(
             owner,
             report,
           })
-        : followed(status, stopping),
+        : followed(() => report({ type: 'waiting', projection: projector.name, time: timeTold(clock) }), stopping),
     faulted(error) {
       const full: ProjectionReport = { type: 'faulted', error, projection: projector.name, time: timeTold(clock) }
       joining.attached?.backend.told?.(full)
@@ -171,9 +171,9 @@ function started<E extends EventShape, C>(
   })
 }
 
-/** Another context may run it. Ends when this one stops following. */
-function followed(status: StatusKeeper, stopping: AbortSignal): Promise<never> {
-  status.set({ phase: 'standby' })
+/** Another context may run it, which a first look shows. Ends when this one stops following. */
+function followed(waiting: () => void, stopping: AbortSignal): Promise<never> {
+  waiting()
   return abortable(new Promise<never>(() => {}), stopping)
 }
 

@@ -51,9 +51,18 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
   #rebuildError: ProjectionFailedError | undefined
   /** What is said about the rebuild that was given up last. */
   #givenUp: GivenUp | undefined
+  /** This context runs it, or would: otherwise it only follows what others do. */
+  readonly #runs: boolean
+  /** The stored state was read. */
+  #isKnown = false
+  /** Another context runs it, as far as this one knows. */
+  #follows = false
+  /** What is said about the fault that stopped the run of another context. */
+  #stoppedBy: { readonly fault: StoredFault; readonly error: ProjectionFailedError } | undefined
 
-  constructor(clock: Clock, name: string) {
+  constructor(clock: Clock, name: string, runs = true) {
     this.#name = name
+    this.#runs = runs
     this.#progress = new Progress(clock)
     prerendered()?.addEventListener('prerenderingchange', () => this.#progress.excuse(), { once: true })
   }
@@ -73,6 +82,8 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const { position = status.position } = given
     const head = Math.max(given.head ?? status.head, position)
     const change: StatusChange = { ...given, head, behind: head - position }
+    const { rebuilding } = 'rebuilding' in given ? given : status
+    this.#progress.isBehind(head > position || rebuilding !== undefined)
     const next: Record<string, unknown> = { ...status, ...change }
     for (const [key, value] of Object.entries(change)) if (value === undefined) delete next[key]
     this.#explain(next)
@@ -99,12 +110,16 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const own = this.#rebuildError?.position === position ? this.#rebuildError : undefined
     return {
       fault,
-      error: own ?? new ProjectionFailedError(message, { projector: this.#name, attempts: 1, position }, undefined),
+      error: own ?? this.#errorOf(fault),
       message: notice(
         'rebuild-given-up',
         say`The last rebuild was given up, and the rows from before it stay: ${message}`,
       ),
     }
+  }
+
+  #errorOf({ message, position }: StoredFault): ProjectionFailedError {
+    return new ProjectionFailedError(message, { projector: this.#name, attempts: 1, position }, undefined)
   }
 
   /** The run of this context begins again: while it was stopped, nothing could move. */
@@ -136,6 +151,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
    */
   stored(state: ProjectionState, head: number, late = false, isRun = true): void {
     const { owner, rebuildFault, rebuild } = state
+    this.#isKnown = true
     if (late) return this.set({ head, owner, rebuildFault })
     const working = workingPosition(state)
     const rate = this.#rateAt(working)
@@ -148,11 +164,22 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
       rebuildFault,
       ...(this.#status.leader ? {} : { rate: working >= head ? 0 : rate }),
     })
+    if (!this.#runs && this.#status.phase !== 'stopped') this.#stopped(state)
     if (this.#status.phase === 'stopped' || this.#status.phase === 'faulted') return
     if (state.paused) return this.set(paused())
     if (this.#status.phase === 'paused')
       this.set({ phase: this.#status.leader ? 'live' : 'standby', message: this.#standbyMessage })
     this.#judge(state, head, isRun)
+  }
+
+  /** Where only others run it: what the last run stopped at is stored until another one begins, or it was dealt with. */
+  #stopped({ fault }: ProjectionState): void {
+    const last = this.#stoppedBy
+    this.#stoppedBy = fault && (equal(last?.fault, fault) ? last : { fault, error: this.#errorOf(fault) })
+    if (this.#stoppedBy !== undefined) {
+      const { error } = this.#stoppedBy
+      this.set({ phase: 'faulted', message: notice('faulted', error.message), lastError: error, rate: 0 })
+    } else if (last !== undefined) this.set({ phase: 'standby', message: undefined, lastError: undefined })
   }
 
   /**
@@ -178,7 +205,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     if (this.#isStill(state, head) && phase !== 'retrying') {
       const still = isRun ? 'stalled' : 'not-running'
       this.set({ ...passed, phase: still, rate: 0, message: notice(still, this.#whyStill(state, isRun)) })
-    } else if (phase === 'stalled' || phase === 'not-running' || phase === 'standby')
+    } else if (['stalled', 'not-running', 'standby'].includes(phase) || (phase === 'starting' && this.#follows))
       this.set(leader ? this.#running() : { ...passed, phase: 'standby', message: this.#standbyMessage })
   }
 
@@ -186,7 +213,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const working = workingPosition(state)
     if (!isRun)
       return state.fault === undefined
-        ? say`No context runs the projection, which is at position ${working}. Call startProjection() in one of them.`
+        ? say`No context runs the projection, which is at position ${working}. Call startProjection() in one of them, or catchUp() of an app.`
         : say`No context runs the projection, which stopped: ${state.fault.message}`
     const what = this.#status.leader
       ? say`The handler for the event after position ${working} has been running`
@@ -208,10 +235,13 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const { phase, message } = this.#status
     switch (report.type) {
       case 'waiting':
-        return { phase: 'standby', leader: false, message: this.#standbyMessage }
+        this.#follows = true
+        // Before the first look it is not known whether the one that leads is behind.
+        return { leader: false, message: this.#standbyMessage, ...(this.#isKnown && { phase: 'standby' as const }) }
       // Its position is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the
       // message.
       case 'leading':
+        this.#follows = false
         return { leader: true, phase: 'starting', message: phase === 'starting' ? message : undefined }
       case 'loaded':
         return this.#loaded(report)

@@ -5,13 +5,14 @@ import type { StoredFault } from '../projection/target.js'
 export interface ProjectionStatus {
   /**
    * - `'starting'`: nothing is known yet
-   * - `'standby'`: another context runs it, and this one takes over if that ends
+   * - `'standby'`: another context runs it, and this one takes over if that ends, unless it runs nothing
    * - `'catching-up'`, `'live'`: this context runs it, and is behind or at the head
    * - `'retrying'`: an event or the storage failed and is tried again; see `lastError`
    * - `'stalled'`: behind, and not moving for five seconds; see `message`
    * - `'not-running'`: behind for five seconds, and no context runs it. Rows can be read all the same
    * - `'paused'`: by `pause()`, in any context; stored
-   * - `'faulted'`: stopped until `resume`, `skip` or `rebuild` is called; see `lastError`
+   * - `'faulted'`: stopped until `resume`, `skip` or `rebuild` is called; see `lastError`. Where only others run it: the
+   *   last run stopped, and none has begun since
    * - `'stopped'`: by `stop()` or the signal, in this context
    */
   readonly phase:

@@ -32,7 +32,7 @@ type Step = { put: Row } | { delete: string } | { patch: string; by: Partial<Row
 export function patchesContract({ name, open }: Backend): void {
   describe(`patches: ${name}`, () => {
     test.for([[false], [true]] as const)(
-      'N102: a patch merges into the row that the steps before left, keeps its key, and leaves what is not there alone (indexed: %s)',
+      'N103: a patch merges into the row that the steps before left, keeps its key, and leaves what is not there alone (indexed: %s)',
       { timeout: 240_000 },
       async ([indexed]) => {
         await fc.assert(

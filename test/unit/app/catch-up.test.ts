@@ -1,4 +1,4 @@
-// What catchUp() of an app brings about, with others that do the same, and within its budget.
+// What catchUp() of an app brings about, with others that do the same, and what contexts that run nothing know of it.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { defineEvents, defineProjection, startProjection, table, tidemark, type TidemarkStore } from 'tidemark'
@@ -6,7 +6,7 @@ import { openEventStore } from 'tidemark/memory'
 import { virtualClock } from 'tidemark/testing'
 import { sleep, type Clock } from '../../../src/platform/clock.js'
 
-type Added = { type: 'Added'; data: null }
+type Added = { type: 'Added'; data: string | null }
 const events = defineEvents<Added>()
 const added = (count = 1) => Array.from({ length: count }, () => events.Added(null))
 
@@ -16,8 +16,9 @@ const taking = (name: string, ms: number, clock: Clock) =>
     name,
     tables: { rows: table<{ id: string }>({ key: 'id' }) },
     on: {
-      Added: async ({ id }, { rows }) => {
+      Added: async ({ id, data }, { rows }) => {
         if (ms > 0) await sleep(clock, ms)
+        if (data !== null) throw new TypeError(data)
         await rows.put({ id })
       },
     },
@@ -29,9 +30,11 @@ async function makeApp(times: { readonly slow: number; readonly fast: number }) 
   const models = { slow: taking('slow', times.slow, clock), fast: taking('fast', times.fast, clock) }
   let store: TidemarkStore<Added> | undefined
   const open: typeof openEventStore = async (options) => (store = (await openEventStore(options)) as never) as never
-  const app = tidemark({ name: 'a', events, models, clock, run: false, open: open as never, onError: () => {} })
+  const errors: unknown[] = []
+  const onError = (error: unknown) => void errors.push(error)
+  const app = tidemark({ name: 'a', events, models, clock, run: false, open: open as never, onError })
   await clock.runUntil(app.ready())
-  return { clock, app, models, store: store as unknown as TidemarkStore<Added> }
+  return { clock, app, models, errors, store: store as unknown as TidemarkStore<Added> }
 }
 
 test('N120: each call of catchUp resolves with the rows of every event that was appended before it', async () => {
@@ -125,5 +128,98 @@ test('N121: each model gets its share of the budget, and what the others do not 
     models: { slow: { applied: 1, position: 16, reason: 'budget' }, fast: { applied: 0, position: 50 } },
   })
   expect(await clock.runUntil(app.catchUp())).toMatchObject({ complete: true, models: { slow: { applied: 34 } } })
+  await clock.runUntil(app.close())
+})
+
+/** Another context that runs nothing, over the same store. */
+const another = (
+  store: TidemarkStore<Added>,
+  { clock, models }: Pick<Awaited<ReturnType<typeof makeApp>>, 'clock' | 'models'>,
+) => {
+  const errors: unknown[] = []
+  const open = (async () => ({ ...store, close: async () => {} })) as never
+  const onError = (error: unknown) => void errors.push(error)
+  return { page: tidemark({ name: 'a', events, models, clock, run: false, open, onError }), errors }
+}
+
+test('N124: a context that runs nothing is opening until it has looked, and then knows everything at once', async () => {
+  const made = await makeApp({ slow: 0, fast: 0 })
+  const { clock, app, store } = made
+  await app.append('s', added(3))
+  const { page } = another(store, made)
+  const seen: unknown[] = []
+  const stop = page.status.subscribe(() => {
+    const { phase, behind } = page.status.getSnapshot()
+    seen.push([phase, behind])
+  })
+  await clock.runUntil(page.ready())
+  await clock.advance(0)
+  expect(seen).not.toContainEqual(['live', 0])
+  // No time passed.
+  expect(page.status.getSnapshot()).toMatchObject({ phase: 'behind', behind: 3 })
+  await clock.runUntil(app.catchUp())
+  await clock.advance(300)
+  expect(page.status.getSnapshot()).toMatchObject({ phase: 'live', behind: 0 })
+  stop()
+  await clock.runUntil(page.close())
+  await clock.runUntil(app.close())
+})
+
+test('N123: right after an append that follows idleness, waiting for the rows does not fail', async () => {
+  const { clock, app } = await makeApp({ slow: 0, fast: 0 })
+  const stop = app.status.subscribe(() => {})
+  await app.append('s', added())
+  await clock.runUntil(app.catchUp())
+  await clock.advance(60_000)
+  const phases: string[] = []
+  const stopPhases = app.status.subscribe(() => phases.push(app.status.getSnapshot().phase))
+  const write = app.append('s', added(), { until: 'visible' })
+  const position = 2
+  const caught = app.slow.caughtUp(position)
+  await clock.advance(20)
+  await clock.runUntil(app.catchUp())
+  expect((await clock.runUntil(write)).visible).toBe(true)
+  expect(await clock.runUntil(caught)).toMatchObject({ stale: false })
+  expect(phases).not.toContain('stalled')
+  // Without catchUp, it is told after five seconds.
+  await app.append('s', added())
+  await clock.advance(4_000)
+  expect(app.slow.status.getSnapshot().phase).toBe('standby')
+  await clock.advance(8_000)
+  expect(app.slow.status.getSnapshot().phase).toBe('not-running')
+  stop()
+  stopPhases()
+  await clock.runUntil(app.close())
+})
+
+test('N125: what stopped catchUp in one context is known in the others, which can skip it', async () => {
+  const made = await makeApp({ slow: 0, fast: 0 })
+  const { clock, app, store } = made
+  const { page, errors } = another(store, made)
+  const stop = page.status.subscribe(() => {})
+  await app.append('s', [events.Added(null), events.Added('two'), events.Added(null)])
+  await expect(clock.runUntil(app.catchUp())).rejects.toMatchObject({ code: 'projection-failed', position: 2 })
+  await clock.advance(300)
+  const { phase, message, lastError } = page.slow.status.getSnapshot()
+  expect([phase, message]).toEqual(['faulted', expect.stringContaining('two')])
+  expect(lastError).toMatchObject({ code: 'projection-failed', projector: 'slow', position: 2 })
+  expect(page.status.getSnapshot()).toMatchObject({ phase: 'stalled', error: { position: 2 } })
+  expect(errors.map((error) => (error as { projector?: string }).projector)).toEqual(['slow', 'fast'])
+  await expect(clock.runUntil(page.slow.caughtUp(3))).rejects.toBe(lastError)
+  // Again by the next call, and told no second time.
+  await expect(clock.runUntil(app.catchUp())).rejects.toMatchObject({ position: 2 })
+  await clock.advance(300)
+  expect(errors).toHaveLength(2)
+  for (const model of [page.slow, page.fast]) {
+    const { position } = model.status.getSnapshot().lastError as { position: number }
+    await clock.runUntil(model.skip(position))
+  }
+  expect(page.slow.status.getSnapshot()).toMatchObject({ phase: 'standby', position: 2 })
+  expect(page.slow.status.getSnapshot()).not.toHaveProperty('lastError')
+  expect(await clock.runUntil(app.catchUp())).toMatchObject({ complete: true })
+  await clock.advance(300)
+  expect(page.status.getSnapshot()).toMatchObject({ phase: 'live' })
+  stop()
+  await clock.runUntil(page.close())
   await clock.runUntil(app.close())
 })

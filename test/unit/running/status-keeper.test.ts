@@ -164,3 +164,19 @@ test('the rate is that of the last seconds, is measured again after a step back,
   expect(now()).toMatchObject({ phase: 'live', rate: 0, position: 100 })
   expect(now()).not.toHaveProperty('rebuilding')
 })
+
+test('N123: an append after a long rest does not stall, for a follower and for a leader', async () => {
+  for (const leads of [false, true]) {
+    const { clock, now, look, lead, report } = keeper()
+    if (leads) lead(5)
+    else report({ type: 'waiting' })
+    look({ position: 5 }, 5)
+    await clock.advance(60_000)
+    if (leads) report({ type: 'read', events: 1, scannedTo: 6, head: 6 })
+    look({ position: 5 }, 6)
+    expect(now()).toMatchObject({ phase: leads ? 'catching-up' : 'standby', behind: 1 })
+    await clock.advance(5_000)
+    look({ position: 5 }, 6)
+    expect(now()).toMatchObject({ phase: 'stalled', message: expect.stringContaining('for 5 s.') })
+  }
+})

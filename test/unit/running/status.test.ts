@@ -246,7 +246,7 @@ test('who waits for a leader says why nothing is known of it, until something is
   const projection = startProjection({ ...store, head }, sum(), { clock })
   await clock.advance(10)
   expect(projection.status.getSnapshot()).toMatchObject({
-    phase: 'standby',
+    phase: 'starting',
     message: 'the disk is asleep',
     lastError: { message: 'the disk is asleep' },
     head: 0,
