@@ -118,8 +118,6 @@ export default defineConfig({
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text'], reportsDirectory: '.cache/coverage' },
     projects: [
       inNode('node', nodeSuites, [...servers, ...tools], {
-        // Their processes run file after file, so that the package is loaded a few times and not two hundred times.
-        isolate: false,
         setupFiles: ['test/support/left-behind.ts'],
       }),
       inNode('servers', servers),

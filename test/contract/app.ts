@@ -165,7 +165,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const stored: unknown[] = []
       for await (const line of exportEvents(await app.ready())) stored.push(JSON.parse(line))
       expect(stored[1]).toMatchObject({
-        data: { sealed: ['ItemAdded', expect.any(String), '{"sku":"A1","quantity":2}'] },
+        data: { '~': { sealed: ['ItemAdded', expect.any(String), '{"sku":"A1","quantity":2}'] } },
       })
       await app.close()
       for (const wrong of [null, {}, { encode: codec.encode }, 'aes'])

@@ -19,8 +19,8 @@ export default [
   {
     id: 'codec-asks',
     file: 'src/log/encode.ts',
-    find: '{ type, stream, id, encoded })',
-    replace: '{ type, stream, id, encoded: true })',
+    find: '{ ...codecEvent(event), encoded })',
+    replace: '{ ...codecEvent(event), encoded: true })',
     tests: ['test/unit/log/added-codec.test.ts'],
     breaks: 'a codec is not told what was stored before it was there, or what a server made up',
   },

@@ -76,14 +76,6 @@ export default [
     breaks: 'the state of a newer build is called damaged, or taken for one of this build',
   },
   {
-    id: 'sync-newer-leads',
-    file: 'src/sync/sync-leader.ts',
-    find: '    if (isNewer) this.#leadership.handOver()\n',
-    replace: '',
-    tests: ['test/unit/sync/start-sync.test.ts'],
-    breaks: 'an older tab leads for ever, and keeps a newer one from syncing',
-  },
-  {
     id: 'sync-decided-copies',
     file: 'src/sync/decided-streams.ts',
     find: '(isJson || page.every(',

@@ -1,5 +1,5 @@
-// Runs before each file of the Node suite. These files share processes, so a file that leaves something behind, which could
-// change what the next file sees, fails.
+// Runs before each file of the Node suite. With `npm run test:node` these files share processes, so a file that leaves
+// something behind, which could change what the next file sees, fails.
 import { afterAll, expect, vi } from 'vitest'
 import { globals, rememberAll } from './what-changed.js'
 

@@ -1,9 +1,11 @@
 // What docs/releases.md shows must compile and run, all of it, in its order.
-import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
 import * as memory from 'tidemark/memory'
 import { blocksOf, Joined } from '../support/doc-blocks.js'
+import { fakeIndexedDB } from '../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const page = new Joined(blocksOf('releases.md', 'ts'))
 

@@ -1,9 +1,11 @@
 // After a deploy that added a type, or split one, tabs of two builds work on the same streams.
-import 'fake-indexeddb/auto'
 import { defineCommand, defineEvents, execute, openEventStore, refuse, runProjection } from 'tidemark'
 import { openEventStore as openInMemory } from 'tidemark/memory'
 import { expect, onTestFinished, test } from 'vitest'
 import { newName } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const older = defineEvents({ OrderPlaced: {}, OrderShipped: {}, OrderCancelled: {} })
 const newer = defineEvents({ OrderPlaced: {}, OrderHandedOver: {}, OrderCancelled: {} })

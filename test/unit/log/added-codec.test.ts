@@ -1,5 +1,4 @@
 // An app gets a codec when its store has data already, while tabs of the build before are open.
-import 'fake-indexeddb/auto'
 import fc from 'fast-check'
 import {
   defineCommand,
@@ -20,6 +19,9 @@ import { defineCommands, syncOnce } from 'tidemark/sync'
 import { testSyncServer } from 'tidemark/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { newName } from '../read-model/support.js'
+import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
+
+fakeIndexedDB()
 
 const events = defineEvents<{ type: 'Noted'; data: { text: string } }>()
 /** What is stored is the text backwards, so that an app that takes it for data would not notice. */
