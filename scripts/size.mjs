@@ -129,6 +129,13 @@ export const budgets = [
     without: [...projection, ...commands, 'src/log/', 'node_modules/'],
   },
   {
+    title: 'typed',
+    entry: 'tidemark',
+    names: 'typed',
+    budget: kib(0.2),
+    without: [...projection, ...commands, 'src/log/', 'node_modules/'],
+  },
+  {
     title: 'defineProjection',
     entry: 'tidemark',
     names: 'defineProjection',
