@@ -1,5 +1,7 @@
 /** The few assertions that the contract suites need, so that they run under any test runner, or none. */
 import { describe } from '../../errors.js'
+import { sameStored } from '../../read-model/equal.js'
+import { bytesOf, tagOf } from '../../read-model/kinds.js'
 
 /** Fails unless the condition holds. */
 export function ok(condition: unknown, what: string): asserts condition {
@@ -10,9 +12,12 @@ export function ok(condition: unknown, what: string): asserts condition {
 const failure = (message: string, actual: unknown, expected: unknown, options?: ErrorOptions): Error =>
   Object.assign(new Error(message, options), { actual, expected })
 
-/** Fails unless both have the same structure and values. Prototypes do not count. */
+/**
+ * Fails unless both are the same once they are stored: also Dates, Maps, Sets and bytes. Of a Blob size and type are
+ * compared; the class of an object does not count.
+ */
 export function equal(actual: unknown, expected: unknown, what: string): void {
-  if (!same(actual, expected))
+  if (!sameStored(actual, expected))
     throw failure(`Expected ${what} to be ${show(expected)}, not ${show(actual)}`, actual, expected)
 }
 
@@ -50,26 +55,18 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all
 }
 
-function same(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true
-  if (
-    typeof a !== 'object' ||
-    typeof b !== 'object' ||
-    a === null ||
-    b === null ||
-    Array.isArray(a) !== Array.isArray(b)
-  )
-    return false
-  const keys = Object.keys(a)
-  return (
-    keys.length === Object.keys(b).length &&
-    keys.every(
-      (key) => Object.hasOwn(b, key) && same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
-    )
-  )
+/** What JSON has no text for, or the same one for all of a kind. */
+function readable(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value !== 'object' || value === null) return value
+  const bytes = bytesOf(value)
+  const parts = value instanceof Map || value instanceof Set ? [...(value as Iterable<unknown>)] : bytes && [...bytes]
+  if (parts !== undefined) return { [tagOf(value).slice(8, -1)]: parts }
+  if (value instanceof Blob) return `${value.size} bytes of ${value.type === '' ? 'no type' : value.type}`
+  return value instanceof RegExp ? String(value) : value
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) as string | undefined
+  const text = JSON.stringify(value, readable) as string | undefined
   return text === undefined ? describe(value) : text.length > 400 ? `${text.slice(0, 400)}…` : text
 }

@@ -281,3 +281,36 @@ describe('given events, when projected', () => {
       .thenRows({ seen: [{ n: 1 }] })
   })
 })
+
+describe('rows with more than JSON has', () => {
+  const stored = (value: unknown) =>
+    given<AccountEvent>([deposited('a', 1)]).whenProjected(
+      defineProjection(events, {
+        name: 'held',
+        tables: { held: table<{ id: string; value: unknown }>({ key: 'id' }) },
+        on: { Deposited: ({ stream }, { held }) => held.put({ id: stream, value }) },
+      }),
+    )
+  const pairs: [kind: string, value: unknown, others: unknown[], shown: string][] = [
+    ['a Date', new Date(0), [new Date(1), {}, '1970-01-01T00:00:00.000Z'], '"1970-01-01T00:00:00.000Z"'],
+    ['a Map', new Map([['a', 1]]), [new Map([['a', 2]]), new Map(), {}], '{"Map":[["a",1]]}'],
+    ['a Set', new Set([1]), [new Set([2]), new Set(), [1]], '{"Set":[1]}'],
+    ['bytes', Uint8Array.of(1, 2), [Uint8Array.of(1, 3), Uint8Array.of(1), [1, 2]], '{"Uint8Array":[1,2]}'],
+    ['a buffer', Uint8Array.of(7).buffer, [Uint8Array.of(8).buffer, {}], '{"ArrayBuffer":[7]}'],
+    ['a pattern', /a/, [/b/, /a/g, {}], '"/a/"'],
+    [
+      'a Blob',
+      new Blob(['ab']),
+      [new Blob(['a']), new Blob(['ab'], { type: 'text/plain' }), {}],
+      '"2 bytes of no type"',
+    ],
+    ['a large number', 5n, [6n, 5], '"5n"'],
+    ['within others', { list: [new Date(0)] }, [{ list: [new Date(1)] }, { list: [] }], '1970-01-01'],
+  ]
+
+  test.for(pairs)('%s is the same as its copy, and no other', async ([, value, others, shown]) => {
+    await stored(value).thenRows({ held: [{ id: 'a', value: structuredClone(value) }] })
+    for (const other of others)
+      await expect(stored(value).thenRows({ held: [{ id: 'a', value: other }] })).rejects.toThrow(shown)
+  })
+})
