@@ -83,8 +83,8 @@ export function store<V>(query: QuerySource<V>): Readable<Live<V>> {
  * one of them
  *
  * @example
- * const state = status(shop)
- * // {#if state.current.phase === 'stalled'} … {/if}
+ * const health = status(shop)
+ * // {#if health.current.phase === 'stalled'} … {/if}
  */
 export function status<S>(from: StatusSource<S> | (() => StatusSource<S>)): { readonly current: S } {
   const read = follower<S>()
