@@ -41,9 +41,10 @@ export function holdInUse(
   }
 }
 
-/** Runs `work` if no context holds the name in use. */
-export async function ifUnused(locks: LockManager, name: string, work: () => Promise<void>): Promise<void> {
-  await locks.request(name, { ifAvailable: true }, async (lock) => {
+/** Runs `work` if no context holds the name in use. Resolves with whether it did. */
+export async function ifUnused(locks: LockManager, name: string, work: () => Promise<void>): Promise<boolean> {
+  return (await locks.request(name, { ifAvailable: true }, async (lock) => {
     if (lock !== null) await work()
-  })
+    return lock !== null
+  })) as boolean
 }

@@ -104,7 +104,7 @@ function started<E extends EventShape, C>(
   const watch = new StatusWatch<E>(store, status, clock, stopping, () => joining.attached, restart)
   const { look } = watch
   const owner = newOwner()
-  const clean = cleaner(store, projector)
+  const clean = cleaner(store, projector, clock)
   const report = (each: ProjectionReport) => {
     watch.report(each)
     if (each.type === 'idle') clean()
@@ -192,12 +192,18 @@ async function withinGrace(ended: Promise<void>, clock: Clock): Promise<void> {
   grace.abort()
 }
 
-/** Removes older versions of a read model, once: when this one is complete. */
-function cleaner<E extends EventShape>(store: TidemarkStore<E>, projector: object): () => void {
-  let cleaned = false
+/** How long an older version that is in use is left, until it is looked for again, in ms. */
+const cleaningPause = 60_000
+
+/** Removes older versions of a read model when this one is complete: again each minute, while one was in use. */
+function cleaner<E extends EventShape>(store: TidemarkStore<E>, projector: object, clock: Clock): () => void {
+  let next = isDefinition(projector) && storeInternals(store).medium === 'indexeddb' ? -Infinity : Infinity
   return () => {
-    if (cleaned || !isDefinition(projector) || storeInternals(store).medium !== 'indexeddb') return
-    cleaned = true
-    removeOldVersions(store.name, projector).catch(() => {})
+    if (clock.monotonic() < next) return
+    next = Infinity
+    const later = (isLeft: boolean) => {
+      if (isLeft) next = clock.monotonic() + cleaningPause
+    }
+    removeOldVersions(store.name, projector as Projection).then(later, () => later(true))
   }
 }

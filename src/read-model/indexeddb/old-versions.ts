@@ -64,12 +64,14 @@ export async function stateOf(name: string, label: string): Promise<StateRow | u
 /**
  * Deletes the databases of lower versions of a projection that no tab or worker has open. Rows can always be folded
  * again, so one that cannot be deleted is left for another time. Without Web Locks it is not known what is in use, and
- * nothing is removed.
+ * nothing is removed. Resolves with whether one is in use.
  */
-export async function removeOldVersions(store: string, { name, version }: Version): Promise<void> {
+export async function removeOldVersions(store: string, { name, version }: Version): Promise<boolean> {
   const locks = lockManager()
-  if (locks === undefined) return
-  for (const [database, old] of await databasesBefore(store, { name, version })) {
-    await ifUnused(locks, inUseName(store, `${name}@${old}`), () => deleteDB(database))
+  let isUsed = false
+  if (locks !== undefined) {
+    for (const [database, old] of await databasesBefore(store, { name, version }))
+      if (!(await ifUnused(locks, inUseName(store, `${name}@${old}`), () => deleteDB(database)))) isUsed = true
   }
+  return isUsed
 }

@@ -1,0 +1,43 @@
+// What becomes of the database of a read model's former version: only where there are Web Locks is it known who uses it.
+import { defineEvents, defineProjection, openEventStore, startProjection, table } from 'tidemark'
+import { virtualClock } from 'tidemark/testing'
+import { expect, test } from 'vitest'
+
+const events = defineEvents<{ type: 'Added'; data: { by: number } }>()
+const sums = (version: number) =>
+  defineProjection(events, {
+    name: 'sums',
+    version,
+    tables: { rows: table<{ id: string; sum: number }>({ key: 'id' }) },
+    on: {
+      Added: ({ stream, data }, { rows }) =>
+        rows.update(stream, (row) => ({ id: stream, sum: (row?.sum ?? 0) + data.by * version })),
+    },
+  })
+
+test('H40: a former version that was in use is deleted within a minute of its last use', async () => {
+  const name = `old-versions-${crypto.randomUUID()}`
+  const stored = async () =>
+    (await indexedDB.databases()).flatMap(({ name: each = '' }) =>
+      each.includes(`${name}:sums@`) ? [each.slice(-6)] : [],
+    )
+  const clock = virtualClock()
+  const store = await openEventStore({ name, events })
+  const { position } = await store.append('a', events.Added({ by: 1 }))
+  const former = startProjection(store, sums(1))
+  await former.caughtUp(position)
+  const now = startProjection(store, sums(2), { clock })
+  await now.caughtUp(position)
+  // What is deleted first shows that the latter looked, and found the former in use.
+  const third = startProjection(store, sums(3), { clock })
+  await third.caughtUp(position)
+  await now.stop()
+  await clock.advance(60_000)
+  await expect.poll(stored).toEqual(['sums@1', 'sums@3'])
+
+  await former.stop()
+  await clock.advance(60_000)
+  await expect.poll(stored).toEqual(['sums@3'])
+  await third.stop()
+  await store.close()
+})
