@@ -1,5 +1,5 @@
 // What becomes of the database of a read model's former version: only where there are Web Locks is it known who uses it.
-import { defineEvents, defineProjection, openEventStore, startProjection, table } from 'tidemark'
+import { defineEvents, defineProjection, openEventStore, startProjection, table, tidemark } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
 import { expect, test } from 'vitest'
 
@@ -15,12 +15,30 @@ const sums = (version: number) =>
     },
   })
 
+/** The versions that are stored, such as `sums@1`. */
+const versionsOf = async (name: string) =>
+  (await indexedDB.databases()).flatMap(({ name: each = '' }) =>
+    each.includes(`${name}:sums@`) ? [each.slice(-6)] : [],
+  )
+
+test('H40: catchUp deletes former versions that no context uses, where nothing runs models for long', async () => {
+  const name = `old-versions-${crypto.randomUUID()}`
+  const app = (version: number) => tidemark({ name, events, models: { sums: sums(version) }, run: false })
+  const former = app(1)
+  await former.append('a', events.Added({ by: 1 }))
+  await former.catchUp()
+  const now = app(2)
+  await now.catchUp()
+  expect(await versionsOf(name), 'in use').toEqual(['sums@1', 'sums@2'])
+  await former.close()
+  await expect.poll(async () => (await now.catchUp(), versionsOf(name))).toEqual(['sums@2'])
+  expect(await now.sums.rows.get('a')).toEqual({ id: 'a', sum: 2 })
+  await now.close()
+})
+
 test('H40: a former version that was in use is deleted within a minute of its last use', async () => {
   const name = `old-versions-${crypto.randomUUID()}`
-  const stored = async () =>
-    (await indexedDB.databases()).flatMap(({ name: each = '' }) =>
-      each.includes(`${name}:sums@`) ? [each.slice(-6)] : [],
-    )
+  const stored = () => versionsOf(name)
   const clock = virtualClock()
   const store = await openEventStore({ name, events })
   const { position } = await store.append('a', events.Added({ by: 1 }))
