@@ -153,10 +153,10 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     restIfUnused()
   }
   const reply = () => (again || source.isLate?.() === true ? replies.next() : replies.current())
-  /** Follows the source, and runs unless there is an answer that is true or on its way. */
-  const start = (): boolean => {
+  /** Follows the source; runs unless an answer is true or on its way. Subscribers are notified of more, calls are not. */
+  const start = (isCall: boolean): boolean => {
     if (stop !== undefined) {
-      if (source.isBehind?.() === true || (run === undefined && !isTrue(snapshot))) evaluate()
+      if ((isCall && source.isBehind?.() === true) || (run === undefined && !isTrue(snapshot))) evaluate()
     } else if (!end()) {
       stop = source.watch(changed, end, () => (run === undefined ? undefined : reply()))
       if (run !== undefined) limit(run) // One that was under way before the rest.
@@ -191,7 +191,7 @@ const waitsForItself = (): Promise<never> =>
 interface Inside<V> {
   readonly listeners: Listeners<[]>
   readonly replies: Replies<V>
-  start(): boolean
+  start(isCall: boolean): boolean
   restIfUnused(): void
   shown(): LiveSnapshot<V>
   /** Of the run that knows of everything that happened, or of what is shown. */
@@ -200,7 +200,7 @@ interface Inside<V> {
 
 const methods = <V>({ listeners, replies, start, restIfUnused, shown, reply }: Inside<V>): LiveQuery<V> => ({
   subscribe(listener) {
-    start()
+    start(false)
     const remove = listeners.add(listener)
     return () => {
       if (!remove() || listeners.size > 0) return
@@ -211,7 +211,7 @@ const methods = <V>({ listeners, replies, start, restIfUnused, shown, reply }: I
   getSnapshot: shown,
   getServerSnapshot: () => loading,
   ready() {
-    if (!start()) return replies.current(shown())
+    if (!start(true)) return replies.current(shown())
     replies.hold()
     return reply()
   },

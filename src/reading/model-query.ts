@@ -147,7 +147,7 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
   const { engine, onEnd, end } = ports
   /** What the last run was made of, and what readers saw then: the latter only if it came to an answer. */
   let last: { readonly reads: readonly Made[]; readonly at: Seen | undefined } | undefined
-  /** The revision that the last run began with, or that this query was notified of since. */
+  /** The revision that the last run began with or came to, or that this query was notified of since. */
   let known = 0
   /** A commit touched what the last run read. */
   let isBehind = false
@@ -170,7 +170,9 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
   const finish = (mine: News[], answer?: StateRow) => {
     if (held !== mine) return
     held = undefined
-    last = { reads, at: answer && seenIn(answer) }
+    const at = answer && seenIn(answer)
+    known = Math.max(known, at?.revision ?? 0)
+    last = { reads, at }
     isBehind = false
     mine.forEach(compare)
     if (mine.some(isTouchedBy)) changed()

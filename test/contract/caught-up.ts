@@ -140,6 +140,29 @@ export function caughtUpContract(name: string, open: () => Promise<CaughtUpSubje
       await end([one, ...(await Promise.all(subject.contexts.slice(1).map(shown)))])
     })
 
+    test('N102: the first query to read the rows of a view runs once, however many ask for its answer', async () => {
+      const subject = await open()
+      const [store] = subject.contexts as [TidemarkStore, ...TidemarkStore[]]
+      await subject.elsewhere('first')
+      const handle = startProjection(store, items as never)
+      await handle.caughtUp(await store.head())
+      await handle.stop()
+      for (const how of ['together', 'one after the other']) {
+        const view = await openReadModel(store, items as never as typeof items)
+        let runs = 0
+        const query = view.live(({ items }) => {
+          runs += 1
+          return items.count()
+        })
+        query.subscribe(() => {})
+        if (how !== 'together') await query.ready()
+        query.subscribe(() => {})
+        expect([await query.ready(), await query.ready(), runs], how).toEqual([1, 1, 1])
+        await view.close()
+      }
+      for (const each of subject.contexts) await each.close()
+    })
+
     test('N102: ready() of a view that is closed meanwhile rejects', async () => {
       const subject = await open()
       const [store] = subject.contexts as [TidemarkStore, ...TidemarkStore[]]
