@@ -1,10 +1,9 @@
 /** Running every model of an app up to the head, within one budget. */
 import type { EventShape } from '../events/event.js'
 import type { Settings } from '../projection/config.js'
-import { storeInternals } from '../log/open.js'
 import type { Projection } from '../read-model/define.js'
-import { removeOldVersions } from '../read-model/indexeddb/old-versions.js'
 import { inTurns } from '../running/in-turns.js'
+import { removeFormer } from '../running/remove-former.js'
 import { runProjection } from '../running/run-projection.js'
 import type { CatchUpResult } from './app-types.js'
 import type { AppConfig, Opened } from './open-app.js'
@@ -25,8 +24,7 @@ export async function catchUp<E extends EventShape>(
   for (const each of outcomes) if ('error' in each) throw each.error
   const complete = outcomes.every((each) => 'reason' in each && each.reason === 'caught-up')
   // Where no context runs models for long, nothing else does it. One that is in use is left for another call.
-  if (complete && storeInternals(store).medium === 'indexeddb')
-    await Promise.allSettled(models.map(({ definition }) => removeOldVersions(store.name, definition)))
+  if (complete) await Promise.all(definitions.map((each) => removeFormer(store, each)))
   return {
     complete,
     models: Object.fromEntries(models.map(({ name }, at) => [name, outcomes[at]])),

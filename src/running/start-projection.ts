@@ -12,7 +12,7 @@ import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
-import { removeOldVersions } from '../read-model/indexeddb/old-versions.js'
+import { removeFormer } from './remove-former.js'
 import { attach, type LeadCheck } from './attach.js'
 import { handleOf, type ProjectionHandle } from './handle.js'
 import { Joining } from './joining.js'
@@ -197,13 +197,12 @@ const cleaningPause = 60_000
 
 /** Removes older versions of a read model when this one is complete: again each minute, while one was in use. */
 function cleaner<E extends EventShape>(store: TidemarkStore<E>, projector: object, clock: Clock): () => void {
-  let next = isDefinition(projector) && storeInternals(store).medium === 'indexeddb' ? -Infinity : Infinity
+  let next = -Infinity
   return () => {
     if (clock.monotonic() < next) return
     next = Infinity
-    const later = (isLeft: boolean) => {
+    void removeFormer(store, projector).then((isLeft) => {
       if (isLeft) next = clock.monotonic() + cleaningPause
-    }
-    removeOldVersions(store.name, projector as Projection).then(later, () => later(true))
+    })
   }
 }
