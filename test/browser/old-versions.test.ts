@@ -15,11 +15,11 @@ const sums = (version: number) =>
     },
   })
 
-/** The versions that are stored, such as `sums@1`. */
+/** The versions that are stored, such as `sums@1`, in order: WebKit lists databases in any. */
 const versionsOf = async (name: string) =>
-  (await indexedDB.databases()).flatMap(({ name: each = '' }) =>
-    each.includes(`${name}:sums@`) ? [each.slice(-6)] : [],
-  )
+  (await indexedDB.databases())
+    .flatMap(({ name: each = '' }) => (each.includes(`${name}:sums@`) ? [each.slice(-6)] : []))
+    .sort()
 
 test('H40: catchUp deletes former versions that no context uses, where nothing runs models for long', async () => {
   const name = `old-versions-${crypto.randomUUID()}`

@@ -1,6 +1,6 @@
 /** IndexedDB in Node, in memory. */
 import * as fake from 'fake-indexeddb'
-import { afterAll, expect } from 'vitest'
+import { afterAll, expect, vi } from 'vitest'
 import { addClass, rememberAll } from './what-changed.js'
 
 /** What is used of the insides of fake-indexeddb. */
@@ -27,7 +27,11 @@ export function fakeIndexedDB(): void {
   for (const [name, value] of classes) addClass(shared, name, value)
   const changed = rememberAll(shared)
 
-  afterAll(() => {
+  afterAll(async () => {
+    // A connection that was closed has its transactions to their end, and what waits for these uses IndexedDB.
+    const isClosing = () =>
+      [...fakeDatabases(indexedDB).values()].some(({ connections }) => connections.some((each) => each._closePending))
+    await vi.waitUntil(() => !isClosing(), { timeout: 5000 })
     const replaced = given.filter(([name, value]) => Reflect.get(globalThis, name) !== value).map(([name]) => name)
     for (const [name] of given) Reflect.deleteProperty(globalThis, name)
     const open = [...fakeDatabases(indexedDB).values()]

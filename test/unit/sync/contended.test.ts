@@ -69,5 +69,6 @@ test('its pause has its time, however much else there is to do, and it ends with
     await clock.advance(20)
   }
   expect(tries).toBeGreaterThanOrEqual(34)
+  await sync.stop()
   await store.close()
 })
