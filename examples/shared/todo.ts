@@ -103,5 +103,6 @@ async function deleteDone(): Promise<void> {
   if (done.length > 0) await app.append(done.map(({ id }) => ({ stream: id, events: [events.TodoDeleted(null)] })))
 }
 
-/** How many are left, in words. */
-export const left = (count = 0): string => (count === 1 ? '1 thing left' : `${count} things left`)
+/** How many are left, in words; none until it is known, as on a server. */
+export const left = (count: number | undefined): string =>
+  count === undefined ? '' : count === 1 ? '1 thing left' : `${count} things left`
