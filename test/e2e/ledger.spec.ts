@@ -5,7 +5,7 @@ import { chromiumOn } from '../ledger/chromium.js'
 import { collectEvidence } from '../ledger/evidence.js'
 import { planRound, type KillWeights, type PlannedBatch } from '../ledger/plan.js'
 import { playRound } from '../ledger/round.js'
-import { acknowledgeEarly, blindTheFence, doubleEffect, leadBesideOthers, loseRecord } from '../ledger/sabotage.js'
+import { acknowledgeEarly, blindTheFence, doubleEffect, leadBesideOthers, loseRecords } from '../ledger/sabotage.js'
 import { databases, Stage } from '../ledger/stage.js'
 import { enter, leave, write } from '../ledger/workload.js'
 import { expect, test, type Engine } from '../support/e2e.js'
@@ -68,8 +68,8 @@ test.describe('honesty', () => {
     expect([...(await play(engine, baseURL, { contexts: () => acknowledgeEarly }))]).toContain('lost')
   })
 
-  test('I1, I2: a record that is deleted by hand is reported as lost, and as a hole', async ({ engine, baseURL }) => {
-    expect([...(await play(engine, baseURL, { databases: loseRecord }))]).toEqual(
+  test('I1, I2: records that are deleted by hand are reported as lost, and as a hole', async ({ engine, baseURL }) => {
+    expect([...(await play(engine, baseURL, { databases: loseRecords }))]).toEqual(
       expect.arrayContaining(['lost', 'positions']),
     )
   })

@@ -71,8 +71,11 @@ export function leadBesideOthers(): void {
   } as typeof request
 }
 
-/** An event is lost: a record is deleted, early in the log. What was written when a worker was killed may be unacknowledged. */
-export async function loseRecord(_tidemark: unknown, { log }: Databases): Promise<void> {
+/**
+ * Events are lost: the second quarter of the records is deleted. One alone may be of the worker that was killed, which
+ * acknowledged nothing that was under way.
+ */
+export async function loseRecords(_tidemark: unknown, { log }: Databases): Promise<void> {
   const database = await new Promise<IDBDatabase>((resolve) => {
     const request = indexedDB.open(log)
     request.onsuccess = () => resolve(request.result)
@@ -80,7 +83,10 @@ export async function loseRecord(_tidemark: unknown, { log }: Databases): Promis
   const transaction = database.transaction('commits', 'readwrite')
   const commits = transaction.objectStore('commits')
   const keys = commits.getAllKeys()
-  keys.onsuccess = () => void commits.delete(keys.result[Math.floor(keys.result.length / 4)] as IDBValidKey)
+  keys.onsuccess = () => {
+    const [from, to] = [4, 2].map((part) => keys.result[Math.floor(keys.result.length / part)] as IDBValidKey)
+    commits.delete(IDBKeyRange.bound(from, to))
+  }
   await new Promise((resolve) => (transaction.oncomplete = resolve))
   database.close()
 }
