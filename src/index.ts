@@ -1,31 +1,24 @@
 /** tidemark: event sourcing and projections in the browser. The public surface. */
 
 // Events
-export {
-  defineEvents,
-  type CreatedEvent,
-  type CreatorOptions,
-  type DataOf,
-  type DataOfType,
-  type DefinedCreators,
-  type EventCatalogue,
-  type EventCreator,
-  type EventCreators,
-  type EventDefinition,
-  type EventDefinitions,
-  type EventOf,
-  type EventOfType,
-  type EventsDefined,
-  type InputOf,
-  type InputsDefined,
-  type PlainCreatorOptions,
-  type PlainEventCreator,
-  type StandardIssue,
-  type StandardResult,
-  type StandardSchema,
-  type StoredData,
-  type Upcast,
-} from './events/catalogue.js'
+export { defineEvents } from './events/catalogue.js'
+export type {
+  CreatedEvent,
+  CreatorOptions,
+  DataOfType,
+  DefinedCreators,
+  EventCatalogue,
+  EventCreator,
+  EventCreators,
+  EventOf,
+  EventOfType,
+  EventsDefined,
+  InputsDefined,
+  PlainCreatorOptions,
+  PlainEventCreator,
+} from './events/catalogue-types.js'
+export type { DataOf, EventDefinition, EventDefinitions, InputOf, StoredData, Upcast } from './events/definition.js'
+export type { StandardIssue, StandardResult, StandardSchema } from './events/schema.js'
 export { typed } from './events/typed.js'
 export type { EventShape, JsonValue, NewEvent, RecordedEvent } from './events/event.js'
 export type { FitsStore, Reads } from './events/fits.js'

@@ -2,7 +2,7 @@
 /** What an app of `tidemark()` is made of, and what it offers. */
 import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from '../commands/command.js'
 import type { ExecuteOptions } from '../commands/execute.js'
-import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventCatalogue } from '../events/catalogue-types.js'
 import type { EventShape, NewEvent } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'

@@ -1,6 +1,6 @@
 /** What an app has open: one store, its models and its projectors, until they are closed. */
 import { ProjectionFailedError } from '../errors.js'
-import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventCatalogue } from '../events/catalogue-types.js'
 import type { EventShape } from '../events/event.js'
 import type { Codec } from '../log/encode.js'
 import type { Durability } from '../log/event-store.js'

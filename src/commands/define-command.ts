@@ -1,5 +1,5 @@
 /** Reusable commands, typed by the events of the app. */
-import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventCatalogue } from '../events/catalogue-types.js'
 import type { EventShape } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { Command, Decision } from './command.js'

@@ -3,6 +3,7 @@
  * performs no I/O and never waits, so every order of events can be tested step by step.
  */
 import {
+  EventUnreadableError,
   hasCode,
   LogInconsistentError,
   InvalidArgumentError,
@@ -14,7 +15,6 @@ import {
   CommandConflictError,
 } from '../errors.js'
 import { say } from '../messages.js'
-import { unknownType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
 import { isPlainPrototype } from '../events/json.js'
@@ -163,6 +163,15 @@ function* readStreams<E extends EventShape, S>(
   }
   return { state, versions, last }
 }
+
+/** An event that a command must not decide over. */
+const unknownType = (type: string, position: number): EventUnreadableError =>
+  new EventUnreadableError(
+    position,
+    say`its type '${type}' is not in the catalogue, and a command must not decide over what it does not know. A newer build wrote it: reload the page. If this build dropped the type, keep its definition.`,
+    undefined,
+    true,
+  )
 
 /** Checks what a function of the command returned. Commands are synchronous: a promise would be treated as a state. */
 function awaited<T>(what: string, value: T): T {

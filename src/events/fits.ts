@@ -2,7 +2,7 @@
  * Which readers fit a store, for the compiler: a projection or a command may be typed by fewer events than the store
  * holds.
  */
-import type { EventOfType } from './catalogue.js'
+import type { EventOfType } from './catalogue-types.js'
 import type { EventShape } from './event.js'
 
 /** Which events a projection receives: those of the types it is written for, or every event of the log. */

@@ -1,7 +1,7 @@
 /** What both backends share in reading: pages, failures of single events, and iteration over pages. */
 import { EventUnreadableError, messageOf } from '../errors.js'
 import { say } from '../messages.js'
-import type { CatalogueCore } from '../events/catalogue.js'
+import type { CatalogueCore } from '../events/catalogue-core.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
 import type { EventPage, PageRequest, ReadAllOptions, ReadOptions } from './event-store.js'

@@ -1,7 +1,7 @@
 /** An append is checked and encoded before any transaction opens. */
 import { InvalidEventError } from '../errors.js'
 import { say } from '../messages.js'
-import type { CatalogueCore } from '../events/catalogue.js'
+import type { CatalogueCore } from '../events/catalogue-core.js'
 import { createId } from '../events/identifier.js'
 import { toJsonText } from '../events/json.js'
 import { assertEventId, eventType } from '../events/names.js'

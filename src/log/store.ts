@@ -1,7 +1,7 @@
 /** The event store around a log: checks, the queue of appends, signals and the end. */
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import type { CatalogueCore } from '../events/catalogue.js'
+import type { CatalogueCore } from '../events/catalogue-core.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { disposable } from '../platform/disposable.js'

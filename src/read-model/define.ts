@@ -1,7 +1,9 @@
 /** Declaring a projection with its read model: tables, handlers, and the version that names its database. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import { catalogueCore, type EventCatalogue, type EventOfType, type StandardSchema } from '../events/catalogue.js'
+import { catalogueCore } from '../events/catalogue.js'
+import type { EventCatalogue, EventOfType } from '../events/catalogue-types.js'
+import type { StandardSchema } from '../events/schema.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'

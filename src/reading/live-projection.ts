@@ -1,7 +1,7 @@
 /** One small fold over the log, in this context's memory: for models that need no storage. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import type { EventOfType } from '../events/catalogue.js'
+import type { EventOfType } from '../events/catalogue-types.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { FitsStore } from '../events/fits.js'
 import { freshCopy } from '../events/fresh-copy.js'

@@ -1,6 +1,6 @@
 /** Own commits as an app sees them, and where each of them is now. */
 import { InvalidArgumentError } from '../errors.js'
-import type { CatalogueCore } from '../events/catalogue.js'
+import type { CatalogueCore } from '../events/catalogue-core.js'
 import { createId } from '../events/identifier.js'
 import { toJsonText } from '../events/json.js'
 import { decodedBy, encodedBy, type Codec } from '../log/encode.js'

@@ -5,7 +5,7 @@
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf } from '../commands/command.js'
 import { execute } from '../commands/execute.js'
 import { InvalidArgumentError } from '../errors.js'
-import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventCatalogue } from '../events/catalogue-types.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'

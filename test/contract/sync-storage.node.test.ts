@@ -1,5 +1,5 @@
 import { MemoryLog } from '../../src/log/memory/memory-log.js'
-import { anyEvents } from '../../src/events/catalogue.js'
+import { anyEvents } from '../../src/events/catalogue-core.js'
 import { MemorySyncStorage } from '../../src/sync/memory/memory-sync-storage.js'
 import { fakeIndexedDB } from '../support/fake-indexeddb.js'
 import { deviceSubject } from './synced-subject.js'

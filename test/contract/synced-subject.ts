@@ -1,5 +1,5 @@
 /** The database of a synced store, without the store. */
-import { anyEvents } from '../../src/events/catalogue.js'
+import { anyEvents } from '../../src/events/catalogue-core.js'
 import { indexedDbLog } from '../../src/log/indexeddb/indexeddb-log.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { IndexedDbSyncStorage } from '../../src/sync/indexeddb/indexeddb-sync-storage.js'

@@ -126,7 +126,7 @@ export default [
   },
   {
     id: 'catalogue-1',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/catalogue-core.ts',
     find: 'if (mark === markOf(type, version, toJsonText(data, at))) return data',
     replace: 'return data',
     tests: ['test/contract/schemas.node.test.ts'],
@@ -134,7 +134,7 @@ export default [
   },
   {
     id: 'catalogue-2',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/creator.ts',
     find: `    return validate === undefined || keeps(validate, data, given, value, 'data') === true
       ? event
       : { ...event, checked: markOf(type, version, text) }`,
@@ -144,7 +144,7 @@ export default [
   },
   {
     id: 'catalogue-3',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/creator.ts',
     find: `    return validate === undefined || keeps(validate, data, given, value, 'data') === true
       ? event
       : { ...event, checked: markOf(type, version, text) }`,
@@ -154,7 +154,7 @@ export default [
   },
   {
     id: 'catalogue-4',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/creator.ts',
     find: `keeps(validate, data, given, value, 'data') === true`,
     replace: `keeps(validate, data, given, value, 'data')`,
     tests: ['test/unit/events/catalogue.test.ts'],
@@ -162,7 +162,7 @@ export default [
   },
   {
     id: 'catalogue-5',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/creator.ts',
     find: `if (meta !== undefined) toJsonText(meta, 'meta')`,
     replace: '',
     tests: ['test/unit/events/catalogue.test.ts'],
@@ -170,7 +170,7 @@ export default [
   },
   {
     id: 'catalogue-6',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/catalogue-core.ts',
     find: 'if (storedVersion > found.version) throw',
     replace: 'if (storedVersion > found.version + 1) throw',
     tests: ['test/unit/events/catalogue.test.ts'],
@@ -178,7 +178,7 @@ export default [
   },
   {
     id: 'catalogue-7',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/upcasting.ts',
     find: 'known.upcasters[from - 1]',
     replace: 'known.upcasters[storedVersion - 1]',
     tests: ['test/unit/events/catalogue.test.ts'],
@@ -186,7 +186,7 @@ export default [
   },
   {
     id: 'catalogue-8',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/catalogue-core.ts',
     find: 'every(({ upcasters }) => upcasters.length === 0)',
     replace: 'some(({ upcasters }) => upcasters.length === 0)',
     tests: ['test/unit/events/catalogue.test.ts'],
@@ -194,7 +194,7 @@ export default [
   },
   {
     id: 'catalogue-9',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/upcasting.ts',
     find: 'if (value === undefined) throw',
     replace: 'if (value === null) throw',
     tests: ['test/unit/events/catalogue.test.ts'],
@@ -202,7 +202,7 @@ export default [
   },
   {
     id: 'catalogue-10',
-    file: 'src/events/catalogue.ts',
+    file: 'src/events/definition.ts',
     find: 'steps.delete(String(from))',
     replace: 'steps.clear()',
     tests: ['test/unit/events/catalogue.test.ts'],

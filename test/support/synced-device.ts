@@ -8,7 +8,7 @@ import { inProcessCoordinator } from '../../src/locks/in-process.js'
 import { MemorySyncStorage } from '../../src/sync/memory/memory-sync-storage.js'
 import { listenerSet } from '../../src/platform/listeners.js'
 import { randomId } from '../../src/events/identifier.js'
-import { anyEvents } from '../../src/events/catalogue.js'
+import { anyEvents } from '../../src/events/catalogue-core.js'
 import type { SyncedStore } from '../../src/sync/synced-store.js'
 import type { Clock } from '../../src/platform/clock.js'
 

@@ -20,7 +20,7 @@ const steps: readonly string[] = [
   'Beginning (read-model/table-keys.ts)',
   'Bound (read-model/table-keys.ts)',
   'Bytes (read-model/table-keys.ts)',
-  'Carried (events/catalogue.ts)',
+  'Carried (events/catalogue-types.ts)',
   'Checked (read-model/index-paths.ts)',
   'CheckedItems (read-model/index-paths.ts)',
   'CheckedList (read-model/index-paths.ts)',

@@ -1,6 +1,6 @@
 /** Runs in the browser. A single append, in steps from IndexedDB by hand to the library. */
 import { openEventStore } from 'tidemark'
-import { anyEvents } from '../../../src/events/catalogue.js'
+import { anyEvents } from '../../../src/events/catalogue-core.js'
 import { indexedDbLog } from '../../../src/log/indexeddb/indexeddb-log.js'
 import { storeInternals } from '../../../src/log/open.js'
 import { prepareAppend } from '../../../src/log/prepare.js'

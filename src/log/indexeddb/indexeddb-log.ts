@@ -5,7 +5,7 @@
 import type { IDBPDatabase, IDBPTransaction } from 'idb'
 import { StorageFailedError, StorageLostError, type TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
-import type { CatalogueCore } from '../../events/catalogue.js'
+import type { CatalogueCore } from '../../events/catalogue-core.js'
 import { randomId } from '../../events/identifier.js'
 import { databaseName } from '../../events/names.js'
 import type { Clock } from '../../platform/clock.js'

@@ -1,7 +1,7 @@
 /** Reading the log on IndexedDB: pages, streams, and the head. */
 import { EventUnreadableError } from '../../errors.js'
 import { say } from '../../messages.js'
-import type { CatalogueCore } from '../../events/catalogue.js'
+import type { CatalogueCore } from '../../events/catalogue-core.js'
 import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
 import type { Connection } from '../../platform/connection.js'

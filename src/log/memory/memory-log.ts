@@ -3,7 +3,7 @@
  */
 import { LogInconsistentError } from '../../errors.js'
 import { say } from '../../messages.js'
-import type { CatalogueCore } from '../../events/catalogue.js'
+import type { CatalogueCore } from '../../events/catalogue-core.js'
 import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
 import { Slices } from '../../platform/slices.js'

@@ -2,7 +2,7 @@
 import { isObject } from '../../platform/objects.js'
 import { LogInconsistentError, describe, type WriteOutcome } from '../../errors.js'
 import { say } from '../../messages.js'
-import type { CatalogueCore } from '../../events/catalogue.js'
+import type { CatalogueCore } from '../../events/catalogue-core.js'
 import type { RecordedEvent } from '../../events/event.js'
 import { isUuidV7 } from '../../events/identifier.js'
 import type { EncodableAppend } from '../prepared-append.js'

@@ -1,7 +1,7 @@
 /** Checks the rows that are put with the schema of their table. */
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
-import type { StandardResult, StandardSchema } from '../../events/catalogue.js'
+import type { StandardResult, StandardSchema } from '../../events/schema.js'
 import { freshCopy } from '../../events/fresh-copy.js'
 import { isRefusedPromise } from '../../platform/promises.js'
 import { sameStored } from '../equal.js'

@@ -4,7 +4,7 @@
  */
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
-import type { StandardSchema } from '../../events/catalogue.js'
+import type { StandardSchema } from '../../events/schema.js'
 import type { TableDefinition } from '../define.js'
 import { IndexWatch } from '../index-watch.js'
 import { assertKey, keyOfRow, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'

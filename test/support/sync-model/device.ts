@@ -1,5 +1,5 @@
 /** A device of a run: its storage, the rows of its read model, and the contexts in which its app is open. */
-import { anyEvents } from '../../../src/events/catalogue.js'
+import { anyEvents } from '../../../src/events/catalogue-core.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import type { EventText, StoredEvent } from '../../../src/log/record/record-text.js'
 import { compileFilter } from '../../../src/log/filter.js'

@@ -1,14 +1,11 @@
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError, InvalidNameError } from '../../../src/errors.js'
-import {
-  anyEvents,
-  catalogueCore,
-  defineEvents,
-  type EventCatalogue,
-  type EventDefinitions,
-  type StandardSchema,
-} from '../../../src/events/catalogue.js'
+import { anyEvents } from '../../../src/events/catalogue-core.js'
+import { catalogueCore, defineEvents } from '../../../src/events/catalogue.js'
+import type { EventCatalogue } from '../../../src/events/catalogue-types.js'
+import type { EventDefinitions } from '../../../src/events/definition.js'
+import type { StandardSchema } from '../../../src/events/schema.js'
 import { isUuidV7 } from '../../../src/events/identifier.js'
 import { typed } from '../../../src/events/typed.js'
 

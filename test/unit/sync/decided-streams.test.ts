@@ -1,7 +1,8 @@
 // What commands see that are decided again one after the other: what each of them would read by itself.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { anyEvents, catalogueCore, defineEvents } from '../../../src/events/catalogue.js'
+import { anyEvents } from '../../../src/events/catalogue-core.js'
+import { catalogueCore, defineEvents } from '../../../src/events/catalogue.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { decidedStreams } from '../../../src/sync/decided-streams.js'
 import { isShown } from '../../../src/sync/overlay/in-rows.js'

@@ -1,7 +1,7 @@
 // A page of the log is read while another context takes the log back: what looks like damage is none.
 import { expect, test } from 'vitest'
 import { LogInconsistentError } from '../../../src/errors.js'
-import { anyEvents } from '../../../src/events/catalogue.js'
+import { anyEvents } from '../../../src/events/catalogue-core.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import type { Log } from '../../../src/log/store.js'
 import { systemClock } from '../../../src/platform/clock.js'

@@ -1,6 +1,6 @@
 // The machine, stepped by hand: what it asks for, in which order, and what it makes of each reply.
 import { describe, expect, test } from 'vitest'
-import { anyEvents } from '../../../src/events/catalogue.js'
+import { anyEvents } from '../../../src/events/catalogue-core.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import { syncMachine, type MachineOptions } from '../../../src/sync/machine/sync-machine.js'
 import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'

@@ -1,6 +1,6 @@
 // What a context has pulled itself is not read again by those who follow the log, nor is it asked which log that is.
 import { expect, test, vi } from 'vitest'
-import { anyEvents } from '../../../src/events/catalogue.js'
+import { anyEvents } from '../../../src/events/catalogue-core.js'
 import { MemoryLog } from '../../../src/log/memory/memory-log.js'
 import { systemClock } from '../../../src/platform/clock.js'
 import { confirmedPages } from '../../../src/sync/confirmed-pages.js'
