@@ -9,7 +9,8 @@ import { say } from '../messages.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import type { Coordinator, Guard } from '../ports.js'
 import { isConnectionLost } from './postgres-errors.js'
-import type { Database, Session } from './sql-database.js'
+import type { Database } from './sql-database.js'
+import type { Session } from './sql-session.js'
 import { lockKey } from './postgres-schema.js'
 
 /** How often one that waits tries again, in ms: less some part of it at random, so that many do not try together. */

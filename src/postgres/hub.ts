@@ -13,7 +13,8 @@ import { LogTables } from './log-tables.js'
 import { Notifier, type Arrivals } from './notifier.js'
 import { assertMigrated } from './postgres-schema.js'
 import type { SqlPool } from './sql-client.js'
-import { Database, type Sql } from './sql-database.js'
+import { Database } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 import { quoted } from './sql-text.js'
 
 /** How often the heads are read while there are listeners, ms. */

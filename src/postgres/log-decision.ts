@@ -13,7 +13,7 @@ import {
   type Reply,
   type VerdictKey,
 } from './log-tables.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 
 /** Commits and verdicts that are not stored yet. */
 class Added {

@@ -14,7 +14,9 @@ import type { DecisionQuestions, LogDecision } from '../server/log-store.js'
 import { AwakeTime } from './awake-time.js'
 import { DecisionGroup, questionOf } from './log-decision.js'
 import { logRow, type LogRow, type LogTables, type Question } from './log-tables.js'
-import { longestQuery, type Database, type Sql, type Transaction } from './sql-database.js'
+import { longestQuery, type Sql } from './sql-connection.js'
+import type { Database } from './sql-database.js'
+import type { Transaction } from './sql-transaction.js'
 
 interface Waiting {
   readonly work: (log: LogDecision) => Promise<unknown>

@@ -4,7 +4,7 @@ import type { LastEvent, LoggedCommit, LoggedEvent } from '../server/log-store.j
 import { chainStart, type FinalVerdict } from '../wire/protocol.js'
 import { lookInside } from './long-commits.js'
 import { pack, unpack } from './packed.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 import type { SqlRow } from './sql-client.js'
 import { fromSqlText, quoted, toSqlText } from './sql-text.js'
 

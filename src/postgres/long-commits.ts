@@ -4,7 +4,7 @@
  */
 import type { LastEvent, LoggedEvent } from '../server/log-store.js'
 import { unpackOne } from './packed.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 
 /** What is to be found in which commits. */
 export interface Wanted {

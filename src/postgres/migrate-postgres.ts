@@ -2,7 +2,8 @@
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
-import { Database, type Sql } from './sql-database.js'
+import { Database } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 import {
   assertKnown,
   checkedSchema,

@@ -3,7 +3,7 @@ import { projectionName } from '../events/names.js'
 import { assertExpected, checkPage, saveNames } from '../log/checkpoint-rules.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { CheckpointStore, DeadLetterRecord, SaveOptions } from '../ports.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 import { fromSqlText, toSqlText } from './sql-text.js'
 
 /** Where the checkpoints of a log are. */

@@ -11,7 +11,7 @@ import { LogTables, type LogRow } from './log-tables.js'
 import { NoSuchLogError } from './postgres-errors.js'
 import { checkedSchema } from './postgres-schema.js'
 import type { SqlPool } from './sql-client.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 
 /** Options of {@link openPostgresLogStore}. */
 export interface PostgresLogStoreOptions {

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, UnsupportedFormatError } from '../errors.js'
 import { say } from '../messages.js'
 import { sha256 } from '../server/sha-256.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 import { NotMigratedError } from './postgres-errors.js'
 import { projectorTables } from './projector-tables.js'
 import { readModelTables } from './read-model-tables.js'

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { SqlRow } from './sql-client.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 
 /**
  * The transaction that an event is applied in. `$1`, `$2` … in the text are the values. It takes savepoints, but nothing

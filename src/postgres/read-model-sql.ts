@@ -5,7 +5,7 @@ import { impossibleIn } from '../read-model/possible-state.js'
 import type { Slot, StateRow } from '../read-model/state.js'
 import type { DeadLetterRecord } from '../ports.js'
 import { placesOf } from './postgres-checkpoints.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 import { fromSqlText, toSqlText } from './sql-text.js'
 
 /** Rows to be stored: four lists of one length, each as JSON. */

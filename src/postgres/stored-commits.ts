@@ -2,7 +2,7 @@
 import type { StoredEvent } from '../log/record/record-text.js'
 import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import { unpack } from './packed.js'
-import type { Sql } from './sql-database.js'
+import type { Sql } from './sql-connection.js'
 import type { SqlRow } from './sql-client.js'
 import { toSqlText } from './sql-text.js'
 

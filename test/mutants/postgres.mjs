@@ -41,8 +41,8 @@ export default [
   },
   {
     id: 'postgres-idle-transaction',
-    file: 'src/postgres/sql-projector.ts',
-    find: 'if (!open.isOwed) await this.#rollback()',
+    file: 'src/postgres/projector-transactions.ts',
+    find: 'if (!open.hasWrites) await this.#rollback()',
     replace: 'if (open === undefined) await this.#rollback()',
     tests: ['test/contract/postgres-projector.node.test.ts'],
     breaks: 'while a projector waits for a next try, the server ends its transaction',
@@ -73,7 +73,7 @@ export default [
   },
   {
     id: 'postgres-in-turn',
-    file: 'src/postgres/sql-database.ts',
+    file: 'src/postgres/sql-connection.ts',
     find: 'const running = last.then(ask)',
     replace: 'const running = Promise.resolve().then(ask)',
     tests: ['test/unit/postgres/one-at-a-time.test.ts'],
@@ -81,7 +81,7 @@ export default [
   },
   {
     id: 'postgres-lost-while-taken',
-    file: 'src/postgres/sql-database.ts',
+    file: 'src/postgres/sql-connection.ts',
     find: "if (typeof on === 'function') on.call(",
     replace: "if (typeof on === 'string') on.call(",
     tests: ['test/unit/postgres/lost-while-taken.test.ts'],
@@ -89,15 +89,15 @@ export default [
   },
   {
     id: 'postgres-half-open',
-    file: 'src/postgres/sql-database.ts',
-    find: '(query) => within(query, ms))).catch(this.lost)',
-    replace: '(query) => within(query, ms))).catch(() => {})',
+    file: 'src/postgres/sql-session.ts',
+    find: 'this.#ask(ping).catch(this.lost)',
+    replace: 'this.#ask(ping).catch(() => {})',
     tests: ['test/unit/postgres/half-open.test.ts'],
     breaks: 'a connection that died silently holds locks that are free, and receives nothing',
   },
   {
     id: 'postgres-beat-again',
-    file: 'src/postgres/sql-database.ts',
+    file: 'src/postgres/sql-session.ts',
     find: 'if (!this.#isOver && this.#asked === nth) this.#timer',
     replace: 'if (!this.#isOver && nth === 1) this.#timer',
     tests: ['test/unit/postgres/half-open.test.ts'],
@@ -153,7 +153,7 @@ export default [
   },
   {
     id: 'postgres-unknown',
-    file: 'src/postgres/sql-database.ts',
+    file: 'src/postgres/sql-transaction.ts',
     find: "      this.#end(error)\n      throw failedQuery(error, 'unknown')",
     replace: "      this.#end(error)\n      throw failedQuery(error, 'not-written')",
     tests: [lost],
@@ -305,7 +305,7 @@ export default [
   },
   {
     id: 'postgres-run-taken-back',
-    file: 'src/postgres/sql-projector.ts',
+    file: 'src/postgres/projector-transactions.ts',
     find: "await open.sql.query('rollback to savepoint run')",
     replace: 'await Promise.resolve()',
     tests: ['test/contract/postgres-projector.node.test.ts'],
@@ -313,7 +313,7 @@ export default [
   },
   {
     id: 'postgres-run-alone',
-    file: 'src/postgres/sql-projector.ts',
+    file: 'src/postgres/projector-transactions.ts',
     find: 'position >= this.#suspects[0] && position <= this.#suspects[1]',
     replace: 'position === this.#suspects[0]',
     tests: ['test/contract/postgres-projector.node.test.ts'],
@@ -337,9 +337,9 @@ export default [
   },
   {
     id: 'postgres-projector-saves-apart',
-    file: 'src/postgres/sql-projector.ts',
-    find: 'this.#after(() => this.#save(position, options))',
-    replace: 'this.#after(() => saveCheckpoint(this.#place, this.#name, position, options))',
+    file: 'src/postgres/projector-transactions.ts',
+    find: 'this.#inTurn(() => this.#save(position, options))',
+    replace: 'this.#inTurn(() => saveCheckpoint(this.#place, this.#name, position, options))',
     tests: ['test/contract/postgres-projector.node.test.ts'],
     breaks: 'the checkpoint is stored without what the projector wrote',
   },
@@ -361,7 +361,7 @@ export default [
   },
   {
     id: 'postgres-migration-given-up',
-    file: 'src/postgres/sql-database.ts',
+    file: 'src/postgres/sql-transaction.ts',
     find: 'this.isPatient ? (query) => query : undefined',
     replace: 'undefined',
     tests: ['test/unit/postgres/migrate.test.ts'],
@@ -473,7 +473,7 @@ export default [
   },
   {
     id: 'postgres-lost-already',
-    file: 'src/postgres/sql-database.ts',
+    file: 'src/postgres/sql-session.ts',
     find: '    if (this.#isLost) listener()\n    else this.#lost.push(listener)',
     replace: '    this.#lost.push(listener)',
     tests: ['test/unit/postgres/lost-while-taken.test.ts'],
