@@ -19,7 +19,7 @@ export class ObjectDecision implements LogDecision, Added {
   /** @param ask asks the log later, and says what went wrong */
   constructor(log: SqlLog, ask: <T>(ask: (log: SqlLog) => T) => T) {
     this.#ask = ask
-    this.epoch = log.identity().epoch
+    this.epoch = log.identity.read().epoch
     const { head, chain } = log.end()
     this.head = head
     this.chain = chain

@@ -8,7 +8,8 @@ import { isObject } from '../platform/objects.js'
 import type { LogDecision, LogStore } from '../server/log-store.js'
 import type { DurableContext } from './durable-types.js'
 import { ObjectDecision } from './object-decision.js'
-import { SqlLog, type GivenIdentity } from './sql-log.js'
+import type { GivenIdentity } from './log-identity.js'
+import { SqlLog } from './sql-log.js'
 
 /** Options of {@link durableLogStore}. */
 export interface DurableLogStoreOptions {
@@ -118,11 +119,11 @@ class ObjectLogStore implements ObjectLog {
   }
 
   hasBegun(): boolean {
-    return this.#stored((log) => log.hasBegun())
+    return this.#stored((log) => log.identity.hasBegun())
   }
 
   async identity(): Promise<{ readonly log: string; readonly epoch: string }> {
-    return this.#stored((log) => log.identity())
+    return this.#stored((log) => log.identity.read())
   }
 
   async head(): Promise<number> {
@@ -168,7 +169,7 @@ class ObjectLogStore implements ObjectLog {
 
   renewEpoch(): Promise<void> {
     return this.#queued(async () => {
-      this.#stored((log) => log.renewEpoch())
+      this.#stored((log) => log.identity.renewEpoch())
       this.#shared.moved.tell(this.#stored((log) => log.end().head))
     })
   }
@@ -199,7 +200,7 @@ class ObjectLogStore implements ObjectLog {
     } catch (error) {
       if (error instanceof TidemarkError) throw error
       // The app may have deleted everything: then the next request begins another log.
-      this.#shared.log.reopen()
+      this.#shared.log.identity.reopen()
       // Whatever it was, the transaction was rolled back.
       throw new StorageFailedError(say`The Durable Object could not store or read its log: ${String(error)}.`, {
         cause: error,

@@ -1,6 +1,6 @@
 /** How a log is packed into rows: as few as possible, since rows written are what a Durable Object costs. */
-import { isUuidV7 } from '../events/identifier.js'
 import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
+import { mostCharacters, plainText, sqlText } from './sqlite-text.js'
 
 /** A commit, or a part of one that is too long for a row. */
 export interface PackedRow {
@@ -14,9 +14,6 @@ export interface PackedRow {
   /** One line for each event. */
   readonly lines: string
 }
-
-/** The most characters of a row, which may have 2 MB: a character has three bytes at most. */
-const mostCharacters = 524_288
 
 /** A commit as rows: one, unless it is long. */
 export function packed({ author, events, chain }: LoggedCommit): PackedRow[] {
@@ -92,38 +89,4 @@ export function detached(event: LoggedEvent, lineAt: (position: number) => strin
       return lineAt(named.position)
     },
   }
-}
-
-/**
- * A name as SQLite keeps it: U+0000 and halves of characters, which become something else there, are escaped as in JSON.
- * Different names stay different.
- */
-export const sqlText = (text: string): string => JSON.stringify(text).slice(1, -1)
-
-/** The name that {@link sqlText} was made of. */
-const plainText = (text: string): string => JSON.parse(`"${text}"`) as string
-
-/** The most commits that are found by their millisecond. Those that follow are found by each of their ids. */
-export const mostShared = 16
-
-/** The key that a new id shares with those of its millisecond, so that a commit needs one row for all of its ids. */
-export const sharedKey = (id: string): string | undefined => (isUuidV7(id) ? id.slice(0, 13).toLowerCase() : undefined)
-
-/** The key that an id has for itself: no shared one begins like this. */
-export const ownKey = (id: string): string => `=${sqlText(id)}`
-
-/** JSON arrays of texts that are short enough for one value of a statement. */
-export function jsonLists(values: Iterable<unknown>): string[] {
-  const lists: string[] = []
-  let list = ''
-  for (const value of values) {
-    const text = JSON.stringify(value)
-    if (list.length + text.length > mostCharacters) {
-      lists.push(`[${list}]`)
-      list = ''
-    }
-    list += list === '' ? text : `,${text}`
-  }
-  if (list !== '') lists.push(`[${list}]`)
-  return lists
 }

@@ -1,23 +1,13 @@
-/** A log in the SQLite of a Durable Object: its tables, and everything that is asked of them. Nothing here waits. */
-import { StorageFailedError, UnsupportedFormatError } from '../errors.js'
-import { randomId } from '../events/identifier.js'
+/** The commits, streams and verdicts of a log in the SQLite of a Durable Object. Nothing here waits. */
+import { StorageFailedError } from '../errors.js'
 import { say } from '../messages.js'
 import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import { chainStart, type FinalVerdict } from '../wire/protocol.js'
 import type { DurableSql, DurableStorage } from './durable-types.js'
-import {
-  detached,
-  eventIn,
-  eventsIn,
-  jsonLists,
-  mostShared,
-  ownKey,
-  packed,
-  sharedKey,
-  sqlText,
-  unpacked,
-  type PackedRow,
-} from './packed-rows.js'
+import { rowsOfIds, storeIds } from './id-rows.js'
+import { StoredIdentity, type GivenIdentity } from './log-identity.js'
+import { detached, eventIn, eventsIn, packed, unpacked, type PackedRow } from './packed-rows.js'
+import { jsonLists, sqlText } from './sqlite-text.js'
 
 /** What a decision adds. */
 export interface Added {
@@ -33,32 +23,6 @@ export interface KeptVerdicts {
   readonly ids: readonly string[]
   readonly verdict: FinalVerdict
 }
-
-/** Log and epoch. */
-export interface LogIdentity {
-  readonly log: string
-  readonly epoch: string
-}
-
-/** What the app says about a log. */
-export interface GivenIdentity {
-  /** The id of a log that begins here. */
-  readonly log?: string | undefined
-  /** Another one than before begins another epoch. */
-  readonly generation?: string | undefined
-}
-
-const format = 1
-
-// Names of their own, since the app may have tables in the same object. Without row ids, so that a key is no second row.
-const tables = [
-  `create table if not exists tidemark_meta (name text primary key, value) without rowid`,
-  // By the position of the last event. Without a chain it is a part, and the next row belongs to the same commit.
-  `create table if not exists tidemark_commits ("end" integer primary key, n integer not null, author text not null, chain text, lines text not null)`,
-  `create table if not exists tidemark_ids (key text not null, "end" integer not null, primary key (key, "end")) without rowid`,
-  `create table if not exists tidemark_streams (stream text primary key, position integer not null) without rowid`,
-  `create table if not exists tidemark_refusals (author text not null, id text not null, verdict text not null, time integer not null, primary key (author, id)) without rowid`,
-]
 
 /** Lines that follow each other, and the position of the first one. */
 interface LinesFrom {
@@ -78,65 +42,16 @@ const mostDropped = 20_000
 export class SqlLog {
   readonly #storage: DurableStorage
   readonly #sql: DurableSql
-  readonly #given: GivenIdentity
-  #identity: LogIdentity | undefined
+  readonly identity: StoredIdentity
 
   constructor(storage: DurableStorage, given: GivenIdentity) {
     this.#storage = storage
     this.#sql = storage.sql
-    this.#given = given
-  }
-
-  /** Makes missing tables, but not before something is asked: the object of a refused request stays empty. */
-  identity(): LogIdentity {
-    return (this.#identity ??= this.#storage.transactionSync(() => this.#open()))
-  }
-
-  #open(): LogIdentity {
-    for (const table of tables) this.#sql.exec(table)
-    const meta = new Map(
-      this.#sql
-        .exec('select name, value from tidemark_meta')
-        .toArray()
-        .map(({ name, value }) => [name as string, value]),
-    )
-    const { log = randomId(), generation = '' } = this.#given
-    if (meta.size === 0) {
-      const identity = { log, epoch: randomId() }
-      for (const [name, value] of Object.entries({ format, ...identity, generation: sqlText(generation) }))
-        this.#write(name, value)
-      return identity
-    }
-    const written = meta.get('format')
-    if (written !== format)
-      throw new UnsupportedFormatError(say`The log has the format ${written}, and this version knows ${format}.`)
-    const identity = { log: meta.get('log') as string, epoch: meta.get('epoch') as string }
-    const given = sqlText(generation)
-    if (meta.get('generation') === given) return identity
-    const renewed = { ...identity, epoch: randomId() }
-    this.#write('epoch', renewed.epoch)
-    this.#write('generation', given)
-    return renewed
-  }
-
-  /** What the log is, is read again before the next request. */
-  reopen(): void {
-    this.#identity = undefined
-  }
-
-  renewEpoch(): void {
-    const { log } = this.identity()
-    const epoch = randomId()
-    this.#write('epoch', epoch)
-    this.#identity = { log, epoch }
-  }
-
-  #write(name: string, value: unknown): void {
-    this.#sql.exec('insert or replace into tidemark_meta (name, value) values (?, ?)', name, value)
+    this.identity = new StoredIdentity(storage, given)
   }
 
   end(): { readonly head: number; readonly chain: string } {
-    this.identity()
+    this.identity.read()
     const [last] = this.#sql.exec('select "end", chain from tidemark_commits order by "end" desc limit 1').toArray()
     return last === undefined
       ? { head: 0, chain: chainStart }
@@ -144,7 +59,7 @@ export class SqlLog {
   }
 
   chainAt(position: number): string | undefined {
-    this.identity()
+    this.identity.read()
     if (position === 0) return chainStart
     const [row] = this.#sql.exec('select chain from tidemark_commits where "end" = ?', position).toArray()
     return (row?.['chain'] as string | null | undefined) ?? undefined
@@ -204,25 +119,7 @@ export class SqlLog {
 
   find(ids: readonly string[]): Map<string, LoggedEvent> {
     const found = new Map<string, LoggedEvent>()
-    const keys = new Map<string, string[]>()
-    for (const id of new Set(ids)) {
-      for (const key of [ownKey(id), sharedKey(id)]) {
-        if (key === undefined) continue
-        const same = keys.get(key)
-        if (same === undefined) keys.set(key, [id])
-        else same.push(id)
-      }
-    }
-    // By row: the ids that it may have.
-    const rows = new Map<number, Set<string>>()
-    for (const list of jsonLists(keys.keys())) {
-      const query = 'select key, "end" from tidemark_ids where key in (select value from json_each(?))'
-      for (const { key, end } of this.#sql.exec(query, list)) {
-        const wanted = rows.get(end as number) ?? new Set()
-        rows.set(end as number, wanted)
-        for (const id of keys.get(key as string) ?? []) wanted.add(id)
-      }
-    }
+    const rows = rowsOfIds(this.#sql, ids)
     for (const [end, wanted] of [...rows].sort(([a], [b]) => a - b)) {
       for (const row of this.#rows('where "end" = ?', end))
         for (const event of eventsIn(row, wanted, (at) => this.#lineAt(at))) found.set(event.id, event)
@@ -272,7 +169,7 @@ export class SqlLog {
 
   /** Stores all of it or, if this throws, nothing. */
   store({ epoch, commits, kept }: Added, time: number): void {
-    const now = this.identity()
+    const now = this.identity.read()
     this.#storage.transactionSync(() => {
       const first = commits[0]?.events[0]?.position
       // Decisions wait for each other. Should one not, its commits must not come to lie among those of another.
@@ -283,7 +180,7 @@ export class SqlLog {
         const query = 'insert into tidemark_commits ("end", n, author, chain, lines) values (?, ?, ?, ?, ?)'
         this.#sql.exec(query, end, n, author, chain, lines)
       }
-      this.#storeIds(rows)
+      storeIds(this.#sql, rows)
       const last = new Map(
         commits.flatMap(({ events }) => events.map(({ stream, position }) => [stream, position] as const)),
       )
@@ -305,49 +202,10 @@ export class SqlLog {
     })
   }
 
-  /** A row for the ids of a commit that were made in the same millisecond, as long as that is not asked too much. */
-  #storeIds(rows: readonly { readonly commit: LoggedCommit; readonly parts: readonly PackedRow[] }[]): void {
-    const shared = new Set(rows.flatMap(({ commit }) => commit.events.flatMap(({ id }) => sharedKey(id) ?? [])))
-    const counts = new Map<string, number>()
-    for (const list of jsonLists(shared)) {
-      const query =
-        'select key, count(*) as n from tidemark_ids where key in (select value from json_each(?)) group by key'
-      for (const { key, n } of this.#sql.exec(query, list)) counts.set(key as string, n as number)
-    }
-    const keys: [string, number][] = []
-    for (const { commit, parts } of rows) {
-      for (const { end, n } of parts) {
-        const first = (commit.events[0] as LoggedEvent).position
-        const own = new Set<string>()
-        for (const { id } of commit.events.slice(end - n + 1 - first, end + 1 - first)) {
-          const key = sharedKey(id)
-          own.add(key === undefined || (counts.get(key) ?? 0) >= mostShared ? ownKey(id) : key)
-        }
-        for (const key of own) {
-          keys.push([key, end])
-          counts.set(key, (counts.get(key) ?? 0) + 1)
-        }
-      }
-    }
-    for (const list of jsonLists(keys))
-      this.#sql.exec(
-        'insert into tidemark_ids (key, "end") select value ->> 0, value ->> 1 from json_each(?) where true',
-        list,
-      )
-  }
-
-  /** Whether a log has begun here. */
-  hasBegun(): boolean {
-    return (
-      this.#identity !== undefined ||
-      this.#sql.exec(`select 1 from sqlite_master where name = 'tidemark_meta'`).toArray().length > 0
-    )
-  }
-
   /** Drops verdicts that are older than a time, the first of them. Returns the time of the oldest that is left. */
   forget(before: number): number | undefined {
-    if (!this.hasBegun()) return undefined
-    this.identity()
+    if (!this.identity.hasBegun()) return undefined
+    this.identity.read()
     this.#sql.exec(
       `delete from tidemark_refusals where (author, id) in
        (select author, id from tidemark_refusals where time < ? limit ?)`,

@@ -31,7 +31,7 @@ export default [
   {
     id: 'object-dropped',
     file: 'src/durable-object/sql-log.ts',
-    find: '    if (!this.hasBegun()) return undefined\n',
+    find: '    if (!this.identity.hasBegun()) return undefined\n',
     replace: '',
     tests: [contract],
     breaks: 'an alarm begins a log in an object that has none',
@@ -94,7 +94,7 @@ export default [
   },
   {
     id: 'object-names',
-    file: 'src/durable-object/packed-rows.ts',
+    file: 'src/durable-object/sqlite-text.ts',
     find: 'JSON.stringify(text).slice(1, -1)',
     replace: 'text',
     tests: [contract],
@@ -102,7 +102,7 @@ export default [
   },
   {
     id: 'object-shared-ids',
-    file: 'src/durable-object/sql-log.ts',
+    file: 'src/durable-object/id-rows.ts',
     find: '(counts.get(key) ?? 0) >= mostShared',
     replace: '(counts.get(key) ?? 0) >= Infinity',
     tests: [contract],
@@ -110,7 +110,7 @@ export default [
   },
   {
     id: 'object-own-ids',
-    file: 'src/durable-object/sql-log.ts',
+    file: 'src/durable-object/id-rows.ts',
     find: 'for (const key of [ownKey(id), sharedKey(id)]) {',
     replace: 'for (const key of [sharedKey(id) ?? ownKey(id)]) {',
     tests: [contract],
@@ -159,7 +159,7 @@ export default [
   {
     id: 'object-reopened',
     file: 'src/durable-object/object-log-store.ts',
-    find: '      this.#shared.log.reopen()\n',
+    find: '      this.#shared.log.identity.reopen()\n',
     replace: '',
     tests: [faults],
     breaks: 'an object whose storage was deleted serves nothing until it ends',
@@ -238,7 +238,7 @@ export default [
   },
   {
     id: 'object-generation',
-    file: 'src/durable-object/sql-log.ts',
+    file: 'src/durable-object/log-identity.ts',
     find: "    this.#write('generation', given)\n    return renewed",
     replace: '    return renewed',
     tests: [faults],
@@ -246,7 +246,7 @@ export default [
   },
   {
     id: 'object-epoch',
-    file: 'src/durable-object/sql-log.ts',
+    file: 'src/durable-object/log-identity.ts',
     find: '    this.#identity = { log, epoch }\n',
     replace: '',
     tests: [faults],
