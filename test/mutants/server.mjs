@@ -211,7 +211,7 @@ export default [
   },
   {
     id: 'server-forgets',
-    file: 'src/server/push-state.ts',
+    file: 'src/server/settle-push.ts',
     find: '    await log.keep(author, unsettled, verdict)\n',
     replace: '',
     tests: [model, contract],
@@ -219,7 +219,7 @@ export default [
   },
   {
     id: 'server-first-id',
-    file: 'src/server/push-state.ts',
+    file: 'src/server/settle-push.ts',
     find: 'const unsettled = ids.filter((id) => !state.verdicts.has(id))',
     replace: 'const unsettled = ids.slice(0, 1).filter((id) => !state.verdicts.has(id))',
     tests: [model, contract],
@@ -267,7 +267,7 @@ export default [
   },
   {
     id: 'server-chain-of-ids',
-    file: 'src/server/push-state.ts',
+    file: 'src/server/settle-push.ts',
     find: 'const lines = events.map(({ line }) => line)',
     replace: 'const lines = events.map(({ id }) => id)',
     tests: [contract],
@@ -275,7 +275,7 @@ export default [
   },
   {
     id: 'server-chain-here',
-    file: 'src/server/push-state.ts',
+    file: 'src/server/settle-push.ts',
     find: 'chain = chainBehind(chain, lines)',
     replace: "chain = chainBehind('', lines)",
     tests: [contract],
@@ -315,7 +315,7 @@ export default [
   },
   {
     id: 'server-moved',
-    file: 'src/server/push-state.ts',
+    file: 'src/server/settle-push.ts',
     find: 'at === undefined || hasAdded || at === state.head',
     replace: 'at === undefined || hasAdded || at <= state.head',
     tests: [contract],
