@@ -3,7 +3,7 @@ import { feature } from '../platform/features.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 
 /** The lock manager of this context; `undefined` in Node and in pages without a secure connection. */
-export const lockManager = (): LockManager | undefined => feature(({ navigator }) => navigator.locks)
+export const lockManager = (): LockManager | undefined => feature(({ navigator }) => navigator?.locks)
 
 /**
  * Requests a shared lock, and holds it until the returned function is called. No caller waits for the lock: a database

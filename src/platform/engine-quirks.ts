@@ -4,7 +4,7 @@
  */
 import { feature } from './features.js'
 
-const agent = (): string => feature(({ navigator }) => navigator.userAgent) ?? ''
+const agent = (): string => feature(({ navigator }) => navigator?.userAgent) ?? ''
 
 /** Chromium, by its name. It keeps databases in LevelDB, except on SQLite, where a full disk has another error. */
 export const inChromium = (): boolean => agent().includes('Chrome/')
@@ -26,7 +26,8 @@ export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
  * stores the rest and completes. Only Chromium has the property that is asked for; elsewhere the results of the
  * requests are waited for.
  */
-export const takesBackCommitted = (): boolean => feature(({ navigator }) => 'userAgentData' in navigator) === true
+export const takesBackCommitted = (): boolean =>
+  feature(({ navigator }) => navigator && 'userAgentData' in navigator) === true
 
 /** Whether `getAll` takes a direction: where `getAllRecords` exists, which is not everywhere yet. */
 export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype

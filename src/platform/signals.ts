@@ -149,7 +149,7 @@ function outbox(channel: BroadcastChannel) {
       if (waiting.size > 1 || before !== undefined) return
       const left = due - systemClock.monotonic()
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      const isDue = left <= 0 || feature(({ document }) => document.visibilityState) === 'hidden'
+      const isDue = left <= 0 || feature(({ document }) => document?.visibilityState) === 'hidden'
       timer = isDue ? void nextTask().then(flush) : setTimeout(flush, left)
     },
   }

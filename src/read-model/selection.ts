@@ -138,13 +138,21 @@ export function select<R extends { readonly key: RowKey; readonly row: unknown }
   table: Selectable,
   rows: Iterable<R>,
 ): R[] {
-  const found: (Place & { readonly from: R })[] = []
+  const { limit = Infinity } = selection
+  const found: { readonly place: Place; readonly from: R }[] = []
+  const sort = () => {
+    found.sort((left, right) => comparePlaces(selection, left.place, right.place))
+    if (found.length > limit) found.length = limit
+  }
   for (const from of rows) {
     const place = placeOfRow(selection, table, from.key, from.row)
-    if (place !== undefined) found.push({ ...place, from })
+    if (place === undefined) continue
+    found.push({ place, from })
+    // Few are wanted, and there may be many: not all of them are sorted.
+    if (found.length > 2 * limit + 64) sort()
   }
-  found.sort((left, right) => comparePlaces(selection, left, right))
-  return found.slice(0, selection.limit ?? Infinity).map(({ from }) => from)
+  sort()
+  return found.map(({ from }) => from)
 }
 
 /** What of a range comes behind a key, if anything. */

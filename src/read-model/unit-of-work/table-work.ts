@@ -315,13 +315,10 @@ export class TableWork {
   }
 
   #laidOver(selection: Selection, stored: Iterable<Entry>): Entry[] {
-    const rows: Entry[] = [...this.#pending.values()]
-    for (const entry of stored) if (!this.#pending.has(mapKeyOf(entry.key))) rows.push(entry)
-    return select(
-      selection,
-      this.definition,
-      rows.filter(({ row }) => row !== null),
-    )
+    const rows: Entry[] = []
+    for (const entry of this.#pending.values()) if (entry.row !== null) rows.push(entry)
+    for (const entry of stored) if (entry.row !== null && !this.#pending.has(mapKeyOf(entry.key))) rows.push(entry)
+    return select(selection, this.definition, rows)
   }
 
   /** A row that was read with others; remembered, since it is likely to be changed next. */

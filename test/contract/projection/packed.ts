@@ -68,8 +68,10 @@ const modelOf = (store: string, version = 1) => `${databaseOf(store)}:rows@${ver
 /** The rows as they should be, in the order of their keys. */
 class Expected {
   readonly #rows = new Map<string, Row>()
+  #inOrder: readonly Row[] | undefined
 
   add(list: readonly Event[]): void {
+    this.#inOrder = undefined
     for (const { type, data } of list) {
       if (type !== 'Added') continue
       if (data.amount < 0) this.#rows.delete(data.to)
@@ -77,8 +79,8 @@ class Expected {
     }
   }
 
-  get rows(): Row[] {
-    return [...this.#rows.values()].sort((left, right) => compare(left.id, right.id))
+  get rows(): readonly Row[] {
+    return (this.#inOrder ??= [...this.#rows.values()].sort((left, right) => compare(left.id, right.id)))
   }
 
   answer({ range, direction, limit }: QueryOptions): Row[] {
