@@ -58,17 +58,17 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(57.5),
+    budget: kib(57.6),
     aim: kib(36),
     without: [...commands, ...memory],
   },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(71.45) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(71.65) },
   {
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(39.3),
+    budget: kib(39.35),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -100,16 +100,16 @@ export const budgets = [
     title: 'openSyncedStore and startSync',
     entry: 'tidemark/sync',
     names: 'openSyncedStore, startSync',
-    budget: kib(62.55),
+    budget: kib(62.6),
     // Who adopts no local store does not pay for it.
     without: ['src/sync/adopt', 'src/sync/local-commits.ts', 'src/sync/indexeddb/adopted-database.ts'],
   },
-  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(82.6) },
+  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(82.7) },
   {
     title: 'openEventStore',
     entry: 'tidemark',
     names: 'openEventStore',
-    budget: kib(21.75),
+    budget: kib(21.85),
     aim: kib(16.5),
     without: [...projection, ...commands],
   },
@@ -142,9 +142,16 @@ export const budgets = [
     budget: kib(2.3),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
+  {
+    title: 'isOutdated',
+    entry: 'tidemark',
+    names: 'isOutdated',
+    budget: kib(0.3),
+    without: [...projection, 'src/log/'],
+  },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(33.4), without: commands },
   { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(36.95), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.3), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.35), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
   { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(6.5), without: commands },
@@ -174,7 +181,7 @@ export const budgets = [
     title: 'compactEvents',
     entry: 'tidemark',
     names: 'compactEvents',
-    budget: kib(5.2),
+    budget: kib(5.25),
     without: [...projection, ...commands],
   },
   {
@@ -188,10 +195,10 @@ export const budgets = [
     title: 'importEvents',
     entry: 'tidemark',
     names: 'importEvents',
-    budget: kib(6.8),
+    budget: kib(6.85),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(60.25), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(60.35), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -220,7 +227,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(35.75), aim: kib(12) }
+export const syncLayer = { budget: kib(35.8), aim: kib(12) }
 
 const fromSync = (names) => `export { ${names} } from 'tidemark/sync'`
 const fromCore = (names) => `export { ${names} } from 'tidemark'\n`
@@ -231,7 +238,7 @@ export const syncedUses = [
     title: 'tidemark, defineEvents, defineProjection',
     source: fromCore('defineEvents, defineProjection') + fromSync('tidemark'),
     local: fromCore('tidemark, defineEvents, defineProjection'),
-    budget: kib(98),
+    budget: kib(98.1),
   },
   {
     title: 'openSyncedStore, startSync, defineEvents, defineProjection, startProjection, openReadModel',
@@ -251,7 +258,7 @@ export const syncedUses = [
     title: 'openSyncedStore, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(48.4),
+    budget: kib(48.5),
   },
 ]
 

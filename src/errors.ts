@@ -95,6 +95,34 @@ export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]):
   return codes.includes((error as { code?: TidemarkErrorCode } | null | undefined)?.code as TidemarkErrorCode)
 }
 
+/**
+ * Whether the page runs an old build of the app, so that a reload, with the newest build, is what helps. Ask it of
+ * whatever may say so: what a call rejects with, what `onError` is given, the status of an app, of a projection, or of
+ * `app.sync`. It looks at the `cause` of an error too, and at every model of an app.
+ *
+ * True for
+ * - `UnsupportedFormatError`, whatever its `reason`: a store that syncs now, or was adopted, is met as a local one only by
+ *   code from before that;
+ * - `EventUnreadableError` if it is `newer`;
+ * - a status of syncing with the reason `'newer-protocol'` or `'newer-format'`.
+ *
+ * It cannot know whether there is a newer build to be had: after a release that was rolled back, a reload changes nothing.
+ *
+ * @example
+ * const app = tidemark({ name: 'shop', events, models, onError: (error) => isOutdated(error) && offerReload() })
+ */
+export function isOutdated(problem: unknown): boolean {
+  const all = new Set([problem])
+  for (const each of all) {
+    const { code, newer, reason, cause, error, lastError, models } = Object(each) as Record<string, unknown>
+    if (code === 'unsupported-format' || (code === 'event-unreadable' && newer === true)) return true
+    if (reason === 'newer-protocol' || reason === 'newer-format') return true
+    for (const next of [cause, error, lastError, ...Object.values(Object(models))])
+      if (Object(next) === next) all.add(next)
+  }
+  return false
+}
+
 /** The message of what an app threw, which need not be an error. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
@@ -529,10 +557,24 @@ export class StorageFailedError extends TidemarkError {
   }
 }
 
-/** A newer version of tidemark wrote the store, and this one must not touch it. Reload the page. */
+/**
+ * Why a build must not touch a store:
+ * - `'newer'`: a newer version of the app, or of tidemark, wrote it, or an export, in a format that this one does not know
+ * - `'synced'`: it is a synced store, and `openEventStore` was to open it: `openSyncedStore` of `tidemark/sync` does
+ * - `'adopted'`: a synced store took it over (`adoptStore`), so nothing is appended to it any more
+ */
+export type UnsupportedFormatReason = 'newer' | 'synced' | 'adopted'
+
+/**
+ * This build must not touch the store, or not append to it. Nothing was touched. `reason` says why: most often a newer
+ * build of the app is the one that may, so reload the page. See {@link isOutdated}.
+ */
 export class UnsupportedFormatError extends TidemarkError {
-  constructor(message: string) {
+  declare readonly reason: UnsupportedFormatReason
+
+  constructor(message: string, reason: UnsupportedFormatReason = 'newer') {
     super('unsupported-format', message, { outcome: 'not-written' })
+    this.reason = reason
   }
 }
 

@@ -193,7 +193,9 @@ export {
   UniqueConflictError,
   UnsupportedFormatError,
   VersionConflictError,
+  isOutdated,
   type TidemarkErrorCode,
   type TidemarkErrorOptions,
+  type UnsupportedFormatReason,
   type WriteOutcome,
 } from './errors.js'

@@ -5,7 +5,15 @@ import type { ReadAllOptions } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
 import { Findings } from './findings.js'
 import type { StoredEvent } from './record/record-text.js'
-import { assertPlaced, decodeRecord, editedError, endOf, holeError, type CommitRecord } from './record/record.js'
+import {
+  assertPlaced,
+  decodeRecord,
+  editedError,
+  endOf,
+  holeError,
+  type CommitRecord,
+  type RecordProblem,
+} from './record/record.js'
 
 /** How many events a request looks for at most, at first and later. A caller that stops early has not paid for much. */
 const most = [1024, 4096] as const
@@ -46,7 +54,7 @@ export class BackwardScan extends Findings {
     return Math.min(this.#left / share, this.before - 1 - this.after, most[this.begun ? 1 : 0])
   }
 
-  takeEvent(event: StoredEvent, problem?: string): void {
+  takeEvent(event: StoredEvent, problem?: RecordProblem): void {
     this.before = this.#placeOf(event)
     this.#position = event.position
     this.#scanned += 1

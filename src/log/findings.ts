@@ -1,14 +1,15 @@
 /** Events as a scan finds them. */
 import type { FoundEvents } from './pages.js'
 import type { StoredEvent } from './record/record-text.js'
+import type { RecordProblem } from './record/record.js'
 
 export class Findings implements FoundEvents {
   found: StoredEvent[] = []
   /** Why some of them cannot be read, by position. */
-  broken = new Map<number, string>()
+  broken = new Map<number, RecordProblem>()
 
   /** @param problem why it cannot be read */
-  protected add(event: StoredEvent, problem: string | undefined): void {
+  protected add(event: StoredEvent, problem: RecordProblem | undefined): void {
     if (problem !== undefined) this.broken.set(event.position, problem)
     this.found.push(event)
   }

@@ -4,7 +4,14 @@ import type { PageRequest } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
 import { Findings } from './findings.js'
 import type { StoredEvent } from './record/record-text.js'
-import { assertContiguous, decodeRecord, endOf, sizeOf, type CommitRecord } from './record/record.js'
+import {
+  assertContiguous,
+  decodeRecord,
+  endOf,
+  sizeOf,
+  type CommitRecord,
+  type RecordProblem,
+} from './record/record.js'
 
 /** How many events one call looks at, at most: so that a rare type cannot make it run for ever. */
 export const maxScan = 32_768
@@ -56,7 +63,7 @@ export class PageScan extends Findings {
     return scanned === 0 ? 1 : Math.max(this.found.length / scanned, 1 / maxScan)
   }
 
-  takeEvent(event: StoredEvent, problem?: string): void {
+  takeEvent(event: StoredEvent, problem?: RecordProblem): void {
     // Whether the filter matches what cannot be decoded is not known.
     if (problem !== undefined || this.#filter.matches(event)) this.add(event, problem)
     this.scannedTo = event.position

@@ -8,7 +8,7 @@ import type { EventPage, PageRequest, ReadAllOptions, ReadOptions } from './even
 import { decodedBy, isEncoded, type Codec } from './encode.js'
 import { compileFilter } from './filter.js'
 import type { StoredEvent } from './record/record-text.js'
-import { restoreEvent } from './record/record.js'
+import { restoreEvent, unreadableError, type RecordProblem } from './record/record.js'
 import { RecordsAhead } from './records-ahead.js'
 
 /**
@@ -53,7 +53,7 @@ export type ReadPage<E extends EventShape = EventShape> = (
 /** Stored events, and why some of them cannot be read, by position. */
 export interface FoundEvents {
   readonly found: readonly StoredEvent[]
-  readonly broken: ReadonlyMap<number, string>
+  readonly broken: ReadonlyMap<number, RecordProblem>
 }
 
 /** What it takes to decode events. */
@@ -85,7 +85,7 @@ export async function finishPage<E extends EventShape>(
     const { position } = stored
     try {
       const problem = broken.get(position)
-      if (problem !== undefined) throw new EventUnreadableError(position, problem)
+      if (problem !== undefined) throw unreadableError(position, problem)
       let plain = stored
       if (codec !== undefined || isEncoded(stored.data)) {
         const data = decodedBy(codec, stored.data, stored, position)

@@ -8,7 +8,7 @@ import { inspectionOf, nextPageSize } from './inspection.js'
 import type { LogInspection } from './log-inspection.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import type { StoredEvent } from '../log/record/record-text.js'
-import { assertContiguous, decodeRecord } from '../log/record/record.js'
+import { assertContiguous, decodeRecord, unreadableError, type RecordProblem } from '../log/record/record.js'
 
 /** The format of the text that this build writes, and the newest that it reads. */
 export const exportFormat = 1
@@ -129,7 +129,7 @@ async function* lines<E extends EventShape>(
       if (hole || problem !== undefined) {
         if (held !== undefined) yield line(!hole && commits[0] === next ? ended(held) : held)
         assertContiguous(record, next)
-        throw new EventUnreadableError(next, problem as string)
+        throw unreadableError(next, problem as RecordProblem)
       }
       const starts = new Set(commits)
       for (const event of events) {

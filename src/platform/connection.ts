@@ -27,6 +27,8 @@ import { pageLifecycle } from './page-lifecycle.js'
 export interface ConnectionOptions {
   readonly name: string
   readonly version: number
+  /** Of a local store: the version that its database would have if it were a synced one. */
+  readonly syncedVersion?: number
   /** What the database is called in messages. */
   readonly label: string
   upgrade(database: IDBPDatabase, transaction: IDBPTransaction<unknown, string[], 'versionchange'>): void
@@ -213,6 +215,22 @@ export class Connection {
     this.#handle = undefined
   }
 
+  /** Throws the error of an opening that failed. A database of a higher version must not be touched. */
+  async #refused(error: unknown): Promise<never> {
+    if ((error as { name?: string } | null)?.name !== 'VersionError') throw error
+    const { name, label, syncedVersion } = this.#options
+    // Firefox before 126 does not list them.
+    const all = syncedVersion && typeof indexedDB.databases === 'function' ? await indexedDB.databases() : []
+    throw all.some((each) => each.name === name && each.version === syncedVersion)
+      ? new UnsupportedFormatError(
+          say`${label} is a synced store: open it with openSyncedStore() of tidemark/sync. If this page is of an older version of the app, reload it.`,
+          'synced',
+        )
+      : new UnsupportedFormatError(
+          say`${label} was made by a newer version of this app. Reload the page to get that version.`,
+        )
+  }
+
   /** One try: opens the database and makes sure that it is the right one, or says within a deadline why not. */
   async #connect(): Promise<IDBDatabase> {
     if (this.#end !== undefined) throw this.#end
@@ -246,7 +264,7 @@ export class Connection {
             if (database !== undefined) this.#drop(database)
             this.#options.terminated?.()
           },
-        }),
+        }).catch((error: unknown) => this.#refused(error)),
       ) as IDBDatabase
       // A success after the deadline is not kept: no code would close it (H24).
       if (!tooLate) {
@@ -289,11 +307,6 @@ export class Connection {
         )
       }
       if (error instanceof StorageLostError) throw this.#markLost(say`was replaced by another one`)
-      if ((error as { name?: string } | null)?.name === 'VersionError') {
-        throw new UnsupportedFormatError(
-          say`${label} is a synced store, which openSyncedStore() of tidemark/sync opens; or a newer version of this app made it: reload the page to get that version.`,
-        )
-      }
       throw storageError(error, what, 'not-written')
     }
   }

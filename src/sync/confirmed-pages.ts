@@ -3,7 +3,14 @@ import { hasCode } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { PageRequest, ReadAllOptions } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
-import { finishPage, type CollectedPage, type Decoding, type EventPages, type PageOptions } from '../log/pages.js'
+import {
+  finishPage,
+  type CollectedPage,
+  type Decoding,
+  type EventPages,
+  type FoundEvents,
+  type PageOptions,
+} from '../log/pages.js'
 import type { Log } from '../log/store.js'
 import type { OutboxCopy } from './outbox-copy.js'
 import type { OutboxKeeper } from './outbox-keeper.js'
@@ -21,7 +28,7 @@ export interface ConfirmedPagesOptions extends Decoding {
 /** The most events of a pulled page that are kept in memory for those who follow. */
 const shortPage = 16
 
-export const nothingBroken: ReadonlyMap<number, string> = new Map()
+export const nothingBroken: FoundEvents['broken'] = new Map()
 
 export function confirmedPages({ log, keeper, catalogue, codec, forget }: ConfirmedPagesOptions) {
   /** The identity of the log that those who read page after page have records of. */

@@ -1,7 +1,7 @@
 /** The commits of a local log as they are stored, for a store that adopts them. */
 import { EventUnreadableError, InvalidEventError, LogInconsistentError } from '../errors.js'
 import type { EventText, StoredEvent } from '../log/record/record-text.js'
-import { assertContiguous, decodeRecord, endOf } from '../log/record/record.js'
+import { assertContiguous, decodeRecord, endOf, unreadableError } from '../log/record/record.js'
 import { nextPageSize } from '../maintenance/inspection.js'
 import type { LogInspection } from '../maintenance/log-inspection.js'
 import { say } from '../messages.js'
@@ -33,7 +33,7 @@ export async function* localCommits(
       if (next > head) break
       assertContiguous(record, next)
       const decoded = decodeRecord(record)
-      if (decoded.problem !== undefined) throw new EventUnreadableError(next, decoded.problem)
+      if (decoded.problem !== undefined) throw unreadableError(next, decoded.problem)
       const starts = new Set(record.commits)
       for (const event of decoded.events) {
         if (event.position < next || event.position > head) continue

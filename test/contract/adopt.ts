@@ -308,7 +308,7 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       expect(taken).toBe(acknowledged)
     })
 
-    test('then nothing is appended to the local store, also by a writer that does not look first; it can be read', async () => {
+    test('N114: then nothing is appended to the local store, also by a writer that does not look first; it can be read', async () => {
       const [local, synced] = [await localStore(), await syncedStore()]
       const tab = onDevice ? await localStore(local.name) : local
       await fill(tab, 5)
@@ -317,6 +317,7 @@ export function adoptContract({ name: backend, onDevice, openLocal, openSynced }
       // This one appended last, so it writes without a look.
       await expect(tab.append({ stream: 's-0', events: [added(1)] })).rejects.toMatchObject({
         code: 'unsupported-format',
+        reason: 'adopted',
         message: expect.stringContaining(`adopted by the synced store '${synced.name}'`),
       })
       await expect(local.append({ stream: 's-0', events: [added(1)] })).rejects.toMatchObject({

@@ -42,6 +42,7 @@ const isDamaged = { code: 'storage-damaged' }
 /** The text is that of the development build. */
 const isNewer = {
   code: 'unsupported-format',
+  reason: 'newer',
   outcome: 'not-written',
   message: expect.stringContaining('Reload the page'),
 }
@@ -317,14 +318,18 @@ function otherKinds(): void {
       await again.close()
     })
 
-    test('openEventStore refuses the name of a synced store, says what to do, and leaves it as it is', async () => {
+    test('N114: openEventStore refuses the name of a synced store, says what to do, and leaves it as it is', async () => {
       const name = nextName()
       const synced = await open(name)
       await synced.append('a', added(1))
       if (when === 'closed') await synced.close()
       const before = await dumpDatabase(databaseOf(name))
       const refused = openEventStore({ name })
-      await expect(refused).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
+      await expect(refused).rejects.toMatchObject({
+        code: 'unsupported-format',
+        reason: 'synced',
+        outcome: 'not-written',
+      })
       await expect(refused).rejects.toThrow(/openSyncedStore\(\) of tidemark\/sync/)
       expect(await dumpDatabase(databaseOf(name))).toEqual(before)
       const again = when === 'closed' ? await open(name) : synced

@@ -374,7 +374,7 @@ export function exportContract(): void {
       const copy = await open()
       await expect(
         importEvents(copy, '{"tidemark":"export","format":2,"log":"x","after":0,"head":0}'),
-      ).rejects.toMatchObject({ code: 'unsupported-format' })
+      ).rejects.toMatchObject({ code: 'unsupported-format', reason: 'newer' })
     })
 
     test('refuses what is no source, and cancels a stream that it does not read to the end', async () => {

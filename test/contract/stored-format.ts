@@ -173,12 +173,15 @@ export function storedFormatContract(): void {
     test.each([
       { format: 3, minReader: 3, minWriter: 3 },
       { format: 3, minReader: 2, minWriter: 3 },
+      // One that adopts it came no further, and a newer build wrote to it since.
+      { format: 3, minReader: 2, minWriter: 3, adopter: 'synced' },
     ])('is refused at opening, and nothing is touched: %j', async (formats) => {
       await loadDatabase(databaseOf(name), database)
       await raise(formats)
       const before = await dumpDatabase(databaseOf(name))
       await expect(openEventStore({ name, events: catalogue })).rejects.toMatchObject({
         code: 'unsupported-format',
+        reason: 'newer',
         outcome: 'not-written',
       })
       expect(await dumpDatabase(databaseOf(name))).toEqual(before)
@@ -225,6 +228,7 @@ export function storedFormatContract(): void {
       await expect(all(store.read({ after: 8 }))).rejects.toMatchObject({
         code: 'event-unreadable',
         position: 10,
+        newer: true,
         message: expect.stringContaining('newer version'),
       })
       await store.close()

@@ -118,7 +118,7 @@ export default [
   {
     id: 'adopt-rest-problem',
     file: 'src/sync/indexeddb/adopted-database.ts',
-    find: '    if (decoded.problem !== undefined) throw new EventUnreadableError(next, decoded.problem)\n',
+    find: '    if (decoded.problem !== undefined) throw unreadableError(next, decoded.problem)\n',
     replace: '',
     tests: [close],
     breaks: 'why an event cannot be taken over is not said',

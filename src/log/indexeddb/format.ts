@@ -10,6 +10,12 @@ import { indexNames } from '../../platform/indexeddb.js'
  */
 export const format = 2
 
+/** The version of the database of a store that syncs; a local one has 1. Nothing else has it. */
+export const syncedVersion = 2
+
+/** Above the format of every build. */
+export const noWriter = Number.MAX_SAFE_INTEGER
+
 /** The object store of the dead letters of plain projectors. */
 export const deadLetterStore = 'letters'
 
@@ -23,7 +29,7 @@ export interface LogMeta {
   readonly minWriter: number
   /** Made with the log: two logs of the same name are told apart by it. */
   readonly incarnation: string
-  /** The name of the synced store that adopts it, or did: then `minWriter` is above all formats. */
+  /** The name of the synced store that adopts it, or did: then `minWriter` is {@link noWriter}. */
   readonly adopter?: string
 }
 
@@ -75,7 +81,7 @@ export function assertSupported(meta: LogMeta, store: string, writes = true): vo
       say`The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after deleteEventStore.`,
     )
   }
-  if (adopter !== undefined && minReader <= format && minWriter > format) {
+  if (adopter !== undefined && minReader <= format && minWriter === noWriter) {
     if (!writes) return
     throw adoptedError(adopter)
   }

@@ -12,7 +12,7 @@ import type { Clock } from '../../platform/clock.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
 import type { Durability } from '../event-store.js'
-import { assertSupported, assertWhole, format, logShape, type LogMeta } from './format.js'
+import { assertSupported, assertWhole, format, logShape, syncedVersion, type LogMeta } from './format.js'
 import { hintPause } from '../head-watch.js'
 import { logReader } from './log-reader.js'
 import { logWriter } from './log-writer.js'
@@ -68,6 +68,7 @@ export function indexedDbLog(options: IndexedDbLogOptions): IndexedDbLog {
   const connection = new Connection({
     name: databaseName(options.name),
     version: kind?.version ?? 1,
+    ...(kind === undefined && { syncedVersion }),
     label: say`The event store '${options.name}'`,
     upgrade: (database, transaction) => {
       const incarnation = randomId()

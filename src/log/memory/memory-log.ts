@@ -13,7 +13,14 @@ import type { Codec } from '../encode.js'
 import { BackwardScan } from '../backward-scan.js'
 import type { AppendOptions, AppendResult, PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
 import { scanFor } from '../page-scan.js'
-import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
+import {
+  finishPage,
+  finishStream,
+  type CollectedPage,
+  type EventPages,
+  type FoundEvents,
+  type PageOptions,
+} from '../pages.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
 import { rowText, type EventText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
@@ -21,7 +28,7 @@ import { idKey, type CommitRecord } from '../record/record.js'
 /** The clock is asked after every 64th event. */
 const stride = 64
 
-const nothingBroken: ReadonlyMap<number, string> = new Map()
+const nothingBroken: FoundEvents['broken'] = new Map()
 
 export class MemoryLog {
   readonly #context: { catalogue: CatalogueCore; codec: Codec | undefined }

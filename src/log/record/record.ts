@@ -1,6 +1,12 @@
 /** The stored form of commits: the layout of decision 0001. Their events as text or columns are in `record-text.ts`. */
 import { isObject } from '../../platform/objects.js'
-import { LogInconsistentError, describe, type WriteOutcome } from '../../errors.js'
+import {
+  EventUnreadableError,
+  LogInconsistentError,
+  describe,
+  type TidemarkError,
+  type WriteOutcome,
+} from '../../errors.js'
 import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue-core.js'
 import type { RecordedEvent } from '../../events/event.js'
@@ -133,18 +139,34 @@ export function* encodeRecords(
 export const isKnownFormat = (format: unknown): boolean =>
   format === undefined || format === rowsFormat || format === columnsFormat
 
+/** Why the events of a record cannot be read. */
+export interface RecordProblem {
+  readonly text: string
+  /** A newer build wrote them, and reads them. */
+  readonly newer: boolean
+}
+
+/** The error of an event of such a record. */
+export const unreadableError = (position: number, { text, newer }: RecordProblem): EventUnreadableError =>
+  new EventUnreadableError(position, text, undefined, newer)
+
+/** The error of what needs a whole record: the log contradicts itself, unless a newer build can read it. */
+export const recordError = (position: number, problem: RecordProblem, outcome?: WriteOutcome): TidemarkError =>
+  problem.newer ? unreadableError(position, problem) : new LogInconsistentError(position, problem.text, outcome)
+
 /** The events of a record, with their positions. For a record that cannot be read: placeholders, and the reason. */
-export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: string } {
-  let problem = say`its record does not hold what it should`
-  if (record.lost !== undefined) problem = record.lost
-  else if (!isKnownFormat(record.format)) {
-    problem = say`a newer version of this app stored it, in format ${describe(record.format)}. Reload the page to get that version`
+export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: RecordProblem } {
+  let text = say`its record does not hold what it should`
+  const newer = record.lost === undefined && !isKnownFormat(record.format)
+  if (record.lost !== undefined) text = record.lost
+  else if (newer) {
+    text = say`a newer version of this app stored it, in format ${describe(record.format)}. Reload the page to get that version`
   } else {
     try {
       const events = eventsOf(record.events, record.at, record.format)
       if (events?.length === record.n && events.every(isObject)) return { events }
     } catch (error) {
-      problem = say`its record is no JSON (${(error as Error).message})`
+      text = say`its record is no JSON (${(error as Error).message})`
     }
   }
   const count = Number.isSafeInteger(record.n) && record.n > 0 && record.n <= mostEvents ? record.n : 1
@@ -157,7 +179,7 @@ export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; pro
     id: '',
     time: 0,
   }))
-  return { events, problem }
+  return { events, problem: { text, newer } }
 }
 
 /** Whether one of the records holds an event of this id in a stream. */

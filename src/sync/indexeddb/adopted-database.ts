@@ -1,18 +1,14 @@
 /** Marking a local log in IndexedDB: who adopts it, and that nothing is appended any more. */
-import { EventUnreadableError } from '../../errors.js'
-import { assertSupported, type LogMeta } from '../../log/indexeddb/format.js'
+import { assertSupported, noWriter, type LogMeta } from '../../log/indexeddb/format.js'
 import { beginOf, headOf } from '../../log/indexeddb/queries.js'
 import { assertAnswering } from '../../log/indexeddb/sentinel.js'
 import type { StoredEvent } from '../../log/record/record-text.js'
-import { assertContiguous, decodeRecord, type CommitRecord } from '../../log/record/record.js'
+import { assertContiguous, decodeRecord, unreadableError, type CommitRecord } from '../../log/record/record.js'
 import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requestedAll } from '../../platform/indexeddb.js'
 import type { AdoptionMark, AdoptedLog, CheckRest } from '../adoption-mark.js'
-
-/** Above the format of every build. */
-const noWriter = Number.MAX_SAFE_INTEGER
 
 const markOf = ({ adopter, minWriter }: LogMeta): AdoptionMark => ({ adopter, isClosed: minWriter === noWriter })
 
@@ -72,7 +68,7 @@ async function checkRest(commits: IDBObjectStore, head: number, check: CheckRest
   for (const record of records) {
     assertContiguous(record, next)
     const decoded = decodeRecord(record)
-    if (decoded.problem !== undefined) throw new EventUnreadableError(next, decoded.problem)
+    if (decoded.problem !== undefined) throw unreadableError(next, decoded.problem)
     for (const event of decoded.events) if (event.position >= next) events.push(event)
     next = record.at + record.n
   }

@@ -1,6 +1,5 @@
 /** What was taken back, as it is stored on IndexedDB. */
-import { LogInconsistentError } from '../../errors.js'
-import { decodeRecord, endOf, type CommitRecord } from '../../log/record/record.js'
+import { decodeRecord, endOf, recordError, type CommitRecord } from '../../log/record/record.js'
 import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { requestedAll } from '../../platform/indexeddb.js'
@@ -22,7 +21,7 @@ export async function atticPage(
   )) as CommitRecord[]
   const read = records.map((record) => {
     const { events, problem } = decodeRecord(record)
-    if (problem !== undefined) throw new LogInconsistentError(record.at, problem)
+    if (problem !== undefined) throw recordError(record.at, problem)
     return events
   })
   const isLast = records.length < together

@@ -13,7 +13,7 @@ import { beginOf, headOf, lastKey, readCommits, streamHead } from '../../log/ind
 import { readLogState } from '../../log/indexeddb/read-log-state.js'
 import { assertAnswering } from '../../log/indexeddb/sentinel.js'
 import type { PreparedAppend } from '../../log/prepared-append.js'
-import { decodeRecord, endOf, type CommitRecord } from '../../log/record/record.js'
+import { decodeRecord, endOf, recordError, type CommitRecord } from '../../log/record/record.js'
 import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
@@ -209,7 +209,7 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     const [events, starts] = [[], new Set<number>()] as [ConfirmedEvents['events'][number][], Set<number>]
     for (const record of records) {
       const { events: own, problem } = decodeRecord(record)
-      if (problem !== undefined) throw new LogInconsistentError(record.at, problem)
+      if (problem !== undefined) throw recordError(record.at, problem)
       for (const event of own) if (event.position > after && event.position <= after + limit) events.push(event)
       for (const at of record.commits) if (at > after && at <= after + limit) starts.add(at)
     }

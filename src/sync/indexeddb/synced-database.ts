@@ -1,5 +1,6 @@
 /** The database of a synced store: that of a log, and the object stores of sync. */
 import { StorageDamagedError } from '../../errors.js'
+import { syncedVersion } from '../../log/indexeddb/format.js'
 import type { DatabaseKind } from '../../log/indexeddb/indexeddb-log.js'
 import { say } from '../../messages.js'
 import { firstState } from '../change-rules.js'
@@ -20,7 +21,7 @@ export const syncShape: Readonly<Record<string, string | string[]>> = {
  * @param gone called when the database was deleted, or the browser closed it
  */
 export const syncedDatabase = (name: string, foreign: () => void, gone?: () => void): DatabaseKind => ({
-  version: 2,
+  version: syncedVersion,
   gone,
   create(database, transaction, logId) {
     if (database.objectStoreNames.length > 0) {

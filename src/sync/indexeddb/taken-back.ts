@@ -3,7 +3,7 @@ import { LogInconsistentError } from '../../errors.js'
 import { encodeAgain } from '../../log/encode.js'
 import { deadLetterStore } from '../../log/indexeddb/format.js'
 import { beginOf } from '../../log/indexeddb/queries.js'
-import { decodeRecord, encodeRecords, endOf, type CommitRecord } from '../../log/record/record.js'
+import { decodeRecord, encodeRecords, endOf, recordError, type CommitRecord } from '../../log/record/record.js'
 import { say } from '../../messages.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import { ownUpTo } from '../change-rules.js'
@@ -41,7 +41,7 @@ export async function takenBack(transaction: IDBTransaction, upTo: number, ident
 /** The first events of a record, as records of their own. */
 function upToPosition(record: CommitRecord, upTo: number): CommitRecord[] {
   const { events, problem } = decodeRecord(record)
-  if (problem !== undefined) throw new LogInconsistentError(record.at, problem, 'not-written')
+  if (problem !== undefined) throw recordError(record.at, problem, 'not-written')
   const kept = events.filter(({ position }) => position <= upTo)
   const before = new Map<string, number>()
   for (const { stream, version } of kept) if (!before.has(stream)) before.set(stream, version - 1)

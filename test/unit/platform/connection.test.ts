@@ -160,7 +160,11 @@ test('H41: a database of a newer version refuses this build by name, also while 
   await old.rows()
   const newer = connect({ name: old.name, version: 2 })
   await newer.rows()
-  await expect(old.rows()).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
+  await expect(old.rows()).rejects.toMatchObject({
+    code: 'unsupported-format',
+    reason: 'newer',
+    outcome: 'not-written',
+  })
   expect(await newer.rows()).toBe(0)
   newer.connection.close()
 })

@@ -10,6 +10,7 @@ import {
   type FailureStrategy,
 } from 'tidemark'
 import { newName } from '../read-model/support.js'
+import { editRows, settled } from '../../support/raw-database.js'
 import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 
 fakeIndexedDB()
@@ -67,4 +68,29 @@ test('H41: so does it stop a plain projector', async () => {
   expect(await runProjection(newer.store, projector)).toMatchObject({ applied: 1 })
   await older.store.close()
   await newer.store.close()
+})
+
+test('H41: so does one that a newer tidemark stored in a format of its own', async () => {
+  const name = newName()
+  const events = defineEvents({ Added: {} })
+  const store = await openEventStore({ name, events })
+  await store.append('s', [events.Added(1), events.Added(2)])
+  await editRows(name, async ({ commits }) => {
+    commits.put({ ...((await settled(commits.get(1))) as object), format: 3, events: 'packed otherwise' })
+  })
+  const asked: unknown[] = []
+  const policy = (failure: unknown) => (asked.push(failure), 'skip' as const)
+  const plain = { name: 'plain', apply() {}, onFailure: policy }
+  const model = defineProjection(events, {
+    name: 'model',
+    tables: { rows: table<{ id: number }>({ key: 'id' }) },
+    on: { Added: ({ position }, { rows }) => rows.put({ id: position }) },
+    onFailure: policy,
+  })
+  const stops = { position: 1, cause: { code: 'event-unreadable', newer: true } }
+  await expect(runProjection(store, plain)).rejects.toMatchObject(stops)
+  await expect(runProjection(store, model)).rejects.toMatchObject(stops)
+  expect(asked).toEqual([])
+  expect(await store.checkpoints.load('plain')).toBeUndefined()
+  await store.close()
 })
