@@ -1,7 +1,8 @@
 /** A model of an app, which is there before its store is open. */
 import type { EventShape } from '../events/event.js'
 import { projectionKey, type Projection, type Tables } from '../read-model/define.js'
-import type { OpenView, ReadModelView } from '../reading/read-model-view.js'
+import type { OpenView } from '../reading/open-view.js'
+import type { ReadModelView } from '../reading/read-model-view.js'
 import { viewCalls, type ViewPorts } from '../reading/view-calls.js'
 import type { ProjectionHandle } from '../running/handle.js'
 import { nothingKnown } from '../running/status-keeper.js'

@@ -137,7 +137,13 @@ function* readStreams<E extends EventShape, S>(
     for (; reply.kind === 'event'; reply = yield { kind: 'next-event', stream }) {
       const { event } = reply
       // (N110) What it says may be what the decision depends on.
-      if (types !== undefined && !types.has(event.type)) throw unknownType(event.type, event.position)
+      if (types !== undefined && !types.has(event.type))
+        throw new EventUnreadableError(
+          event.position,
+          say`its type '${event.type}' is not in the catalogue, and a command must not decide over what it does not know. A newer build wrote it: reload the page. If this build dropped the type, keep its definition.`,
+          undefined,
+          true,
+        )
       version += 1
       // A missing event would make the decision wrong, and the number of events would not be a version (N37).
       if (event.version !== version) {
@@ -163,15 +169,6 @@ function* readStreams<E extends EventShape, S>(
   }
   return { state, versions, last }
 }
-
-/** An event that a command must not decide over. */
-const unknownType = (type: string, position: number): EventUnreadableError =>
-  new EventUnreadableError(
-    position,
-    say`its type '${type}' is not in the catalogue, and a command must not decide over what it does not know. A newer build wrote it: reload the page. If this build dropped the type, keep its definition.`,
-    undefined,
-    true,
-  )
 
 /** Checks what a function of the command returned. Commands are synchronous: a promise would be treated as a state. */
 function awaited<T>(what: string, value: T): T {

@@ -1,5 +1,5 @@
-/** Reading a read model in any context, and live queries over it. */
-import { ClosedError, InvalidArgumentError } from '../errors.js'
+/** `openReadModel`: reading a read model in any context, and live queries over it. */
+import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
@@ -7,18 +7,12 @@ import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
-import { listenerSet } from '../platform/listeners.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
-import type { ReadModelStorage } from '../read-model/storage.js'
-import { openStorage } from '../running/shared-storage.js'
-import { engineOf, type QueryEngine } from './engine.js'
-import { laidOver } from './laid-over.js'
-import { liveQuery, type LiveQuery } from './live-query.js'
+import type { LiveQuery } from './live-query.js'
 import type { LiveTables } from './live-tables.js'
-import { modelQuery, type QueryPorts } from './model-query.js'
+import { openView, type OpenView } from './open-view.js'
 import type { QueryTables } from './table-readers.js'
-import { runnerCheck } from './not-run.js'
-import { viewCalls, type ViewPorts } from './view-calls.js'
+import { viewCalls, type ViewCalls } from './view-calls.js'
 
 /** What a read model has in addition to its tables. */
 export interface ReadModelView<T extends Tables> {
@@ -107,87 +101,36 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   definition: Projection<E, T>,
   options: ReadModelOptions = {},
 ): Promise<ReadModel<T>> {
+  return openWith(store, definition, options)
+}
+
+/**
+ * What every `openReadModel` does: checks, opens, and gives the app its members.
+ *
+ * @param more members that a view of this kind has in addition
+ */
+export async function openWith<E extends EventShape, T extends Tables, View extends ReadModelView<T>>(
+  store: TidemarkStore<E>,
+  definition: Projection<E, T>,
+  options: ReadModelOptions,
+  more?: (open: OpenView<T>, calls: ViewCalls<T>) => object,
+): Promise<View> {
   onlyKnown(options, ['clock'])
   const { clock = systemClock } = options
   storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', say`must come from defineProjection.`)
   const open = await openView(store, definition, clock)
-  const { tables, live, close: forget } = viewCalls(definition.tables, projectionKey(definition), open, clock)
+  const calls = viewCalls(definition.tables, projectionKey(definition), open, clock)
+  const { tables, live } = calls
   const close = async () => {
-    forget()
+    calls.close()
     open.close()
   }
-  return disposable<ReadModel<T>>(
-    { ...tables, tables, live, position: open.position, close } as unknown as Omit<
-      ReadModel<T>,
+  return disposable<View>(
+    { ...tables, tables, live, position: open.position, close, ...more?.(open, calls) } as unknown as Omit<
+      View,
       typeof Symbol.asyncDispose
     >,
     close,
   )
-}
-
-/** A read model that is open for reading: what queries are put to. */
-export interface OpenView<T extends Tables> extends ViewPorts<T> {
-  position(): Promise<number>
-  /**
-   * Resolves once the live queries of this context that run or have subscribers show every commit up to a position
-   * that touches them, as far as it is stored. Rejects if it cannot be read what is stored.
-   */
-  published(position: number): Promise<void>
-  /** Ends every live query. */
-  close(): void
-}
-
-/** Opens the read model of a definition. See `openReadModel`. */
-export async function openView<E extends EventShape, T extends Tables>(
-  store: TidemarkStore<E>,
-  definition: Projection<E, T>,
-  clock: Clock,
-): Promise<OpenView<T>> {
-  const { storage, lookout } = await openStorage(store, definition as unknown as Projection<E>)
-  try {
-    // The app asks: one try immediately, whatever failed before.
-    await storage.open({ urgent: true })
-  } catch (error) {
-    storage.close()
-    throw error
-  }
-  const key = projectionKey(definition)
-  const saw = __DEV__ ? runnerCheck(store, key, clock) : undefined
-  const plain = lookout(clock)
-  const shown = laidOver(store)?.over(plain, definition as unknown as Projection, clock)
-  const engine = engineOf(key, shown ?? plain, clock, saw)
-  return view(definition.tables, key, storage, engine)
-}
-
-function view<T extends Tables>(tables: T, key: string, storage: ReadModelStorage, engine: QueryEngine): OpenView<T> {
-  let closed = false
-  /** The live queries that have subscribers. */
-  const watching = listenerSet()
-  const closedError = () => new ClosedError(say`The read model '${key}'`)
-  const asking =
-    (ask: QueryEngine['ask']): QueryPorts['ask'] =>
-    async (table, query) => {
-      if (closed) throw closedError()
-      const { values, state } = await ask([{ table, query }])
-      return { value: values[0], state }
-    }
-  const ports: QueryPorts = {
-    engine,
-    ask: asking((asked) => engine.askLive(asked)),
-    end: () => (closed ? closedError() : undefined),
-    onEnd: watching.add,
-  }
-  return {
-    ask: asking((asked) => engine.ask(asked)),
-    make: (query, rested) =>
-      liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, engine.clock),
-    position: async () => (await storage.state()).position,
-    published: (position) => engine.published(position),
-    close() {
-      closed = true
-      watching.tell()
-      storage.close()
-    },
-  }
 }

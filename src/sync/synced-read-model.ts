@@ -1,17 +1,12 @@
 /** The read model of a synced store, with what is pending in it. */
-import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
-import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { say } from '../messages.js'
-import { onlyKnown } from '../platform/arguments.js'
-import { systemClock } from '../platform/clock.js'
-import { disposable } from '../platform/disposable.js'
-import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
+import type { TidemarkStore } from '../log/open.js'
+import type { Projection, Tables } from '../read-model/define.js'
 import type { Query } from '../read-model/storage.js'
-import { openView, type ReadModelOptions, type ReadModelView } from '../reading/read-model-view.js'
+import { openWith, type ReadModelOptions, type ReadModelView } from '../reading/read-model-view.js'
 import { readers, type TableReaders } from '../reading/table-readers.js'
-import { viewCalls, type ViewCalls } from '../reading/view-calls.js'
+import type { ViewCalls } from '../reading/view-calls.js'
 import type { OwnQuery } from './overlay/merged.js'
 import { addPendingRows, type SyncedTables } from './pending-rows.js'
 import type { SyncedStore } from './synced-store.js'
@@ -60,24 +55,9 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   definition: Projection<E, T>,
   options: ReadModelOptions = {},
 ): Promise<SyncedReadModel<T>> {
-  onlyKnown(options, ['clock'])
-  const { clock = systemClock } = options
-  storeInternals(store)
-  if (!isDefinition(definition)) throw new InvalidArgumentError('projection', say`must come from defineProjection.`)
-  const open = await openView(store as unknown as TidemarkStore<E>, definition, clock)
-  const { tables, live, close: forget } = viewCalls(definition.tables, projectionKey(definition), open, clock)
-  addPendingRows(tables, { ask: open.ask, live: live as ViewCalls<Tables>['live'] })
-  const ofLog = (query: Query): OwnQuery => ({ ...query, confirmed: true })
-  const confirmed = readers(definition.tables, (table, query) => open.ask(table, ofLog(query)))
-  const close = async () => {
-    forget()
-    open.close()
-  }
-  return disposable<SyncedReadModel<T>>(
-    { ...tables, tables, confirmed, live, position: open.position, close } as unknown as Omit<
-      SyncedReadModel<T>,
-      typeof Symbol.asyncDispose
-    >,
-    close,
-  )
+  return openWith(store as unknown as TidemarkStore<E>, definition, options, (open, { tables, live }) => {
+    addPendingRows(tables, { ask: open.ask, live: live as ViewCalls<Tables>['live'] })
+    const ofLog = (query: Query): OwnQuery => ({ ...query, confirmed: true })
+    return { tables, confirmed: readers(definition.tables, (table, query) => open.ask(table, ofLog(query))) }
+  })
 }

@@ -222,7 +222,7 @@ export default [
   },
   {
     id: 'L5',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/open-view.ts',
     find: '    watching.tell()\n',
     replace: '',
     tests: ['test/unit/reading/live-leaks.test.ts', 'test/contract/projection.node.test.ts'],
@@ -230,7 +230,7 @@ export default [
   },
   {
     id: 'view-1',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/open-view.ts',
     find: 'end: () => (closed ? closedError() : undefined)',
     replace: 'end: () => undefined',
     tests: ['test/contract/projection.node.test.ts'],

@@ -2,7 +2,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, openEventStore, openReadModel, startProjection, table } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
-import { openView } from '../../../src/reading/read-model-view.js'
+import { openView } from '../../../src/reading/open-view.js'
 import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 
 fakeIndexedDB()

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, openReadModel, startProjection, table } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 import { virtualClock } from 'tidemark/testing'
-import { openView } from '../../../src/reading/read-model-view.js'
+import { openView } from '../../../src/reading/open-view.js'
 import { gate } from '../read-model/support.js'
 
 type Event = { type: 'Put'; data: { id: string } } | { type: 'Noted'; data: { id: string } }

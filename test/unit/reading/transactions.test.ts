@@ -12,7 +12,7 @@ import {
 } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { storeInternals } from '../../../src/log/open.js'
-import { openView } from '../../../src/reading/read-model-view.js'
+import { openView } from '../../../src/reading/open-view.js'
 import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 
 fakeIndexedDB()
