@@ -7,7 +7,12 @@ import { storageError } from '../platform/indexeddb.js'
 import { newRun } from '../projection/batching.js'
 import { settle } from '../projection/config.js'
 import { runMachine } from '../projection/runner.js'
-import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
+import type {
+  DeadLetterRecord,
+  FailureContext,
+  ProjectionTarget,
+  ReadModelFailureStrategy,
+} from '../projection/target.js'
 import type { Projection } from '../read-model/define.js'
 import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import type { RowChanges, StateRow } from '../read-model/state.js'
@@ -74,6 +79,18 @@ export async function foldAgain<E extends EventShape>(
   return (await models.stored(definition as unknown as Projection))?.rows ?? new Map()
 }
 
+/** What the policy says of a failure; one that throws ends a run. */
+async function decided<E extends EventShape>(
+  definition: Projection<E>,
+  failure: FailureContext<E>,
+): Promise<ReadModelFailureStrategy | undefined> {
+  try {
+    return await definition.onFailure?.(failure)
+  } catch {
+    return undefined
+  }
+}
+
 /** Leaves out the events that the stored rows leave out. `see` is called with each event. */
 function leavingOut<E extends EventShape>(
   definition: Projection<E>,
@@ -95,7 +112,7 @@ function leavingOut<E extends EventShape>(
       // Also for one that cannot be read, and so is never applied.
       see(event)
       if (leftOut.has(position) || carried.includes(position)) return 'skip'
-      const strategy = await Promise.resolve(definition.onFailure?.(failure) ?? 'fatal').catch(() => 'fatal')
+      const strategy = await decided(definition, failure)
       if (strategy === 'retry' && retryCount < maxRetries) return 'retry'
       if (strategy !== 'skip' && strategy !== 'park' && strategy !== 'park-stream') {
         const reason = messageOf(failure.error)

@@ -19,41 +19,71 @@ export const stallTimeout = 5_000
  */
 export const patience = (contests: number): number => pauseBefore(contests, { delay: stallTimeout, maxDelay: 300_000 })
 
+/** What a follower saw last. */
+interface Seen {
+  readonly state: ProjectionState
+  /** Whether the projection was behind the log, as far as it is known. */
+  readonly isBehind: boolean
+  /** It moved since the look before, or is about to. */
+  readonly isLively?: boolean
+  /** Since when it is behind and does not move, or is not behind. */
+  readonly since: number
+}
+
 /**
- * Resolves once the projection was behind, and neither its checkpoint nor its epoch moved, for `span` ms; also when
- * aborted.
+ * Resolves once the projection was behind, and neither its checkpoint nor its epoch moved, for `span` ms and up to a
+ * fifth more; also when aborted. A leader that moves is looked at each fifth of it, since what counts is when it moved
+ * last. Until another context says that something was appended, one look each `span` is enough.
  */
 export async function stalled<E extends EventShape>(
-  { target, ports, settings: { clock } }: RunContext<E>,
+  { target, ports: { reader, resting, onHint }, settings: { clock } }: RunContext<E>,
   span: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const state = () => target.state().catch(() => undefined)
-  const resting = () => ports.resting?.()
-  let late = 0
-  let before: ProjectionState | undefined
-  for (;;) {
-    before ??= resting() ?? (await state())
-    const since = clock.monotonic()
-    await sleep(clock, span * (1 + 0.2 * clock.random()), signal)
-    if (signal.aborted) return
-    const rest = resting()
-    if (rest !== undefined) {
-      before = rest
-      continue
-    }
-    const [after, head] = await Promise.all([state(), headAfter(ports.reader, before?.position ?? 0)])
-    const was = before
-    before = after
-    // A read that fails says nothing about the leader.
-    if (was === undefined || after === undefined || head === undefined) continue
-    // Far more time than the timer's: this context slept, and may not judge others (H56). Twice in a row: its timers
-    // are slow (H58).
-    late = clock.monotonic() - since > 4 * span ? late + 1 : 0
-    const moved = workingPosition(after) !== workingPosition(was) || after.epoch !== was.epoch
-    const behind = head > after.position || after.rebuild !== undefined
-    if (late !== 1 && !moved && behind && !after.paused) return
+  let hinted = 0
+  let seen: Seen | undefined
+  let nap: AbortController | undefined
+  const heard = (head: number) => {
+    hinted = Math.max(hinted, head)
+    if (seen?.isBehind === false && hinted > seen.state.position) nap?.abort()
   }
+  const abort = () => nap?.abort()
+  const unsubscribe = onHint === undefined ? reader.subscribe?.(heard) : onHint(heard)
+  signal.addEventListener('abort', abort)
+  const look = async (): Promise<Seen | undefined> => {
+    const state = await target.state().catch(() => undefined)
+    if (state === undefined) return undefined
+    const { position, epoch, paused, rebuild } = state
+    const was = seen?.state
+    const hasMoved = was !== undefined && (workingPosition(state) !== workingPosition(was) || epoch !== was.epoch)
+    const head = hasMoved && hinted > position ? hinted : await headAfter(reader, position)
+    // A read that fails says nothing about the leader.
+    if (head === undefined) return undefined
+    const isBehind = !paused && (head > position || rebuild !== undefined)
+    const since = hasMoved || seen?.isBehind !== true ? undefined : seen.since
+    return { state, isBehind, isLively: hasMoved || was === undefined, since: since ?? clock.monotonic() }
+  }
+  let late = 0
+  while (!signal.aborted) {
+    const state = resting?.()
+    const now = clock.monotonic()
+    if (state !== undefined) seen = { state, isBehind: false, since: now }
+    else if (nap?.signal.aborted === true && seen !== undefined)
+      seen = { ...seen, isBehind: true, isLively: true, since: now }
+    else seen = await look()
+    // A context that slept may not judge others (H56). Twice in a row: its timers are slow (H58).
+    if (late === 1 && seen !== undefined) seen = { ...seen, since: now }
+    const left = seen?.isBehind === true ? seen.since + span - clock.monotonic() : span
+    if (left <= 0) break
+    const pause = (seen?.isBehind === true && seen.isLively === true ? span / 5 : left) * (1 + 0.2 * clock.random())
+    nap = new AbortController()
+    const slept = clock.monotonic()
+    if (!signal.aborted) await sleep(clock, pause, nap.signal)
+    // Far more time than the timer's.
+    late = clock.monotonic() - slept > 4 * pause ? late + 1 : 0
+  }
+  unsubscribe?.()
+  signal.removeEventListener('abort', abort)
 }
 
 /** The head of the log, which is not before `position`; nothing if it cannot be read. */

@@ -253,11 +253,16 @@ export function readModelVerifyContract({ name: backend, open, shared, onDevice 
         ['wrong-row', 'sums', 'a'],
       ])
       expect(defects[0]?.message).toContain('bad 3')
-      const retrying = sums({ bad: ({ position }) => position === 3, onFailure: () => 'retry' })
-      expect(brief((await verifyReadModel(store, retrying)).defects)).toEqual([
-        ['event', 3],
-        ['wrong-row', 'sums', 'a'],
-      ])
+      const failing = () => {
+        throw new Error('the policy fails as well')
+      }
+      for (const onFailure of [() => 'retry' as const, failing]) {
+        const another = sums({ bad: ({ position }) => position === 3, onFailure })
+        expect(brief((await verifyReadModel(store, another)).defects)).toEqual([
+          ['event', 3],
+          ['wrong-row', 'sums', 'a'],
+        ])
+      }
       await store.close()
     })
 

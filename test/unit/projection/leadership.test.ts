@@ -60,7 +60,12 @@ function context(
 ) {
   const stopping = new AbortController()
   const reports: ProjectionReport['type'][] = []
+  const controls = new Set<() => void>()
   const ports: Backend<never> = {
+    onControl(listener) {
+      controls.add(listener)
+      return () => void controls.delete(listener)
+    },
     reader: backend.reader as never,
     coordinator: backend.coordinator,
     lifecycle: page?.lifecycle,
@@ -80,6 +85,10 @@ function context(
   return {
     reports,
     ended,
+    /** It looks for what was appended. */
+    wake() {
+      for (const control of [...controls]) control()
+    },
     get leads() {
       return reports.lastIndexOf('leading') > reports.lastIndexOf('resigned')
     },
@@ -202,6 +211,68 @@ describe('taking over', () => {
     await a.stop()
   })
 
+  /** A leader at work on a log of which each event takes 100 ms, and a follower. */
+  const atWork = async (hangsAt = Infinity) => {
+    const backend = fakeBackend()
+    const rows = fakeRows()
+    let thaw = () => {}
+    const slow = fakeTarget(rows, {
+      commit: (n) =>
+        new Promise((resolve) => {
+          const done = () => resolve(undefined)
+          if (n >= hangsAt) thaw = done
+          else backend.clock.schedule(100, done)
+        }),
+    })
+    const a = context(backend, slow, 'a', undefined, undefined, { batch: { maxEvents: 1 } })
+    await backend.clock.advance(10)
+    const b = context(backend, fakeTarget(rows), 'b')
+    await backend.clock.advance(10)
+    const stop = async () => {
+      thaw()
+      await Promise.all([a.stop(), b.stop()])
+    }
+    return { backend, rows, a, b, stop }
+  }
+
+  test('N15: a leader that hangs is left behind within seven and a half seconds, whenever that is', async () => {
+    for (let hangsAt = 5; hangsAt <= 65; hangsAt += 10) {
+      const { backend, rows, b, stop } = await atWork(hangsAt)
+      backend.append(100)
+      // The commit at which it hangs would be done then.
+      await backend.clock.advance(100 * hangsAt)
+      expect([hangsAt, rows.position, b.leads]).toEqual([hangsAt, hangsAt - 1, false])
+      await backend.clock.advance(7_500)
+      expect([hangsAt, rows.position, b.leads]).toEqual([hangsAt, 100, true])
+      await stop()
+    }
+  })
+
+  test('N15: without a message from other contexts it is left behind within twelve and a half seconds', async () => {
+    for (let hangsAt = 1; hangsAt <= 61; hangsAt += 10) {
+      const { backend, rows, a, b, stop } = await atWork(hangsAt)
+      backend.append(100, 'A', false)
+      a.wake()
+      await backend.clock.advance(100 * hangsAt + 12_500)
+      expect([hangsAt, rows.position, b.leads]).toEqual([hangsAt, 100, true])
+      await stop()
+    }
+  })
+
+  test('N15: a leader keeps its place that is not yet done with what was appended a moment ago', async () => {
+    for (const hint of [true, false]) {
+      const { backend, a, b, stop } = await atWork()
+      // At every moment of what a follower waits.
+      for (let n = 0; n < 40; n += 1) {
+        backend.append(1, 'A', hint)
+        a.wake()
+        await backend.clock.advance(5_500 + 37 * n)
+        expect([hint, n, a.leads, b.leads]).toEqual([hint, n, true, false])
+      }
+      await stop()
+    }
+  })
+
   test('two contexts whose events take longer than the stall time get done all the same', async () => {
     const backend = fakeBackend()
     const rows = fakeRows()
@@ -237,7 +308,7 @@ describe('taking over', () => {
     backend.append(3)
     await backend.clock.advance(1_000)
     slept = 60_000
-    await backend.clock.advance(6_000)
+    await backend.clock.advance(5_000)
     expect([a.leads, rows.epoch]).toEqual([false, 0])
     held?.release()
     await backend.clock.advance(10)

@@ -235,7 +235,8 @@ test('a run whose storage fails says what failed in its message, and not any mor
 })
 
 test('who waits for a leader says why nothing is known of it, until something is', async () => {
-  const clock = virtualClock()
+  // With a seed by which it waits for the leader for longer than until its second look at the status.
+  const clock = virtualClock({ seed: 2 })
   const store = await storeWith(1)
   const held = await store.coordinator.tryAcquire('sum@1')
   let works = false
@@ -252,7 +253,7 @@ test('who waits for a leader says why nothing is known of it, until something is
     head: 0,
   })
   works = true
-  await clock.advance(5_500)
+  await clock.advance(5_050)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'standby', head: 1 })
   expect(projection.status.getSnapshot()).not.toHaveProperty('message')
   expect(projection.status.getSnapshot()).not.toHaveProperty('lastError')
