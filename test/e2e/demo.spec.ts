@@ -262,44 +262,46 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   expect((await rowsOf(page)).totals).toMatchObject([{ landed: 1 }])
 })
 
-test('a version that is built over an event at which the handler throws stops there beside the other one, and can skip, try again, or be given up', async ({
-  launch,
-}) => {
-  const context = await launch()
-  const page = await openDesk(context)
-  const other = await openDesk(context)
-  await page.getByText('Stop there').click()
-  await press(page, 'Send a poison event')
-  await expect(fact(page, 'Phase')).toHaveText('faulted')
-  await press(page, 'Build version 2')
-  const again = page.getByRole('button', { name: 'Try again in the new version' })
-  for (const each of [page, other]) {
-    await expect(
-      each.getByText(
-        /Version 2 is stuck, and the board still shows version 1\. Projection 'airport-board' stopped at position 1/,
-      ),
-    ).toBeVisible()
-    await expect(each.getByRole('button', { name: 'Skip the event in the new version' })).toBeVisible()
-  }
-  await page.setViewportSize({ width: 390, height: 844 })
-  await expectAccessible(page)
-  await again.click()
-  await expect(notice(page)).toHaveText(/Cannot read properties of null/)
-  await expect(again).toBeVisible()
-  await page.getByRole('button', { name: 'Give it up, the new version' }).click()
-  for (const each of [page, other]) {
-    await expect(each.getByRole('button', { name: 'Build version 2' })).not.toHaveAttribute('aria-disabled')
-    await expect(each.getByText('Every event is folded once more')).toBeVisible()
-  }
-  await press(page, 'Build version 2')
-  await page.getByRole('button', { name: 'Skip the event in the new version' }).click()
-  for (const each of [page, other]) {
-    await expect(fact(each, 'Version')).toHaveText('2')
-    await expect(fact(each, 'Phase')).toHaveText(/live|follows/)
-    await expect(fact(each, 'Behind')).toHaveText('0')
-  }
-  expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
-})
+test(
+  'a version that is built over an event at which the handler throws stops there beside the other one, and can skip, try again, or be given up',
+  onOneStorage,
+  async ({ launch }) => {
+    const context = await launch()
+    const page = await openDesk(context)
+    const other = await openDesk(context)
+    await page.getByText('Stop there').click()
+    await press(page, 'Send a poison event')
+    await expect(fact(page, 'Phase')).toHaveText('faulted')
+    await press(page, 'Build version 2')
+    const again = page.getByRole('button', { name: 'Try again in the new version' })
+    for (const each of [page, other]) {
+      await expect(
+        each.getByText(
+          /Version 2 is stuck, and the board still shows version 1\. Projection 'airport-board' stopped at position 1/,
+        ),
+      ).toBeVisible()
+      await expect(each.getByRole('button', { name: 'Skip the event in the new version' })).toBeVisible()
+    }
+    await page.setViewportSize({ width: 390, height: 844 })
+    await expectAccessible(page)
+    await again.click()
+    await expect(notice(page)).toHaveText(/Cannot read properties of null/)
+    await expect(again).toBeVisible()
+    await page.getByRole('button', { name: 'Give it up, the new version' }).click()
+    for (const each of [page, other]) {
+      await expect(each.getByRole('button', { name: 'Build version 2' })).not.toHaveAttribute('aria-disabled')
+      await expect(each.getByText('Every event is folded once more')).toBeVisible()
+    }
+    await press(page, 'Build version 2')
+    await page.getByRole('button', { name: 'Skip the event in the new version' }).click()
+    for (const each of [page, other]) {
+      await expect(fact(each, 'Version')).toHaveText('2')
+      await expect(fact(each, 'Phase')).toHaveText(/live|follows/)
+      await expect(fact(each, 'Behind')).toHaveText('0')
+    }
+    expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
+  },
+)
 
 test('an event that was skipped is left out by a version that is built later, by itself, and the page says so', async ({
   launch,

@@ -8,7 +8,7 @@ import { playRound } from '../ledger/round.js'
 import { acknowledgeEarly, blindTheFence, doubleEffect, leadBesideOthers, loseRecords } from '../ledger/sabotage.js'
 import { databases, Stage } from '../ledger/stage.js'
 import { enter, leave, write } from '../ledger/workload.js'
-import { expect, test, type Engine } from '../support/e2e.js'
+import { expect, onOneStorage, test, type Engine } from '../support/e2e.js'
 
 /** Rounds of the short run, which share a profile. */
 const rounds = 10
@@ -39,7 +39,7 @@ test.describe('the short run', () => {
   }
 })
 
-test.describe('honesty', () => {
+test.describe('honesty', onOneStorage, () => {
   test.describe.configure({ timeout: 120_000 })
   const onlyWorkers: KillWeights = [['dedicated worker', 1]]
   /** A round whose kill comes when there is something to lose. */

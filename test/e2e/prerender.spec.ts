@@ -3,7 +3,7 @@ import { expect } from '@playwright/test'
 import puppeteer from 'puppeteer-core'
 import { chromiumArgs, findChromium } from '../../scripts/find-browser.mjs'
 import { chromiumStorageFlag } from '../support/chromium-storage.js'
-import { test } from '../support/e2e.js'
+import { onOneStorage, test } from '../support/e2e.js'
 
 /** What the prerendered page does by itself; it leaves what it saw where another page finds it. */
 const work = async (tidemark: typeof import('tidemark')): Promise<void> => {
@@ -69,47 +69,47 @@ function problems(list: readonly Seen[]): readonly Seen[] {
   )
 }
 
-test('H38: in a prerendered page no deadline passes; it starts as always when it is activated', async ({
-  profile,
-  engine,
-  baseURL,
-}) => {
-  // Playwright forbids every page that it attaches to, to prerender anything; Puppeteer does not.
-  const browser = await puppeteer.launch({
-    executablePath: findChromium()?.path as string,
-    userDataDir: profile,
-    args: [...chromiumArgs(), chromiumStorageFlag(engine)],
-  })
-  try {
-    const [observer, page] = [await browser.newPage(), await browser.newPage()]
-    await observer.goto(`${baseURL}/blank.html`)
-    await page.goto(`${baseURL}/blank.html`)
-    const seen = () => observer.evaluate(() => JSON.parse(localStorage.getItem('seen') ?? '[]') as Seen[])
-    const url = `/?run=${encodeURIComponent(work.toString())}`
-    await page.bringToFront()
-    await page.evaluate((url) => {
-      const rules = document.createElement('script')
-      rules.type = 'speculationrules'
-      rules.textContent = JSON.stringify({ prerender: [{ source: 'list', urls: [url], eagerness: 'immediate' }] })
-      document.head.append(rules)
-    }, url)
-    await expect.poll(seen, { timeout: 20_000 }).not.toEqual([])
-    expect((await seen())[0], 'the browser must prerender').toMatchObject({ what: 'begin', prerendering: true })
-    // Longer than what the page waits for, than the shortest of our deadlines, and than a follower is patient.
-    await new Promise((resolve) => setTimeout(resolve, 8_000))
-    const before = await seen()
-    expect(before.every(({ prerendering }) => prerendering)).toBe(true)
-    expect(problems(before), 'while it is prerendered').toEqual([])
-    await page.evaluate((url) => void setTimeout(() => location.assign(url)), url)
-    await expect
-      .poll(async () => (await seen()).map(({ what }) => what), { timeout: 20_000 })
-      .toContain('row: {"id":"all","sum":1}')
-    const after = await seen()
-    test.info().annotations.push({ type: 'H38', description: JSON.stringify(after) })
-    expect(after.slice(0, before.length), 'the browser must show the page that it prerendered').toEqual(before)
-    expect(after.map(({ what }) => what)).toContain('activated')
-    expect(problems(after), 'after the activation').toEqual([])
-  } finally {
-    await browser.close()
-  }
-})
+test(
+  'H38: in a prerendered page no deadline passes; it starts as always when it is activated',
+  onOneStorage,
+  async ({ profile, engine, baseURL }) => {
+    // Playwright forbids every page that it attaches to, to prerender anything; Puppeteer does not.
+    const browser = await puppeteer.launch({
+      executablePath: findChromium()?.path as string,
+      userDataDir: profile,
+      args: [...chromiumArgs(), chromiumStorageFlag(engine)],
+    })
+    try {
+      const [observer, page] = [await browser.newPage(), await browser.newPage()]
+      await observer.goto(`${baseURL}/blank.html`)
+      await page.goto(`${baseURL}/blank.html`)
+      const seen = () => observer.evaluate(() => JSON.parse(localStorage.getItem('seen') ?? '[]') as Seen[])
+      const url = `/?run=${encodeURIComponent(work.toString())}`
+      await page.bringToFront()
+      await page.evaluate((url) => {
+        const rules = document.createElement('script')
+        rules.type = 'speculationrules'
+        rules.textContent = JSON.stringify({ prerender: [{ source: 'list', urls: [url], eagerness: 'immediate' }] })
+        document.head.append(rules)
+      }, url)
+      await expect.poll(seen, { timeout: 20_000 }).not.toEqual([])
+      expect((await seen())[0], 'the browser must prerender').toMatchObject({ what: 'begin', prerendering: true })
+      // Longer than what the page waits for, than the shortest of our deadlines, and than a follower is patient.
+      await new Promise((resolve) => setTimeout(resolve, 8_000))
+      const before = await seen()
+      expect(before.every(({ prerendering }) => prerendering)).toBe(true)
+      expect(problems(before), 'while it is prerendered').toEqual([])
+      await page.evaluate((url) => void setTimeout(() => location.assign(url)), url)
+      await expect
+        .poll(async () => (await seen()).map(({ what }) => what), { timeout: 20_000 })
+        .toContain('row: {"id":"all","sum":1}')
+      const after = await seen()
+      test.info().annotations.push({ type: 'H38', description: JSON.stringify(after) })
+      expect(after.slice(0, before.length), 'the browser must show the page that it prerendered').toEqual(before)
+      expect(after.map(({ what }) => what)).toContain('activated')
+      expect(problems(after), 'after the activation').toEqual([])
+    } finally {
+      await browser.close()
+    }
+  },
+)

@@ -43,201 +43,212 @@ async function twoDevices(
   return [page, other]
 }
 
-test('two browsers share a board by a link; what one does offline waits, shows so, and reaches the other one', async ({
-  launch,
-  profile,
-}) => {
-  const desk = await openDesk(await launch())
-  await desk.getByRole('link', { name: 'A board for two' }).click()
-  await expect(desk).toHaveURL(beginUrl)
-  await desk.context().close()
-  const [one, two] = await twoDevices(launch, profile)
+test(
+  'two browsers share a board by a link; what one does offline waits, shows so, and reaches the other one',
+  onOneStorage,
+  async ({ launch, profile }) => {
+    const desk = await openDesk(await launch())
+    await desk.getByRole('link', { name: 'A board for two' }).click()
+    await expect(desk).toHaveURL(beginUrl)
+    await desk.context().close()
+    const [one, two] = await twoDevices(launch, profile)
 
-  await delay(one, 'TM 114', 25)
-  await expect(departure(two, 'TM 114')).toContainText('+25 min')
-  await expect(unsettled(one)).toHaveCount(0)
+    await delay(one, 'TM 114', 25)
+    await expect(departure(two, 'TM 114')).toContainText('+25 min')
+    await expect(unsettled(one)).toHaveCount(0)
 
-  await airplane(one).check()
-  await expect(sentence(one)).toHaveText('Airplane mode. Nothing waits.')
-  await delay(one, 'TM 114', 10)
-  await giveGate(one, 'TM 331', '2')
-  await expect(sentence(one)).toHaveText('Airplane mode. 2 changes wait on this device.')
-  await expect(departure(one, 'TM 114')).toContainText('+35 min (not settled)')
-  await expect(departure(one, 'TM 331')).toContainText('Gate 2 (not settled)')
-  await expect(places(one)).toHaveText(['waits', 'waits', '1'])
-  await expect(departure(two, 'TM 331')).not.toContainText('Gate')
+    await airplane(one).check()
+    await expect(sentence(one)).toHaveText('Airplane mode. Nothing waits.')
+    await delay(one, 'TM 114', 10)
+    await giveGate(one, 'TM 331', '2')
+    await expect(sentence(one)).toHaveText('Airplane mode. 2 changes wait on this device.')
+    await expect(departure(one, 'TM 114')).toContainText('+35 min (not settled)')
+    await expect(departure(one, 'TM 331')).toContainText('Gate 2 (not settled)')
+    await expect(places(one)).toHaveText(['waits', 'waits', '1'])
+    await expect(departure(two, 'TM 331')).not.toContainText('Gate')
 
-  // Meanwhile the other one works on, on the same flight.
-  await delay(two, 'TM 114', 5)
-  await expect(departure(two, 'TM 114')).toContainText('+30 min')
-  await stored(two, 2)
-  // A reload without a network shows what waits.
-  await one.reload()
-  await deskReady(one)
-  await expect(airplane(one)).toBeChecked()
-  await expect(sentence(one)).toHaveText('Airplane mode. 2 changes wait on this device.')
-  await expect(departure(one, 'TM 114')).toContainText('+35 min (not settled)')
+    // Meanwhile the other one works on, on the same flight.
+    await delay(two, 'TM 114', 5)
+    await expect(departure(two, 'TM 114')).toContainText('+30 min')
+    await stored(two, 2)
+    // A reload without a network shows what waits.
+    await one.reload()
+    await deskReady(one)
+    await expect(airplane(one)).toBeChecked()
+    await expect(sentence(one)).toHaveText('Airplane mode. 2 changes wait on this device.')
+    await expect(departure(one, 'TM 114')).toContainText('+35 min (not settled)')
 
-  await airplane(one).uncheck()
-  for (const page of [one, two]) {
-    await expect(departure(page, 'TM 114')).toContainText('+40 min')
-    await expect(departure(page, 'TM 331')).toContainText('Gate 2')
-    await expect(unsettled(page)).toHaveCount(0)
-    await expect(places(page)).toHaveText(['4', '3', '2', '1'])
-    await expect(sentence(page)).toHaveText(inStep)
-  }
-  expect(await confirmed(one)).toEqual(await confirmed(two))
-  expect(await rowsOf(one)).toEqual(await rowsOf(two))
-})
+    await airplane(one).uncheck()
+    for (const page of [one, two]) {
+      await expect(departure(page, 'TM 114')).toContainText('+40 min')
+      await expect(departure(page, 'TM 331')).toContainText('Gate 2')
+      await expect(unsettled(page)).toHaveCount(0)
+      await expect(places(page)).toHaveText(['4', '3', '2', '1'])
+      await expect(sentence(page)).toHaveText(inStep)
+    }
+    expect(await confirmed(one)).toEqual(await confirmed(two))
+    expect(await rowsOf(one)).toEqual(await rowsOf(two))
+  },
+)
 
-test('a change that comes second is refused and explained, and the visitor retries or discards it; a command takes another gate by itself', async ({
-  launch,
-  profile,
-}) => {
-  const [one, two] = await twoDevices(launch, profile)
-  await offline(one, two)
-  await giveGate(one, 'TM 114', '1')
-  await giveGate(two, 'TM 208', '1')
-  await giveGate(two, 'TM 606', 'any')
-  await expect(departure(two, 'TM 606')).toContainText('Gate 2 (not settled)')
-  await airplane(one).uncheck()
-  await stored(one, 1)
-  await airplane(two).uncheck()
-  await expect(refused(two)).toHaveText([
-    /^Gate 1 to TM 208\s*Another device was first: gate 1 went to TM 114 before this reached the server\./,
-  ])
-  await expect(departure(two, 'TM 208')).not.toContainText('Gate')
-  // What the command had decided on was refused: it decided again.
-  await stored(two, 2)
-  await press(one, 'Sync now')
-  for (const page of [one, two]) {
-    await expect(departure(page, 'TM 114')).toContainText('Gate 1')
-    await expect(departure(page, 'TM 606')).toContainText('Gate 2')
-    await expect(unsettled(page)).toHaveCount(0)
-  }
-  await expect(refused(one)).toHaveCount(0)
-  await two.setViewportSize({ width: 390, height: 844 })
-  await expectAccessible(two)
-  await press(two, 'Discard: Gate 1 to TM 208')
-  await expect(refused(two)).toHaveCount(0)
-  await expect(two.locator('#board')).toBeFocused()
+test(
+  'a change that comes second is refused and explained, and the visitor retries or discards it; a command takes another gate by itself',
+  onOneStorage,
+  async ({ launch, profile }) => {
+    const [one, two] = await twoDevices(launch, profile)
+    await offline(one, two)
+    await giveGate(one, 'TM 114', '1')
+    await giveGate(two, 'TM 208', '1')
+    await giveGate(two, 'TM 606', 'any')
+    await expect(departure(two, 'TM 606')).toContainText('Gate 2 (not settled)')
+    await airplane(one).uncheck()
+    await stored(one, 1)
+    await airplane(two).uncheck()
+    await expect(refused(two)).toHaveText([
+      /^Gate 1 to TM 208\s*Another device was first: gate 1 went to TM 114 before this reached the server\./,
+    ])
+    await expect(departure(two, 'TM 208')).not.toContainText('Gate')
+    // What the command had decided on was refused: it decided again.
+    await stored(two, 2)
+    await press(one, 'Sync now')
+    for (const page of [one, two]) {
+      await expect(departure(page, 'TM 114')).toContainText('Gate 1')
+      await expect(departure(page, 'TM 606')).toContainText('Gate 2')
+      await expect(unsettled(page)).toHaveCount(0)
+    }
+    await expect(refused(one)).toHaveCount(0)
+    await two.setViewportSize({ width: 390, height: 844 })
+    await expectAccessible(two)
+    await press(two, 'Discard: Gate 1 to TM 208')
+    await expect(refused(two)).toHaveCount(0)
+    await expect(two.locator('#board')).toBeFocused()
 
-  // Once more, and all the same.
-  await offline(one, two)
-  await giveGate(one, 'TM 331', '3')
-  await giveGate(two, 'TM 417', '3')
-  await airplane(one).uncheck()
-  await stored(one, 3)
-  await airplane(two).uncheck()
-  await expect(refused(two)).toContainText('gate 3 went to TM 331')
-  await press(two, 'Do it all the same: Gate 3 to TM 417')
-  await stored(two, 4)
-  await press(one, 'Sync now')
-  for (const page of [one, two]) {
-    await expect(departure(page, 'TM 417')).toContainText('Gate 3')
-    await expect(departure(page, 'TM 331')).not.toContainText('Gate')
-  }
+    // Once more, and all the same.
+    await offline(one, two)
+    await giveGate(one, 'TM 331', '3')
+    await giveGate(two, 'TM 417', '3')
+    await airplane(one).uncheck()
+    await stored(one, 3)
+    await airplane(two).uncheck()
+    await expect(refused(two)).toContainText('gate 3 went to TM 331')
+    await press(two, 'Do it all the same: Gate 3 to TM 417')
+    await stored(two, 4)
+    await press(one, 'Sync now')
+    for (const page of [one, two]) {
+      await expect(departure(page, 'TM 417')).toContainText('Gate 3')
+      await expect(departure(page, 'TM 331')).not.toContainText('Gate')
+    }
 
-  // Both ask for any gate, and one is free.
-  await offline(one, two)
-  await giveGate(one, 'TM 331', 'any')
-  await giveGate(two, 'TM 520', 'any')
-  for (const [page, flight] of [
-    [one, 'TM 331'],
-    [two, 'TM 520'],
-  ] as const)
-    await expect(departure(page, flight)).toContainText('Gate 4 (not settled)')
-  await airplane(two).uncheck()
-  await stored(two, 5)
-  await airplane(one).uncheck()
-  await expect(refused(one)).toHaveText([/^Gate 4 to TM 331\s*No gate is free any more\./])
-  await expect(departure(one, 'TM 520')).toContainText('Gate 4')
+    // Both ask for any gate, and one is free.
+    await offline(one, two)
+    await giveGate(one, 'TM 331', 'any')
+    await giveGate(two, 'TM 520', 'any')
+    for (const [page, flight] of [
+      [one, 'TM 331'],
+      [two, 'TM 520'],
+    ] as const)
+      await expect(departure(page, flight)).toContainText('Gate 4 (not settled)')
+    await airplane(two).uncheck()
+    await stored(two, 5)
+    await airplane(one).uncheck()
+    await expect(refused(one)).toHaveText([/^Gate 4 to TM 331\s*No gate is free any more\./])
+    await expect(departure(one, 'TM 520')).toContainText('Gate 4')
 
-  // A rule of the server, which the device does not know.
-  await delay(one, 'TM 208', 300)
-  await expect(refused(one).last()).toContainText('The server takes no delay of more than 180 minutes.')
-  await expect(departure(one, 'TM 208')).toContainText('On time')
-  await stored(one, 5)
-  expect(await rowsOf(one)).toEqual(await rowsOf(two))
-})
+    // A rule of the server, which the device does not know.
+    await delay(one, 'TM 208', 300)
+    await expect(refused(one).last()).toContainText('The server takes no delay of more than 180 minutes.')
+    await expect(departure(one, 'TM 208')).toContainText('On time')
+    await stored(one, 5)
+    expect(await rowsOf(one)).toEqual(await rowsOf(two))
+  },
+)
 
-test('the server is stopped and started: devices work on, and nothing is lost or stored twice', async ({
-  launch,
-  profile,
-}) => {
-  const [one, two] = await twoDevices(launch, profile)
-  await delay(one, 'TM 114', 25)
-  await expect(departure(two, 'TM 114')).toContainText('+25 min')
-  await press(one, 'Stop the server')
-  await expect(fact(two, 'Server')).toHaveText('stopped')
-  await delay(one, 'TM 114', 1)
-  await delay(two, 'TM 114', 2)
-  await expect(departure(one, 'TM 114')).toContainText('+26 min (not settled)')
-  await expect(departure(two, 'TM 114')).toContainText('+27 min (not settled)')
-  for (const page of [one, two])
-    await expect(sentence(page)).toHaveText('The server does not respond. 1 change waits on this device.')
-  await press(two, 'Start the server')
-  await expect(fact(one, 'Server')).toHaveText('runs')
-  await press(two, 'Sync now')
-  await press(one, 'Sync now')
-  await stored(one, 3)
-  await press(two, 'Sync now')
-  for (const page of [one, two]) {
-    await expect(departure(page, 'TM 114')).toContainText('+28 min')
-    await expect(unsettled(page)).toHaveCount(0)
-    await expect(sentence(page)).toHaveText(inStep)
-  }
-  expect(await confirmed(one)).toEqual(await confirmed(two))
-})
+test(
+  'the server is stopped and started: devices work on, and nothing is lost or stored twice',
+  onOneStorage,
+  async ({ launch, profile }) => {
+    const [one, two] = await twoDevices(launch, profile)
+    await delay(one, 'TM 114', 25)
+    await expect(departure(two, 'TM 114')).toContainText('+25 min')
+    await press(one, 'Stop the server')
+    await expect(fact(two, 'Server')).toHaveText('stopped')
+    await delay(one, 'TM 114', 1)
+    await delay(two, 'TM 114', 2)
+    await expect(departure(one, 'TM 114')).toContainText('+26 min (not settled)')
+    await expect(departure(two, 'TM 114')).toContainText('+27 min (not settled)')
+    for (const page of [one, two])
+      await expect(sentence(page)).toHaveText('The server does not respond. 1 change waits on this device.')
+    await press(two, 'Start the server')
+    await expect(fact(one, 'Server')).toHaveText('runs')
+    await press(two, 'Sync now')
+    await press(one, 'Sync now')
+    await stored(one, 3)
+    await press(two, 'Sync now')
+    for (const page of [one, two]) {
+      await expect(departure(page, 'TM 114')).toContainText('+28 min')
+      await expect(unsettled(page)).toHaveCount(0)
+      await expect(sentence(page)).toHaveText(inStep)
+    }
+    expect(await confirmed(one)).toEqual(await confirmed(two))
+  },
+)
 
-test('the server is restored from a backup, and the devices give back what it lost', async ({ launch, profile }) => {
-  const [one, two] = await twoDevices(launch, profile)
-  await expect(one.getByRole('button', { name: 'Restore the backup' })).toHaveAttribute('aria-disabled', 'true')
-  await giveGate(one, 'TM 114', '1')
-  await expect(departure(two, 'TM 114')).toContainText('Gate 1')
-  await press(one, 'Back up now')
-  await expect(fact(one, 'Backup')).toHaveText('at 1')
-  await delay(one, 'TM 114', 25)
-  await giveGate(two, 'TM 208', '2')
-  await stored(one, 3)
-  for (const page of [one, two]) {
-    await expect(departure(page, 'TM 208')).toContainText('Gate 2')
-    await expect(departure(page, 'TM 114')).toContainText('+25 min')
-    await expect(unsettled(page)).toHaveCount(0)
-  }
-  const before = await rowsOf(one)
-  await press(one, 'Restore the backup')
-  await expect(notice(one)).toHaveText(/^Restored: the server forgot 2 events\./)
-  for (const page of [one, two]) await press(page, 'Sync now')
-  await stored(one, 3)
-  for (const page of [one, two]) {
-    await press(page, 'Sync now')
-    await expect(departure(page, 'TM 114')).toContainText('+25 min')
-    await expect(departure(page, 'TM 208')).toContainText('Gate 2')
-    await expect(unsettled(page)).toHaveCount(0)
-    await expect(sentence(page)).toHaveText(inStep)
-  }
-  expect(await rowsOf(one)).toEqual(before)
-  expect(await rowsOf(two)).toEqual(before)
-  expect(await confirmed(one)).toEqual(await confirmed(two))
-})
+test(
+  'the server is restored from a backup, and the devices give back what it lost',
+  onOneStorage,
+  async ({ launch, profile }) => {
+    const [one, two] = await twoDevices(launch, profile)
+    await expect(one.getByRole('button', { name: 'Restore the backup' })).toHaveAttribute('aria-disabled', 'true')
+    await giveGate(one, 'TM 114', '1')
+    await expect(departure(two, 'TM 114')).toContainText('Gate 1')
+    await press(one, 'Back up now')
+    await expect(fact(one, 'Backup')).toHaveText('at 1')
+    await delay(one, 'TM 114', 25)
+    await giveGate(two, 'TM 208', '2')
+    await stored(one, 3)
+    for (const page of [one, two]) {
+      await expect(departure(page, 'TM 208')).toContainText('Gate 2')
+      await expect(departure(page, 'TM 114')).toContainText('+25 min')
+      await expect(unsettled(page)).toHaveCount(0)
+    }
+    const before = await rowsOf(one)
+    await press(one, 'Restore the backup')
+    await expect(notice(one)).toHaveText(/^Restored: the server forgot 2 events\./)
+    for (const page of [one, two]) await press(page, 'Sync now')
+    await stored(one, 3)
+    for (const page of [one, two]) {
+      await press(page, 'Sync now')
+      await expect(departure(page, 'TM 114')).toContainText('+25 min')
+      await expect(departure(page, 'TM 208')).toContainText('Gate 2')
+      await expect(unsettled(page)).toHaveCount(0)
+      await expect(sentence(page)).toHaveText(inStep)
+    }
+    expect(await rowsOf(one)).toEqual(before)
+    expect(await rowsOf(two)).toEqual(before)
+    expect(await confirmed(one)).toEqual(await confirmed(two))
+  },
+)
 
-test('a window plays a second device of the same browser, with a switch and a store of its own', async ({ launch }) => {
-  const context = await launch()
-  const { page: one } = await beginBoard(context)
-  const opened = context.waitForEvent('page')
-  await one.getByRole('link', { name: 'Play one here' }).click()
-  const two = await opened
-  await deskReady(two)
-  await expect(two.getByRole('heading', { name: 'Device 2 of this browser' })).toBeVisible()
-  await airplane(two).check()
-  await expect(airplane(one)).not.toBeChecked()
-  await delay(one, 'TM 606', 15)
-  await stored(one, 1)
-  await expect(departure(two, 'TM 606')).toContainText('On time')
-  await airplane(two).uncheck()
-  await expect(departure(two, 'TM 606')).toContainText('+15 min')
-})
+test(
+  'a window plays a second device of the same browser, with a switch and a store of its own',
+  onOneStorage,
+  async ({ launch }) => {
+    const context = await launch()
+    const { page: one } = await beginBoard(context)
+    const opened = context.waitForEvent('page')
+    await one.getByRole('link', { name: 'Play one here' }).click()
+    const two = await opened
+    await deskReady(two)
+    await expect(two.getByRole('heading', { name: 'Device 2 of this browser' })).toBeVisible()
+    await airplane(two).check()
+    await expect(airplane(one)).not.toBeChecked()
+    await delay(one, 'TM 606', 15)
+    await stored(one, 1)
+    await expect(departure(two, 'TM 606')).toContainText('On time')
+    await airplane(two).uncheck()
+    await expect(departure(two, 'TM 606')).toContainText('+15 min')
+  },
+)
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(

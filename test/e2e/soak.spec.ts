@@ -2,7 +2,7 @@
 import { expect } from '@playwright/test'
 import type { Page } from '@playwright/test'
 import { append, caughtUp, open, start } from '../support/counting.js'
-import { cdp, openPage, run, test } from '../support/e2e.js'
+import { cdp, onOneStorage, openPage, run, test } from '../support/e2e.js'
 
 interface Footprint {
   readonly heap: number
@@ -64,23 +64,27 @@ const hour = (page: Page, name: string) =>
     name,
   )
 
-test('H75, I8: hours of opening, using and closing leave no listener, lock or memory behind', async ({ launch }) => {
-  test.setTimeout(120_000)
-  const page = await openPage(await launch())
-  await open(page, 'page', 'soak-other')
-  const measured: Footprint[] = []
-  for (let day = 0; day < 4; day += 1) {
-    for (let each = 0; each < 12; each += 1) await hour(page, 'soak')
-    measured.push(await footprint(page))
-  }
-  // The first day warms up what is made once.
-  expect(measured.at(-1)?.locks, 'locks').toBe(0)
-  // A request under way when it is measured has a few; one that is left behind each hour would be twelve a day.
-  expect(leastGrowth(measured, 'listeners'), 'listeners a day').toBeLessThan(10)
-  expect(leastGrowth(measured, 'heap'), 'bytes a day').toBeLessThan(200_000)
-})
+test(
+  'H75, I8: hours of opening, using and closing leave no listener, lock or memory behind',
+  onOneStorage,
+  async ({ launch }) => {
+    test.setTimeout(120_000)
+    const page = await openPage(await launch())
+    await open(page, 'page', 'soak-other')
+    const measured: Footprint[] = []
+    for (let day = 0; day < 4; day += 1) {
+      for (let each = 0; each < 12; each += 1) await hour(page, 'soak')
+      measured.push(await footprint(page))
+    }
+    // The first day warms up what is made once.
+    expect(measured.at(-1)?.locks, 'locks').toBe(0)
+    // A request under way when it is measured has a few; one that is left behind each hour would be twelve a day.
+    expect(leastGrowth(measured, 'listeners'), 'listeners a day').toBeLessThan(10)
+    expect(leastGrowth(measured, 'heap'), 'bytes a day').toBeLessThan(200_000)
+  },
+)
 
-test('H75: a long-lived signal and a long-running projection gather nothing', async ({ launch }) => {
+test('H75: a long-lived signal and a long-running projection gather nothing', onOneStorage, async ({ launch }) => {
   test.setTimeout(120_000)
   const page = await openPage(await launch())
   await open(page, 'page', 'steady')

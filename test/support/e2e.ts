@@ -26,7 +26,8 @@ export interface E2eOptions {
 
 /**
  * Details of a test that runs in the project of LevelDB only: for what does not depend on where Chromium keeps IndexedDB,
- * such as the rig itself, the layout of the demo, and whether the ledger reports what was damaged on purpose.
+ * such as the rig itself, the pages of demo and board, memory and listeners of a page, and whether the ledger reports what was
+ * damaged on purpose.
  */
 export const onOneStorage = { tag: '@one-storage' } as const
 
