@@ -516,7 +516,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
           expect
             .poll(
               async () => {
-                await clock.advance(1_000)
+                await clock.advance(5_000)
                 return isSo()
               },
               { ...soon, interval: 1 },
