@@ -35,6 +35,9 @@ const chromium = findChromium()
 
 const browserSuites = ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.test.ts']
 
+/** Of them, those that touch no IndexedDB. */
+const withoutStorage = 'test/contract/**/*.in-memory.browser.test.ts'
+
 const nodeSuites = ['test/unit/**/*.test.ts', 'test/contract/**/*.node.test.ts']
 
 /** Of them, those that start servers or other processes, or ask PostgreSQL. */
@@ -172,6 +175,8 @@ export default defineConfig({
                 name: engine.name,
                 provider: onEngine(engine),
                 provide: { storage: engine.storage },
+                // Chromium runs them on its other storage.
+                exclude: engine.storage === 'sqlite' ? [withoutStorage] : [],
               })),
           },
         },

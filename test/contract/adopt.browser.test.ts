@@ -1,14 +1,7 @@
 import { openEventStore } from 'tidemark'
-import { openEventStore as openMemory, openSyncedStore as openSyncedInMemory } from 'tidemark/memory'
 import { openSyncedStore } from 'tidemark/sync'
 import { adoptContract } from './adopt.js'
 
-adoptContract({
-  name: 'memory',
-  onDevice: false,
-  openLocal: (name) => openMemory({ name }),
-  openSynced: openSyncedInMemory,
-})
 adoptContract({
   name: 'IndexedDB',
   onDevice: true,

@@ -1,5 +1,3 @@
-import { openSyncedStore } from 'tidemark/memory'
 import { syncedAppContract } from './synced-app.js'
 
-syncedAppContract({ name: 'memory', open: openSyncedStore })
 syncedAppContract({ name: 'IndexedDB' })
