@@ -1,8 +1,9 @@
 /** The wire protocol over HTTP: a `Request` in, a `Response` out. */
 import { hasCode, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { systemTimers, type Clock } from '../platform/clock.js'
+import { listenerSet, type Listeners } from '../platform/listeners.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
 import { BodySpace } from './body-space.js'
@@ -12,7 +13,7 @@ import { readJson } from './request-body.js'
 import { otherEpoch, RequestRefusedError } from './request-refused.js'
 import type { ServerLog } from './server-log.js'
 import { textStream } from './text-stream.js'
-import { wakeStream } from './wake-stream.js'
+import { wakeStream, type AskBeforeHint } from './wake-stream.js'
 
 /** What a request is allowed to. */
 export interface Opened<C> {
@@ -39,7 +40,8 @@ export interface SyncHandlerOptions<C> {
   /**
    * Finds the log that a request is for, and whether this session may use it: reads and writes alike. A `Response` (401,
    * 403, 404 …) is sent as it is. If it throws, the response is 503 and the device tries again; for a name that no log
-   * can have (`invalid-name`) it is 400, and where the log is not there and must not be begun (`no-such-log`) 404.
+   * can have (`invalid-name`) it is 400, and where the log is not there and must not be begun (`no-such-log`) 404. While
+   * a device listens at `wake`, it is asked again, with the same request, before each hint.
    */
   open(request: Request): Opened<C> | Response | Promise<Opened<C> | Response>
   /**
@@ -63,6 +65,11 @@ export interface SyncHandlerOptions<C> {
   readonly compress?: boolean
   /** Gets what was thrown, which no response shows. @default `console.error` */
   readonly onError?: (error: unknown) => void
+  /**
+   * Ends the streams of hints when it aborts, which otherwise last as long as their devices, and begins no others: so that a
+   * server that is to stop ends with the requests that are under way. Pushes and pulls are served as before. @default none
+   */
+  readonly signal?: AbortSignal
   /** For tests. @default that of this context */
   readonly clock?: Clock
 }
@@ -107,14 +114,18 @@ export function syncHandlerWith<C>(
   issue?: () => TicketReply,
   space = new BodySpace(largeSpace),
 ): (request: Request) => Promise<Response> {
-  onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'clock'])
+  onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'signal', 'clock'])
   if (typeof options?.open !== 'function') throw new InvalidArgumentError('open', say`must be a function.`)
-  const { origins = [], onError = (error: unknown) => console.error(error) } = options
+  const { origins = [], onError = (error: unknown) => console.error(error), signal } = options
+  assertSignal(signal)
+  // One listener for all streams: a signal with many is taken for a leak.
+  const streams = listenerSet()
+  signal?.addEventListener('abort', () => streams.tell(), { once: true })
   return async (request) => {
     if (request.method === 'OPTIONS') return preflight(request, origins)
     const seen: Record<string, string> = { [headers.version]: `${protocolVersion}`, ...corsHeaders(request, origins) }
     try {
-      return await respond(request, { ...options, onError }, seen, { issue, space })
+      return await respond(request, { ...options, onError }, seen, { issue, space, streams })
     } catch (error) {
       const refused = refusedFor(error)
       if (refused !== undefined) return problem(refused, seen)
@@ -142,12 +153,19 @@ const methods = new Map([
   ['wake', 'GET'],
 ])
 
+interface HandlerParts {
+  readonly issue: (() => TicketReply) | undefined
+  readonly space: BodySpace
+  /** What ends each stream of hints. */
+  readonly streams: Listeners<[]>
+}
+
 /** @param seen headers of every response to this request; it gets those of the log once that is known */
 async function respond<C>(
   request: Request,
   options: SyncHandlerOptions<C> & { readonly onError: (error: unknown) => void },
   seen: Record<string, string>,
-  { issue, space }: { readonly issue: (() => TicketReply) | undefined; readonly space: BodySpace },
+  { issue, space, streams }: HandlerParts,
 ): Promise<Response> {
   const url = new URL(request.url)
   const name = url.pathname.split('/').at(-1) ?? ''
@@ -185,31 +203,50 @@ async function respond<C>(
   }
   if (name === 'ticket') return json(issue?.(), seen)
   if (name === 'pull') return await pull(request, url, log, info.epoch, options.compress !== false, seen)
-  // Asked again for what it may read, as for a pull.
-  const tailOf = async (after: number) => {
-    const now = await options.open(request)
-    return 'log' in now && authorOf(now) === author ? now.log.tail?.(after) : undefined
+  if (options.signal?.aborted) throw new RequestRefusedError(503, 'unavailable', say`The server is about to stop.`)
+  const takesEvents = url.searchParams.get('events') === '1'
+  // N138: asked again for what it may know, as for a pull. Where that fails, the hint says the head alone.
+  const ask: AskBeforeHint = async (after, end) => {
+    const now = await openedBy(options, request)
+    if ('log' in now && authorOf(now) === author)
+      return takesEvents && after !== undefined ? now.log.tail?.(after) : undefined
+    end()
+    return undefined
   }
-  const events = url.searchParams.get('events') === '1' ? tailOf : undefined
-  const hints = wakeStream(log, info.head, options.clock ?? systemTimers, request.signal, events)
+  const ends = { signal: request.signal, streams }
+  const hints = wakeStream(log, info.head, options.clock ?? systemTimers, ends, ask)
   return reply(hints, 'text/event-stream', seen)
 }
 
+/** @throws InvalidArgumentError for what is neither a response nor has a log */
 async function openedBy<C>(options: SyncHandlerOptions<C>, request: Request): Promise<Opened<C> | Response> {
+  let opened: Opened<C> | Response
   try {
-    return await options.open(request)
+    opened = await options.open(request)
   } catch (error) {
     // Elsewhere such an error would be of the app.
     throw hasCode(error, 'invalid-name')
       ? new RequestRefusedError(400, 'bad-request', say`No log has such a name.`)
       : error
   }
+  // N135. A response may be of another realm, or of a library: it has a status.
+  const { log, status } = Object(opened) as { readonly log?: Partial<ServerLog>; readonly status?: unknown }
+  if (typeof log?.info !== 'function' && (log !== undefined || typeof status !== 'number'))
+    throw new InvalidArgumentError(
+      'open',
+      say`must return { log, author } with a log of serverLog(), or a Response, such as new Response(null, { status: 403 }).`,
+    )
+  return opened
 }
 
 /** @throws InvalidArgumentError for an author that is no string: a user that was not found must not become one */
 function authorOf(opened: Opened<unknown>): string {
   const { author }: { readonly author: unknown } = { author: '', ...opened }
-  if (typeof author !== 'string') throw new InvalidArgumentError('author', say`must be a string.`)
+  if (typeof author !== 'string')
+    throw new InvalidArgumentError(
+      'author',
+      say`must be a text, the same on all devices of a user. Return a Response, such as one of the status 401, where there is no user.`,
+    )
   return author
 }
 

@@ -1,5 +1,6 @@
 /** Hints that a log has grown, as server-sent events. */
 import type { Clock } from '../platform/clock.js'
+import type { Listeners } from '../platform/listeners.js'
 import type { LogTail, ServerLog } from './server-log.js'
 
 /** The least time between two hints, ms: at most 20 a second. */
@@ -12,17 +13,21 @@ const betweenComments = 25_000
 const longestAsk = 1_000
 
 /**
- * A body that says the head immediately, and again when it moves. Hints that the client does not take are replaced by the
- * next one. Ends with the client or the signal.
- *
- * @param tailOf what came since a position, to go with the hint; nothing where that is long, or not for this client
+ * Asked before each hint but the first one: what came since a position, to go with it, and nothing where that is long or
+ * there is no position. `end` ends the stream, of a client that may not have hints any more.
+ */
+export type AskBeforeHint = (after: number | undefined, end: () => void) => Promise<LogTail | undefined>
+
+/**
+ * A body that says the head immediately, and again when it is another one. Hints that the client does not take are replaced
+ * by the next one. Ends with the client, with the signal, and when `streams` are told.
  */
 export function wakeStream(
   log: ServerLog,
   head: number,
   timers: Pick<Clock, 'schedule'>,
-  signal: AbortSignal,
-  tailOf?: (after: number) => Promise<LogTail | undefined>,
+  { signal, streams }: { readonly signal: AbortSignal; readonly streams: Listeners<[]> },
+  ask: AskBeforeHint,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   let body!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>
   let waiting: number | undefined = head
@@ -65,9 +70,14 @@ export function wakeStream(
       const now = moved < said ? await asked(log.info()) : undefined
       if (now && now.head >= said) moved = now.head
       // Without it the client asks, and the response says what is wrong.
-      if (tailOf && moved > said && !isOver) tail = await asked(tailOf(said))
+      if (moved !== said && !isOver) tail = await asked(ask(moved > said ? said : undefined, abort))
     }
     if (isOver) return
+    // N133: a store may say one move several times. What came meanwhile has its turn.
+    if (moved === said) {
+      pause = undefined
+      return await hint()
+    }
     said = tail?.head ?? moved
     pause = timers.schedule(betweenHints, () => {
       pause = undefined
@@ -77,12 +87,14 @@ export function wakeStream(
     send(`data: {"head":${said}${lines ?? ''}}\n\n`)
   }
   const abort = () => {
+    if (isOver) return
     end()
     body.close()
   }
   const end = () => {
     isOver = true
     unsubscribe()
+    forget()
     pause?.()
     rest()
     signal.removeEventListener('abort', abort)
@@ -95,6 +107,7 @@ export function wakeStream(
     pull: () => void hint(),
     cancel: end,
   })
+  const forget = streams.add(abort)
   const unsubscribe = log.subscribe((moved) => {
     waiting = moved
     void hint()

@@ -523,8 +523,8 @@ export default [
   {
     id: 'shell-author-undefined',
     file: 'src/server/sync-handler.ts',
-    find: "if (typeof author !== 'string') throw",
-    replace: 'if (author === null) throw',
+    find: "if (typeof author !== 'string')\n    throw",
+    replace: 'if (author === null)\n    throw',
     tests: ['test/unit/server/sync-handler.test.ts'],
     breaks: 'a user that was not found pushes as the empty one',
   },

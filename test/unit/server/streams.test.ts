@@ -157,7 +157,7 @@ describe('a page', () => {
 
 describe('hints', () => {
   /** The wake stream of a log whose moves the test makes. */
-  async function waking(signal?: AbortSignal) {
+  async function waking(signal?: AbortSignal, options: { readonly signal?: AbortSignal } = {}) {
     const clock = virtualClock()
     const { log } = served()
     const listeners = new Set<(head: number) => void>()
@@ -168,16 +168,16 @@ describe('hints', () => {
         return () => listeners.delete(listener)
       },
     }
-    const handler = syncHandler({ clock, open: () => ({ log: own }) })
-    const response = await handler(
-      new Request('http://localhost/wake', { headers: { 'Tidemark-Sync': '1' }, ...(signal && { signal }) }),
-    )
+    const handler = syncHandler({ ...options, clock, open: () => ({ log: own }) })
+    const get = (path: string) =>
+      handler(new Request(`http://localhost/${path}`, { headers: { 'Tidemark-Sync': '1' }, ...(signal && { signal }) }))
+    const response = await get('wake')
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
     const move = (head: number) => {
       for (const listener of listeners) listener(head)
     }
     const next = async () => (await reader.read()).value
-    return { clock, log, listeners, move, next, reader }
+    return { clock, log, listeners, get, move, next, reader }
   }
 
   test('the head at the beginning, then each move, 20 a second at most', async () => {
@@ -198,15 +198,47 @@ describe('hints', () => {
     expect(await next()).toBe('data: {"head":4}\n\n')
   })
 
-  test('a move that comes late is no head that went back', async () => {
+  test('N133: each head is said once, however often and late the store says it', async () => {
     const { clock, log, move, next } = await waking()
-    await next()
-    await log.push({ commits: [{ events: manyEvents(3) }] }, { author: '' })
-    for (const head of [3, 2]) {
-      await clock.advance(50)
+    expect(await next()).toBe('data: {"head":0}\n\n')
+    const push = async (from: number, count: number) =>
+      await log.push({ commits: [{ events: manyEvents(count, 0, from) }] }, { author: '' })
+    await push(0, 1)
+    // Of this process, and of the notification of it that comes from the database.
+    move(1)
+    move(1)
+    await clock.advance(50)
+    expect(await next()).toBe('data: {"head":1}\n\n')
+    move(1)
+    await clock.advance(50)
+    await push(1, 2)
+    for (const head of [2, 3, 2, 3]) move(head)
+    expect(await next()).toBe('data: {"head":2}\n\n')
+    await clock.advance(50)
+    expect(await next()).toBe('data: {"head":3}\n\n')
+    for (const head of [2, 3]) {
+      // A move that comes late is no head that went back.
       move(head)
-      expect(await next()).toBe('data: {"head":3}\n\n')
+      await clock.advance(50)
     }
+    await push(3, 1)
+    move(4)
+    expect(await next()).toBe('data: {"head":4}\n\n')
+  })
+
+  test('N139: they end, and no others begin, when the signal of the handler aborts', async () => {
+    const stop = new AbortController()
+    const { clock, listeners, get, next } = await waking(undefined, { signal: stop.signal })
+    await next()
+    const second = await get('wake')
+    stop.abort()
+    expect(await next()).toBeUndefined()
+    expect(await second.text()).toBe('data: {"head":0}\n\n')
+    expect(listeners.size).toBe(0)
+    await clock.advance(60_000)
+    const refused = await get('wake')
+    expect([refused.status, refused.headers.get('Retry-After')]).toEqual([503, null])
+    expect((await get('info')).status).toBe(200)
   })
 
   /** The stream of a client that asks for events with the hints; `session` is what `open` says from then on. */
@@ -229,8 +261,10 @@ describe('hints', () => {
     const get = (path: string) =>
       handler(new Request(`http://localhost/${path}`, { headers: { 'Tidemark-Sync': '1' } }))
     const reader = (await get(path)).body!.pipeThrough(new TextDecoderStream()).getReader()
+    /** The next hint; nothing at the end. */
     const next = async () => {
-      const text = (await reader.read()).value!
+      const text = (await reader.read()).value
+      if (text === undefined) return undefined
       expect(text).toMatch(/^data: .*\n\n$/)
       return JSON.parse(text.slice(6)) as { head: number; chain?: string; lines?: Record<string, unknown>[] }
     }
@@ -253,7 +287,7 @@ describe('hints', () => {
     ] as const) {
       const before = opened()
       await push(count)
-      const { head, chain, lines } = await next()
+      const { head, chain, lines } = (await next())!
       expect(head).toBe(after + count)
       expect(opened()).toBe(before + 1)
       const [, last] = linesOf(await textOf(await log.pull({ after: 0, limit: after }))).filter(
@@ -275,22 +309,44 @@ describe('hints', () => {
     await plain.next()
     await plain.push(1)
     expect(await plain.next()).toEqual({ head: 3 })
-    expect(plain.opened()).toBe(1)
     const { session, next, push } = await telling()
     await next()
-    for (const change of [
-      { response: new Response(null, { status: 401 }) },
-      { author: 'bert' },
-      { author: 5 as never },
-      { fails: true },
-    ]) {
-      Object.assign(session, { author: 'anna', response: undefined, fails: false }, change)
+    for (const change of [{ author: 5 as never }, { fails: true }]) {
+      Object.assign(session, { author: 'anna', fails: false }, change)
       await push(1)
-      expect(Object.keys(await next())).toEqual(['head'])
+      expect(Object.keys((await next())!)).toEqual(['head'])
     }
-    Object.assign(session, { author: 'anna', response: undefined, fails: false })
+    Object.assign(session, { author: 'anna', fails: false })
     await push(1)
-    expect(await next()).toMatchObject({ head: 7, lines: { length: 3 } })
+    expect(await next()).toMatchObject({ head: 5, lines: { length: 3 } })
+  })
+
+  test.each(['wake', 'wake?events=1'])(
+    'N138: of %s end before the next one when the session may not read any more',
+    async (path) => {
+      for (const change of [{ response: new Response(null, { status: 401 }) }, { author: 'bert' }]) {
+        const { session, next, push, log } = await telling(path)
+        await next()
+        await push(1)
+        expect(await next()).toMatchObject({ head: 3 })
+        Object.assign(session, change)
+        await push(1)
+        expect(await next()).toBeUndefined()
+        expect((await log.info()).head).toBe(4)
+      }
+    },
+  )
+
+  test('N138: a session whose end is known late gets the hint that did not wait for it, and no other one', async () => {
+    const { clock, session, next, push } = await telling()
+    await next()
+    let end = (_: Response) => {}
+    session.waits = new Promise((resolve) => (end = resolve))
+    await push(1)
+    await clock.advance(1000)
+    expect(await next()).toEqual({ head: 3 })
+    end(new Response(null, { status: 401 }))
+    expect(await next()).toBeUndefined()
   })
 
   test('N99: do not wait for a session that takes long, which is not asked about again meanwhile', async () => {
@@ -307,7 +363,7 @@ describe('hints', () => {
     await push(1)
     expect(await next()).toEqual({ head: 4 })
     expect(opened()).toBe(2)
-    end(new Response(null, { status: 401 }))
+    end(undefined as never)
     delete session.waits
     await push(1)
     expect(await next()).toMatchObject({ head: 5, lines: { length: 3 } })

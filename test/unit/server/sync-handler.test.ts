@@ -277,7 +277,7 @@ describe('open', () => {
   })
 
   test.each(['\ud800', undefined, null, 7, {}])(
-    'an author that is %j is the mistake of the app: 503',
+    'N135: an author that is %j is the mistake of the app: 503',
     async (author) => {
       const onError = vi.fn()
       const server = served({ onError, open: () => ({ log: served().log, author: author as string }) })
@@ -285,6 +285,35 @@ describe('open', () => {
       expect(onError).toHaveBeenCalledTimes(1)
     },
   )
+
+  const log = () => served().log
+  test.each<[string, () => unknown]>([
+    ['nothing', () => undefined],
+    ['null', () => null],
+    ['a text', () => 'anna'],
+    ['no log', () => ({ author: 'anna' })],
+    ['a log that was not found', () => ({ log: undefined, author: 'anna' })],
+    ['a log store', () => ({ log: served().store, author: 'anna' })],
+    ['a log that was not awaited', () => ({ log: Promise.resolve(log()), author: 'anna' })],
+    ['a log itself', () => log()],
+    ['a log beside a status', () => ({ log: null, status: 200 })],
+  ])('N135: %s in the place of a log or a response is the mistake of the app: 503', async (_, open) => {
+    const onError = vi.fn()
+    const server = served({ onError, open: open as never })
+    const response = await server.send('info')
+    expect([response.status, await response.json()]).toEqual([503, expect.objectContaining({ code: 'unavailable' })])
+    expect(onError).toHaveBeenCalledExactlyOnceWith(
+      expect.objectContaining({ code: 'invalid-argument', message: expect.stringContaining('serverLog()') }),
+    )
+  })
+
+  test('a response of another realm is sent as it is', async () => {
+    class Other extends Response {
+      static override [Symbol.hasInstance] = () => false
+    }
+    const server = served({ open: () => new Other('gone', { status: 410 }) })
+    expect((await server.send('info')).status).toBe(410)
+  })
 
   test('without an author it is that of the empty name', async () => {
     const server = served({ open: () => ({ log: served().log }) })
