@@ -14,7 +14,7 @@ import type { Subscribe } from './while-open.js'
 
 export interface AppCore<E extends EventShape> extends AppPorts<Opened<E>> {
   readonly config: AppConfig<E>
-  /** As `follow`, for what is no subscription: opens nothing. */
+  /** As `follow`, for what does not count as a subscription: it does not open the app. */
   readonly watch: Subscribe
   ready(): Promise<TidemarkStore<E>>
   reopen(): Promise<TidemarkStore<E>>
@@ -23,9 +23,9 @@ export interface AppCore<E extends EventShape> extends AppPorts<Opened<E>> {
 
 /** @param tellError gets each error that no promise carries */
 export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (error: unknown) => void): AppCore<E> {
-  /** Subscriptions: called whenever what is open, or why nothing is, is another one. */
+  /** Subscriptions: called whenever another store is open, none is any more, or the reason for that changes. */
   const changes = listenerSet()
-  /** The same, for what is no subscription. */
+  /** The same, for what does not count as a subscription. */
   const watching = listenerSet()
   let ends: Promise<unknown> = Promise.resolve()
   let closed: unknown
@@ -41,7 +41,7 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
 
   const opening = async (): Promise<Opened<E>> => {
     if (isServer()) assertAvailable(say`opening an app`)
-    // Before anything is waited for: what is called now is meant for this name.
+    // Before the first wait: calls that are made now are meant for the store of this name.
     const name = nameNow(config)
     const open = config.opener()
     await ends
@@ -53,7 +53,7 @@ export function appCore<E extends EventShape>(config: AppConfig<E>, tellError: (
   }
   let current: Attempts<Opened<E>> = attempts(hooks, opening)
 
-  /** Of the store that is open in the end, where it is reopened meanwhile: the one before that is closed. */
+  /** If the app is reopened meanwhile, this waits for the new store: the former one is closed. */
   const ready = async (): Promise<TidemarkStore<E>> => {
     for (;;) {
       const of = current

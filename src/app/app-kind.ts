@@ -44,8 +44,8 @@ export interface AppKind<E extends EventShape> {
   /** Options in addition to those of every app, which the entry checks. */
   readonly options?: readonly string[]
   /**
-   * Returns what is called whenever the app is opened: that looks up what the options say now, and returns how the store
-   * is opened. `open` is the option of the app.
+   * Gets the option `open` of the app. What it returns is called whenever the app is opened: it reads the options as they
+   * are then, and returns the function that opens the store.
    */
   opener(open: OpenStore<E> | undefined): () => OpenStore<E>
   /** Adds methods to the tables of a model. */
@@ -53,7 +53,7 @@ export interface AppKind<E extends EventShape> {
   /** Properties of the app in addition to those of every app, or in the place of some of those. */
   members?(core: AppPorts<{ readonly store: TidemarkStore<E> }>, base: AppBase): object
   /**
-   * Called with each store that is opened. Returns how to end that, which is awaited before the store is closed.
+   * Called with each store that is opened. Returns a function that undoes it, which is awaited before the store is closed.
    *
    * @param runs this context runs the models
    */

@@ -22,7 +22,7 @@ export interface AttemptHooks {
 export interface Attempts<T extends object> {
   /** What is open. */
   value(): T | undefined
-  /** Of the last try, until one succeeds; after the end its reason. */
+  /** The error of the last try, until one succeeds; after `end`, the reason that it was given. */
   error(): unknown
   /** Something is open, or being opened. */
   isUnderWay(): boolean
@@ -33,7 +33,7 @@ export interface Attempts<T extends object> {
   use(): Promise<T>
   /** A subscription: does not disturb the pause after a failure, nor repeat what cannot succeed. */
   want(): void
-  /** No try follows any more. Closes what the last one opened, if it did. */
+  /** Ends the tries, and closes what the last one opened. */
   end(reason?: unknown): Promise<void>
 }
 
@@ -41,8 +41,8 @@ export interface Attempts<T extends object> {
 const isLasting = (error: unknown): boolean => hasCode(error, 'storage-unavailable', 'unsupported-format')
 
 /**
- * Returns what calls back with a problem once, until there is another one, whichever error objects it comes as. Call it
- * without an error once the problem is over.
+ * Returns a function that reports a problem once, although it may come as a new error object each time, and again after
+ * another problem. Call it without an error when the problem is over.
  */
 export function onceEach(told: (error: unknown) => void): (error?: unknown) => void {
   let last: unknown
@@ -54,7 +54,7 @@ export function onceEach(told: (error: unknown) => void): (error?: unknown) => v
   }
 }
 
-/** Opens something once at a time, for as long as it takes. */
+/** Opens something: one try at a time, and after a failure again at the next call, or after a pause while it is wanted. */
 export function attempts<T extends { close(): unknown }>(
   hooks: AttemptHooks,
   open: () => Promise<T>,

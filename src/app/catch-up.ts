@@ -23,7 +23,7 @@ export async function catchUp<E extends EventShape>(
   )
   for (const each of outcomes) if ('error' in each) throw each.error
   const complete = outcomes.every((each) => 'reason' in each && each.reason === 'caught-up')
-  // Where no context runs models for long, nothing else does it. One that is in use is left for another call.
+  // Where no context runs models for long, nothing else removes former versions. One in use is left for the next call.
   if (complete) await Promise.all(definitions.map((each) => removeFormer(store, each)))
   return {
     complete,

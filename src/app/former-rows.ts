@@ -6,7 +6,7 @@ type Snapshot = LiveSnapshot<unknown>
 /** How many queries are remembered at most. */
 const most = 256
 
-/** Snapshots, and the same as what nothing follows any more. */
+/** By snapshot: the same one, marked as out of date. */
 const stale = new WeakMap<Snapshot, Snapshot>()
 
 function staleOf(snapshot: Snapshot): Snapshot {
@@ -24,7 +24,7 @@ export class FormerRows {
   readonly #shown = new Map<string, Snapshot>()
   readonly #older: () => readonly FormerRows[]
   readonly #changed: () => void
-  /** Of what this app took over from, once it is open. */
+  /** The rows of the apps that this one took over from, once it is open. */
   #former: readonly FormerRows[] | undefined
   #isReplaced = false
 
@@ -37,7 +37,7 @@ export class FormerRows {
     this.#changed = changed
   }
 
-  /** Returns what a query shows whose own snapshot is that one. The same object as long as it is the same. */
+  /** Returns what a query shows if its own snapshot is `own`. The same object as long as it is the same. */
   shown(query: string, own: Snapshot): Snapshot {
     const now = own.status === 'ready' ? own : this.#kept(query, own)
     if (now === undefined) return own

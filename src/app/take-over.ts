@@ -22,7 +22,7 @@ export interface OpenApp {
 const apps = new Map<string, Set<OpenApp>>()
 let made = 0
 
-/** After that, ms, what still follows an app that was replaced is no component that is about to follow the newer code. */
+/** How long components that follow a replaced app may take to follow the newer code instead, ms. */
 const replacing = 5_000
 
 /** Numbers an app, whose rows stay on the screen while newer code takes over. */

@@ -1,4 +1,4 @@
-/** What is attached to what is open, whatever is open. */
+/** Keeps something attached to whatever is open, across reopenings. */
 import type { StatusStore } from '../running/status.js'
 
 /** Calls back whenever something changes. Returns how to stop that. */

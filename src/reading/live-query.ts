@@ -41,8 +41,8 @@ export interface LiveQuery<V> {
 /** Where a live value comes from. */
 export interface LiveSource<V> {
   /**
-   * Resolves with nothing if what was read does not belong together. Each call of `progress` puts off the end of its
-   * time.
+   * Resolves with nothing if what was read does not belong to one commit. Each call of `progress` restarts the time that
+   * a run may take.
    */
   evaluate(progress: () => void): Promise<LiveAnswer<V> | undefined>
   /**
@@ -52,11 +52,11 @@ export interface LiveSource<V> {
   watch(changed: () => void, ended: () => void, published: () => Promise<unknown> | undefined): () => void
   /** Why there will never be another answer, if so. */
   end(): unknown
-  /** The run under way may not know of what happened before now. */
+  /** The run under way may have read before the latest change. */
   isLate?(): boolean
   /** What is stored may be newer than the last run, which began before that: no notification came yet. */
   isBehind?(): boolean
-  /** The run under way did not settle in its time: whatever it still comes to is dropped. */
+  /** The run under way did not settle in its time: its late result is dropped. */
   givenUp?(): void
   /** Called when it rests. */
   rested?(): void

@@ -75,7 +75,7 @@ function asker(
   }
   return async (table, question) => {
     asked.push({ table, query: question })
-    // Any row counts until it is known which ones do.
+    // Until the result is there, a change of any row of the table counts.
     const place = reads.push({ table, keys: undefined }) - 1
     const at = known.findIndex((one) => one.table === table && equal(one.query, question))
     const before = known.splice(at, at < 0 ? 0 : 1)[0]
@@ -95,7 +95,7 @@ function asker(
   }
 }
 
-/** Whether a read saw all that is news. */
+/** Whether a read saw these changes already. */
 const isOfNews = ({ to, changes }: News, { at }: Made): boolean =>
   at !== undefined && (changes === 'unknown' ? to?.stamp === at.stamp : (to?.revision ?? Infinity) <= at.revision)
 
@@ -138,7 +138,7 @@ async function ofOneCommit<T extends Tables, V>(
   }
 }
 
-/** Keeps a change. A read that saw the newest of them saw all of them. */
+/** Keeps a change. When there are too many, one stands for all: a read that saw the newest of them saw all of them. */
 function hold(held: News[], news: News): void {
   if (held.push(news) > mostHeld) held.splice(0, Infinity, { ...news, changes: 'unknown' })
 }
@@ -158,7 +158,7 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
   let held: News[] | undefined
   let changed = () => {}
   const isTouchedBy = (news: News): boolean => {
-    // A run that failed is made again at any change; a look that finds what it saw does not count.
+    // A run that failed is made again at any change. A state that it saw already is no change.
     if (last?.at === undefined) return !last?.reads.length || last.reads.some((read) => !isOfNews(news, read))
     if (news.changes === 'unknown') return news.to?.stamp !== last.at.stamp
     return last.reads.some((read) => concerns(news, read))

@@ -27,7 +27,7 @@ import { openStorage } from './shared-storage.js'
 export interface Attached<E extends EventShape> {
   readonly target: ProjectionTarget<E> & ProjectionControls
   readonly backend: Backend<E>
-  /** Calls back with each look at the stored state by the clock. */
+  /** Calls back with the stored state, which is read at intervals. */
   watch(clock: Clock): Lookout<ProjectionState>
   /** The app calls: runs of this context that wait after a failure of the storage try again immediately. */
   retryNow(): void

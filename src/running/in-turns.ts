@@ -41,7 +41,7 @@ export async function inTurns(
       const budget = { maxTime: Math.max(0, left) / parts, maxEvents: Math.max(1, Math.ceil(events / parts)) }
       parts -= 1
       try {
-        // One that is over only says where it is.
+        // Without budget left, a run applies nothing and reports its position.
         const result = await run({ leadership: how, budget, signal: isOver ? ended.signal : signal })
         const { applied, skipped, parked } = result
         events -= applied

@@ -28,7 +28,7 @@ export class Progress {
     return seconds < 0.05 ? undefined : Math.round((position - this.#measured.position) / seconds)
   }
 
-  /** Notes whether there is anything to do: what is at rest does not stand still. */
+  /** Notes whether there is anything to do: a projection at the head is not one that does not move. */
   isBehind(behind: boolean): void {
     this.#behindSince = behind ? (this.#behindSince ?? this.#clock.monotonic()) : undefined
   }

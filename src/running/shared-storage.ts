@@ -35,10 +35,10 @@ const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
 
 interface SharedStorage extends Pick<ModelLookout, 'state' | 'newest'> {
   readonly storage: ReadModelStorage
-  /** Queries of readers, told to those who observe the store. */
+  /** The queries of readers, which are reported to those who observe the store. */
   readonly queries: ReadModelStorage['queries']
   readonly recent: RecentCommit
-  /** What looks at its state, by clock: there is one, but for tests. */
+  /** By clock, what reads its state at intervals: one, except in tests. */
   readonly lookouts: WeakMap<Clock, ModelLookout>
   /** Takes a share. */
   readonly hold: () => () => void

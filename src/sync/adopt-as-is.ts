@@ -9,9 +9,9 @@ import type { SyncParts } from './sync-parts.js'
 import type { Cursor, SyncSnapshot } from './sync-state.js'
 import { openTransport, type Transport } from './transport.js'
 
-/** How long the server has for the first requests, and for each later one, ms: what it does not have is shown nowhere. */
+/** How long the server may take for the first requests, and for each later one, ms: no view shows the commits before. */
 const patience = { first: 5_000, later: 20_000 }
-/** How often it is asked that does not respond, once it has. */
+/** How often a server that has responded once is asked, if it does not respond any more. */
 const mostTries = 3
 
 /**

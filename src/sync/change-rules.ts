@@ -1,4 +1,4 @@
-/** What both backends of a synced store do with a change: its first state, what may follow the log, and own rows. */
+/** What both backends of a synced store do with a change. Pure. */
 import { chainStart } from '../wire/protocol.js'
 import type { OutboxStamp } from './device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncSnapshot, SyncState } from './sync-state.js'
@@ -20,7 +20,7 @@ export const firstState = (identity: string): SyncState => ({
 /** The largest `n` that a snapshot knows of. */
 export const largestNOf = ({ state, outbox }: SyncSnapshot): number => Math.max(state.largestN, outbox.at(-1)?.n ?? 0)
 
-/** A snapshot with the commits that were appended since: of `stored`, only those behind all that it knows. */
+/** A snapshot, completed by the commits of `stored` that were appended since: those with a larger `n` than all it knows. */
 export function completed(from: SyncSnapshot, stored: readonly OutboxRow[]): SyncSnapshot {
   const known = largestNOf(from)
   const newer = stored.filter(({ n }) => n > known)

@@ -31,11 +31,11 @@ const shortPage = 16
 export const nothingBroken: FoundEvents['broken'] = new Map()
 
 export function confirmedPages({ log, keeper, catalogue, codec, forget }: ConfirmedPagesOptions) {
-  /** The identity of the log that those who read page after page have records of. */
+  /** By reader that reads page after page: the identity of the log that its records are of. */
   const readAhead = new WeakMap<object, string | undefined>()
   /** The page that this context added to the log last, if it is short: those who follow the log need not read it. */
   let last: (PulledEvents & Pick<SyncState, 'identity'>) | undefined
-  /** How many pages were read, and how many it were when `known` last read the stored state. */
+  /** How many pages were read, and how many of them before `known` last read the stored state. */
   let reads = 0
   let looked = 0
 
@@ -47,7 +47,7 @@ export function confirmedPages({ log, keeper, catalogue, codec, forget }: Confir
       ;({ scannedTo } = page)
       return page
     } finally {
-      // One that finds nothing leads to nothing. What fails may be of another log, too.
+      // A page without anything new changes nothing. One that fails counts: it may be of another log.
       if (scannedTo > after) reads += 1
     }
   }

@@ -13,7 +13,7 @@ export type Nudge = Exclude<Woken, 'time' | 'rested'> | 'reachable' | 'conflict'
 
 const all: readonly Nudge[] = ['asked', 'online', 'conflict', 'server', 'own-append']
 
-/** Which nudges end which wait. If several were raised, the first in the list is the reason: what the others want is done with it. */
+/** Which nudges end which wait. Of several, the first in the list is the reason: its round does the work of all. */
 const ends: Readonly<Record<WaitReason, readonly Nudge[]>> = {
   idle: all,
   contended: all,
@@ -23,8 +23,9 @@ const ends: Readonly<Record<WaitReason, readonly Nudge[]>> = {
 }
 
 /**
- * Up to how long after a hint of the server that follows another one within this time, at random, ms: many devices get
- * it at the same time, and pull what came meanwhile together. One that comes after a rest is followed immediately.
+ * The longest pause before a hint of the server is followed, ms; the pause is random. Many devices get a hint at the same
+ * time, and what comes during the pause is pulled with it. A hint that comes later than this after the one before is
+ * followed immediately.
  */
 const spread = 100
 

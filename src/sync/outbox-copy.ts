@@ -3,7 +3,7 @@ import type { OutboxRow, OwnRow, SyncState } from './sync-state.js'
 
 export interface OutboxCopy {
   readonly state: SyncState
-  /** By `n`. With those that are refused, or no longer wanted. */
+  /** By `n`, with those that were refused or discarded. */
   readonly outbox: readonly OutboxRow[]
   /** Own commits in the log that have an event behind the position that the copy was asked for, by position. */
   readonly own: readonly OwnRow[]
@@ -14,9 +14,10 @@ export interface OutboxCopy {
 /** Where views get it from. */
 export interface OutboxSource {
   /**
-   * A copy that is at least as new as this call, and has a cursor of at least that: with own commits behind `after`.
-   * Made from the copy in memory if that is new enough; without a look at what is stored, if what this context knows is
-   * enough.
+   * A copy that is at least as new as this call.
+   *
+   * @param want `cursor`: the least cursor that it must have; `after`: own commits behind that position are in it;
+   * `isKnown`: what this context knows is new enough, so that nothing needs to be read
    */
   copy(want: { readonly cursor: number; readonly after: number; readonly isKnown?: boolean }): Promise<OutboxCopy>
   /**

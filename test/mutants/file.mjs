@@ -210,7 +210,7 @@ export default [
     id: 'listener-rest',
     file: 'src/file/node-listener.ts',
     find: 'if (incoming.readableEnded || incoming.destroyed) return',
-    replace: 'if (incoming.complete || incoming.destroyed) return',
+    replace: 'if (!incoming.destroyed) return',
     tests: [listener],
     breaks: 'a body that was not read holds up the next request of its connection',
   },

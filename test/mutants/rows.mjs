@@ -430,8 +430,8 @@ export default [
   {
     id: 'rows-43',
     file: 'src/read-model/unit-of-work/table-work.ts',
-    find: 'if (!this.#pending.has(mapKeyOf(entry.key))) rows.push(entry)',
-    replace: 'rows.push(entry)',
+    find: 'if (entry.row !== null && !this.#pending.has(mapKeyOf(entry.key))) rows.push(entry)',
+    replace: 'if (entry.row !== null) rows.push(entry)',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a query of a handler finds rows as they were before this commit',
   },

@@ -24,12 +24,12 @@ const decidedAtOnce = 100
 /** A commit that came too late more often than this is tried again after pauses, which grow to the longest one, in ms. */
 const quickTries = 30
 const betweenTries = { delay: 50, maxDelay: 2_000 }
-/** Each link brings as much in time, in bytes. */
+/** A push of this size is never made smaller because it did not arrive in time, in bytes: every connection carries it. */
 const shortPush = 65_536
-/** A server that wants to be left alone for longer than this, in ms, means everything that it is asked. */
+/** If a server wants to be left alone for longer than this, in ms, that holds for all requests, and not for one commit. */
 const longestAside = 60_000
 
-/** How often a commit came too late that is to be decided again. */
+/** Of the commits to be decided again, the most tries of one that came too late each time. */
 const mostTries = ({ outbox }: SyncSnapshot): number =>
   outbox.reduce((most, { undecided, tries = 0 }) => (undecided === undefined ? most : Math.max(most, tries)), 0)
 
@@ -38,7 +38,7 @@ export class Round {
   readonly #options: MachineOptions
   /** Halved by a server that takes less. */
   #pushBytes: number
-  /** Whether the server is asked for what it has, though it did not say that it has more. */
+  /** Whether to pull although the server did not say that it has more. */
   #wantsPull = true
   /** Where the next push of waiting commits begins; `undefined`: they were all tried. */
   #waitingFrom: number | undefined
@@ -60,7 +60,7 @@ export class Round {
   pause = 0
   /** The most commits that one push cancels: halved by a server that takes less. */
   #mostCancels = maxEntries
-  /** Why the server did not say anything about commits that are behind, when it was last asked. */
+  /** Why the last push of commits that are behind had no result. */
   #aside: Trouble | undefined
 
   constructor(session: Session, options: MachineOptions) {

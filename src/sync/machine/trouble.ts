@@ -8,9 +8,9 @@ export interface Trouble {
   readonly status: Extract<SyncReport['status'], 'offline' | 'waiting' | 'paused' | 'stopped'>
   readonly reason?: SyncReason | undefined
   readonly message?: string | undefined
-  /** What the server or the rule says how long to wait, in ms; else it grows from one try to the next. */
+  /** How long to wait, in ms, if the server or a rule says it. Otherwise the pause grows from one try to the next. */
   readonly ms?: number | undefined
-  /** It is about commits that wait anyway: a newer one need not wait with them. */
+  /** It concerns only commits that wait anyway: newer ones need not wait with them. */
   readonly isAside?: true
 }
 
