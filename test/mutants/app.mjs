@@ -6,7 +6,7 @@ export default [
     file: 'src/app/attempts.ts',
     find: '      if (ended !== undefined) return Promise.reject(ended)\n',
     replace: '',
-    tests: [contract],
+    tests: ['test/unit/app/attempts.test.ts'],
     breaks: 'an app that is closed still works',
   },
   {

@@ -88,6 +88,17 @@ test('nothing is tried again without a subscription, nor what cannot succeed', a
   expect(tries).toHaveLength(2)
 })
 
+test('the first subscription after a call that failed tries immediately', async () => {
+  const { clock, tries, state, attempts } = harness(false)
+  attempts.use().catch(() => {})
+  tries[0]?.reject(new Error('busy'))
+  await clock.advance(0)
+  expect(clock.pending).toBe(0)
+  state.isWanted = true
+  attempts.want()
+  expect(tries).toHaveLength(2)
+})
+
 test('the end closes what was opened, also by the try under way, and nothing follows', async () => {
   const { clock, tries, unheard, attempts } = harness()
   attempts.want()
