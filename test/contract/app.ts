@@ -1240,6 +1240,8 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await expect(other.baskets.lines.count()).rejects.toMatchObject({ code: 'already-running' })
         await one.close()
         expect(await other.baskets.lines.count()).toBe(1)
+        // It is run again because of that call, and not only read.
+        await expect.poll(() => other.baskets.status.getSnapshot().phase, passing).toBe('live')
         expect(await other.append('s', add('tea', 2), shown)).toMatchObject({ visible: true })
         expect(await other.baskets.lines.get('tea')).toEqual({ sku: 'tea', quantity: 4 })
         // From now on it is the one that runs.

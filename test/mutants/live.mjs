@@ -508,8 +508,8 @@ export default [
   {
     id: 'rest-1',
     file: 'src/projection/stall-watch.ts',
-    find: 'if (rest !== undefined) {',
-    replace: 'if (false) {',
+    find: 'if (state !== undefined) seen = { state, isBehind: false, since: now }',
+    replace: 'if (false) seen = undefined',
     tests: ['test/unit/reading/transactions.test.ts'],
     breaks: 'a follower at rest reads what was just looked at',
   },
