@@ -1,6 +1,6 @@
 /**
- * One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work
- * wrote.
+ * One table in a unit of work: it finds rows for handlers and folds, and keeps what they write until the commit. A write
+ * is laid over what is read from then on; the writes of an event that fails are taken back.
  */
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
