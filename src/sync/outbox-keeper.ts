@@ -145,11 +145,13 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const outcome = await this.#storage.append(row, from, durability)
     if (outcome === 'moved') return outcome
     const copy = this.#copy
+    const stamp = { turn: from.turn, largestN: row.n }
     if (copy?.state.turn === from.turn && row.n === largestNOf(copy) + 1) {
       this.#index?.add(row)
       this.#copy = { ...copy, outbox: [...copy.outbox, row] }
-    } else this.#forget()
-    this.#news.post({ turn: from.turn, largestN: row.n })
+      // Another context appended before it. It is stored, whether it can be read at the moment or not.
+    } else if (copy === undefined || isNewer(stamp, stampOf(copy))) await this.fresh().catch(() => {})
+    this.#news.post(stamp)
     await this.#tell(true)
     return outcome
   }
@@ -238,11 +240,6 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const isOther = this.#identity !== undefined && this.#identity !== identity
     this.#identity = identity
     if (isOther) this.#options.takenBack(copy.state)
-  }
-
-  #forget(): void {
-    this.#copy = undefined
-    this.#index = undefined
   }
 
   /** Resolves when the listeners have noticed. */

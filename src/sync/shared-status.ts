@@ -2,6 +2,7 @@
 import type { Clock } from '../platform/clock.js'
 import type { SyncLeadership } from './sync-leadership.js'
 import { SyncStatusKeeper } from './sync-status-keeper.js'
+import type { SyncParts } from './sync-parts.js'
 import type { SyncStatus, SyncStatusChange } from './sync-status.js'
 
 /** It is posted at most once in this time, ms. */
@@ -15,8 +16,12 @@ export class SharedStatus extends SyncStatusKeeper {
   #isOver = false
 
   /** @param tell tells other contexts */
-  constructor(clock: Clock, leadership: Pick<SyncLeadership, 'leads'>, tell: (status: SyncStatus) => void) {
-    super()
+  constructor(
+    { clock, current }: Pick<SyncParts, 'clock' | 'current'>,
+    leadership: Pick<SyncLeadership, 'leads'>,
+    tell: (status: SyncStatus) => void,
+  ) {
+    super(current)
     this.#clock = clock
     this.#leadership = leadership
     this.#tell = tell

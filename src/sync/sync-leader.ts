@@ -156,7 +156,9 @@ export class SyncLeader {
     return woken
   }
 
-  #report({ status, reason, message, snapshot }: SyncReport, signal: AbortSignal): void {
+  #report({ status, reason, message, snapshot: seen }: SyncReport, signal: AbortSignal): void {
+    // Newer than what the round has seen, if that hung in a request.
+    const snapshot = this.#parts.current?.() ?? seen
     const { state } = snapshot
     const counts = countsOf(snapshot)
     const { cursor, head } = counts

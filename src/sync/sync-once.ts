@@ -110,6 +110,8 @@ export async function runOnce(
     report = await round(false)
   }
   if (report === undefined) return undefined
-  const { status, reason, message } = report
-  return statusOf({ ...countsOf(report.snapshot), status, reason, message })
+  const { status, reason, message, snapshot: seen } = report
+  // What was appended during the round counts, too.
+  const now = await parts.storage.load().catch(() => seen)
+  return statusOf({ ...countsOf(now), status, reason, message })
 }

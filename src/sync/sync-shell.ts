@@ -4,6 +4,7 @@ import { randomId } from '../events/identifier.js'
 import { say } from '../messages.js'
 import { feature } from '../platform/features.js'
 import { abortable } from '../platform/promises.js'
+import { equal } from '../read-model/equal.js'
 import type { StatusStore } from '../running/status.js'
 import { Nudges } from './nudges.js'
 import { Rounds } from './rounds.js'
@@ -50,7 +51,7 @@ export class SyncShell {
       followed: () => void this.#followed(),
       look: () => this.#look(),
     }))
-    const status = (this.#status = new SharedStatus(clock, leadership, (status) =>
+    const status = (this.#status = new SharedStatus(parts, leadership, (status) =>
       channel.tell({ kind: 'status', owner, hasLock: leadership.hasLock, status }),
     ))
     this.#leader = new SyncLeader(parts, options, { status, nudges, rounds: this.#rounds, leadership })
@@ -86,6 +87,7 @@ export class SyncShell {
       }),
       this.#channel.listenTo((hint) => this.#take(hint)),
     )
+    this.#counted()
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
       // Only a store that is closed or gone ends it.
       if (hasCode(error, 'storage-lost')) this.#lose(error)
@@ -99,13 +101,12 @@ export class SyncShell {
     if (lost !== undefined) return this.#lose(lost)
     const snapshot = this.#parts.current?.()
     if (snapshot === undefined) return
-    const counts = countsOf(snapshot)
     const progress = adoptionIn(snapshot.state)
     const nudges = this.#nudges
     const wasAdopting = nudges.isAdopting
     nudges.isAdopting = progress !== undefined
-    nudges.cursor = counts.cursor
-    this.#status.show({ ...counts, ...((wasAdopting || nudges.isAdopting) && { progress }) })
+    nudges.cursor = snapshot.state.cursor.at
+    this.#status.show(wasAdopting || nudges.isAdopting ? { progress } : {})
   }
 
   stop(): Promise<void> {
@@ -146,6 +147,8 @@ export class SyncShell {
     const round = this.#rounds.next()
     this.#nudges.raise('asked')
     await abortable(round, signal)
+    // With what other contexts appended meanwhile, also where their messages are late.
+    await this.#parts.storage.load().catch(() => {})
     return this.#status.getSnapshot()
   }
 
@@ -179,7 +182,7 @@ export class SyncShell {
   #take(hint: SyncHint): void {
     const { leads, hasLock } = this.#leadership
     if (this.#stopping.signal.aborted) return
-    if (hint.kind === 'status' && !hasLock && hint.owner !== this.#options.owner) this.#status.become(hint.status)
+    if (hint.kind === 'status' && !hasLock && hint.owner !== this.#options.owner) this.#follow(hint.status)
     if (!leads) return
     const { status, reason } = this.#status.getSnapshot()
     if (hint.kind === 'who-syncs') {
@@ -192,6 +195,12 @@ export class SyncShell {
     // After a new sign-in in another context: that one may have the token, and this one may not.
     if ((status === 'paused' || status === 'stopped') && reason !== 'by-hand') this.#leadership.handOver()
     else this.#leader.restart()
+  }
+
+  /** Where the leader counts otherwise, one of both does not know all that is stored. */
+  #follow(status: SyncStatus): void {
+    this.#status.become(status)
+    if (!equal(status, this.#status.getSnapshot())) this.#parts.storage.load().catch(() => {})
   }
 
   /** Another context leads: until it says how it is, what is stored is all that is known. */

@@ -2,7 +2,8 @@
 import { listenerSet } from '../platform/listeners.js'
 import { equal } from '../read-model/equal.js'
 import type { StatusStore } from '../running/status.js'
-import { statusOf, type SyncStatus, type SyncStatusChange } from './sync-status.js'
+import { countsOf, statusOf, type SyncStatus, type SyncStatusChange } from './sync-status.js'
+import type { SyncParts } from './sync-parts.js'
 
 /** Before anything is known. */
 export const nothingKnown: SyncStatus = Object.freeze({
@@ -16,7 +17,13 @@ export const nothingKnown: SyncStatus = Object.freeze({
 
 export class SyncStatusKeeper implements StatusStore<SyncStatus> {
   readonly #listeners = listenerSet()
+  readonly #current: SyncParts['current']
   #status = nothingKnown
+
+  /** @param current what is stored, as far as this context knows: where it knows, all counts are of that */
+  constructor(current?: SyncParts['current']) {
+    this.#current = current
+  }
 
   readonly getSnapshot = (): SyncStatus => this.#status
   readonly getServerSnapshot = (): SyncStatus => nothingKnown
@@ -36,7 +43,10 @@ export class SyncStatusKeeper implements StatusStore<SyncStatus> {
   }
 
   /** A status that says the same stays the same object. Returns whether it changed. */
-  become(next: SyncStatus): boolean {
+  become(given: SyncStatus): boolean {
+    // (N126) Who says how syncing is may have looked at the outbox long ago: a round that hung, or another context.
+    const known = this.#current?.()
+    const next = known === undefined ? given : { ...given, ...countsOf(known) }
     if (equal(next, this.#status)) return false
     this.#status = Object.freeze(next)
     this.#listeners.tell()

@@ -5,7 +5,7 @@ import type { SyncSnapshot } from './sync-state.js'
 export type SyncReason =
   /** The server refuses the credentials: sign in again, then call `resume()`. */
   | 'unauthorized'
-  /** The server refuses this user. */
+  /** The server refuses this user: `now()` asks again, and nothing by itself. */
   | 'forbidden'
   /** What the server sent does not follow what is here. */
   | 'inconsistent'
@@ -36,7 +36,7 @@ export type SyncReason =
   | 'storage-failed'
   /** The store was deleted, by another tab or by the browser, or replaced: `reopen()` opens the one that is there now. */
   | 'storage-lost'
-  /** By `pause()` or `stop()`. */
+  /** With `'paused'` by `pause()`, with `'stopped'` by `stop()` or as the store was closed. */
   | 'by-hand'
 
 /**
@@ -93,7 +93,10 @@ export interface SyncStatus {
   readonly cursor: number
   /** The last position of the server, as far as it is known. */
   readonly head: number
-  /** Own commits that are not confirmed, without those that the app discarded. */
+  /**
+   * Own commits that are not confirmed, without those that the app discarded. The counts are those of what is stored, as
+   * far as this context has heard of others; 0 before a store is open. Before anything is deleted, ask `outbox()`.
+   */
   readonly pending: number
   /** Those of them that wait for events that the server lacks, or about which it cannot decide. */
   readonly behind: number

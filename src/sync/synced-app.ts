@@ -84,8 +84,10 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
     attach(store, runs) {
       // A service worker syncs while an event lasts: see `catchUp`.
       if (!runs && isServiceWorker()) {
-        ended.set(store, new SyncStatusKeeper())
-        return () => {}
+        const { current, onChange } = syncPartsOf(store)
+        const keeper = new SyncStatusKeeper(current)
+        ended.set(store, keeper)
+        return onChange(() => void keeper.set({}))
       }
       const handle = startSync(store as SyncedStore, wake === undefined ? {} : { wake })
       handles.set(store, handle)

@@ -80,6 +80,8 @@ export class Round {
     this.#isFull = false
     this.#decisions = 0
     if (session.at.state.remote === undefined) {
+      // A server that was not there stays offline until it responds.
+      if (session.failures === 0) yield* session.report('working')
       const ended = yield* session.greet()
       if (ended !== undefined) return ended
     }

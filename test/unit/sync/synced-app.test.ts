@@ -241,7 +241,8 @@ test('in a service worker the status is how the last round ended', async () => {
   const told: string[] = []
   const stop = app.sync.status.subscribe(() => {
     const { status, pending } = app.sync.status.getSnapshot()
-    told.push(`${status} ${pending}`)
+    const now = `${status} ${pending}`
+    if (told.at(-1) !== now) told.push(now)
   })
   await app.append('todo-1', add('Milk'))
   server.partition('both')
@@ -253,7 +254,8 @@ test('in a service worker the status is how the last round ended', async () => {
   await app.append('todo-2', add('Bread'))
   await app.sync.now()
   expect(app.sync.status.getSnapshot()).toMatchObject({ status: 'idle', pending: 0, cursor: 2 })
-  expect(told).toEqual(['offline 1', 'idle 0', 'idle 0'])
+  // Its counts are always those of the outbox.
+  expect(told).toEqual(['following 1', 'offline 1', 'offline 0', 'idle 0', 'idle 1', 'idle 0'])
   stop()
   await app.close()
 })
