@@ -10,7 +10,7 @@ import type { RemoteOptions } from './sync-parts.js'
  * @throws InvalidArgumentError
  */
 export function assertRemote(
-  { url, headers, fetch }: { readonly [K in keyof RemoteOptions]?: unknown },
+  { url, author, headers, fetch }: { readonly [K in keyof RemoteOptions]?: unknown },
   path: string,
   isUsed: boolean,
 ): void {
@@ -25,6 +25,8 @@ export function assertRemote(
       `${path}url`,
       say`must be the address of a log, such as 'https://api.example.com/logs/7', or on a page '/logs/7': without user, password and '#'.`,
     )
+  if (author !== undefined && typeof author !== 'string')
+    throw new InvalidArgumentError(`${path}author`, say`must be a text, or undefined.`)
   if (headers !== undefined && typeof headers !== 'function' && !areHeaders(headers))
     throw new InvalidArgumentError(`${path}headers`, say`must be headers, or a function that returns them.`)
   if (fetch !== undefined && typeof fetch !== 'function')

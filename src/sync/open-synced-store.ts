@@ -19,14 +19,14 @@ import { openParts, type OpenedParts, type SyncedGiven } from './synced-parts.js
 import type { SyncedStore, SyncedStoreOptions } from './synced-store.js'
 
 /** What it takes in addition to a local store. */
-const names = ['url', 'headers', 'credentials', 'fetch', 'commands', 'clock']
+const names = ['url', 'author', 'headers', 'credentials', 'fetch', 'commands', 'clock']
 
 /**
  * Opens the synced store of that name in IndexedDB, and creates it if there is none: a replica of one log of a server,
  * and an outbox for what this device did. It works without the server, also the first time; `startSync` connects it.
  *
- * A database of its own kind: a local store of that name is left as it is, and refused. Put the user into the name:
- * nothing of one user is ever sent as another.
+ * A database of its own kind: a local store of that name is left as it is, and refused. Put the user into `name` and
+ * `author`: nothing of one user is ever sent as another.
  *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened; InvalidArgumentError also if there is a local
  * store of that name
@@ -34,7 +34,8 @@ const names = ['url', 'headers', 'credentials', 'fetch', 'commands', 'clock']
  * UnsupportedFormatError as `openEventStore`
  *
  * @example
- * const store = await openSyncedStore({ name: 'shop/anna', events, url: 'https://api.example.com/logs/shop-7' })
+ * const url = 'https://api.example.com/logs/shop-7'
+ * const store = await openSyncedStore({ name: 'shop/anna', author: 'anna', events, url })
  * const sync = startSync(store)
  */
 export async function openSyncedStore<E extends EventShape = EventShape>(
@@ -96,8 +97,8 @@ export async function openSyncedInMemory<E extends EventShape = EventShape>(
 
 function checked<E extends EventShape>(options: SyncedStoreOptions<E>): SyncedGiven {
   if (!isObject(options)) throw new InvalidArgumentError('options', say`must be { name, url, … }.`)
-  const { url, headers, credentials, fetch, commands = {}, clock = systemClock } = options
+  const { url, author, headers, credentials, fetch, commands = {}, clock = systemClock } = options
   assertRemote(options, '', true)
   assertCommands(commands)
-  return { remote: { url, headers, credentials, fetch }, clock, commands: commands as SyncedGiven['commands'] }
+  return { remote: { url, author, headers, credentials, fetch }, clock, commands: commands as SyncedGiven['commands'] }
 }

@@ -11,6 +11,7 @@ export class TimedRequest {
   readonly #controller = new AbortController()
   readonly #undo: () => void
   #cancel = () => {}
+  #isWithApp = false
 
   /** @param first how long the beginning of the response may take, ms */
   constructor(clock: Clock, first: number, outer: AbortSignal) {
@@ -27,13 +28,32 @@ export class TimedRequest {
   allow(ms: number): void {
     this.#cancel()
     this.#cancel = startDeadline(this.#clock, ms, () =>
-      this.#controller.abort(new Error(say`The server was silent for ${ms} ms.`)),
+      this.#controller.abort(
+        new Error(
+          this.#isWithApp
+            ? say`${'headers()'} of the app did not return for ${ms} ms.`
+            : say`The server was silent for ${ms} ms.`,
+        ),
+      ),
     )
   }
 
   /** Settles as the promise does, or rejects when the request is aborted before. */
   over<T>(promise: PromiseLike<T>): Promise<T> {
     return abortable(promise, this.signal)
+  }
+
+  /** The same, for what the app has to say first: its silence is not that of the server. */
+  async overApp<T>(promise: PromiseLike<T>): Promise<T> {
+    this.#isWithApp = true
+    const value = await this.over(promise)
+    this.#isWithApp = false
+    return value
+  }
+
+  /** Whether the server was silent for too long. */
+  get isSlow(): boolean {
+    return this.signal.aborted && !this.#isWithApp
   }
 
   /** Ends the request: it waits for nothing more, and the server need send nothing more. */

@@ -92,6 +92,17 @@ export function unlike(as: AnsweredBy | undefined, by: AnsweredBy): Refused | un
     : { kind: 'refused', status: 409, code, message: say`The response is not that of the log that was asked.`, by }
 }
 
+/** (N127) How what is of another user than the one whom the app names is refused. */
+export const notOf = (author: string | undefined, by: AnsweredBy | undefined): Refused | undefined =>
+  author === undefined || by === undefined || by.author === author
+    ? undefined
+    : {
+        kind: 'refused',
+        status: 409,
+        code: 'other-author',
+        message: say`The server says that this is '${by.author}', and the store was opened for '${author}'.`,
+      }
+
 /** The type of a body, without its parameters. */
 export const typeOf = (response: Response): string =>
   (response.headers.get('Content-Type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''

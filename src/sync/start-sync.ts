@@ -36,7 +36,9 @@ export interface SyncHandle {
   readonly status: StatusStore<SyncStatus>
   /**
    * Sends and fetches now, also where the next try is due later: for a button, and for tests. Resolves with the status
-   * after one round; that of a paused store immediately. Rejects with the signal's reason, or with ClosedError.
+   * after one round; that of a paused store immediately. Where the network does not respond, a round takes 30 s, and one
+   * that is under way comes first: give it a signal where a person waits. Rejects with the signal's reason, or with
+   * ClosedError.
    */
   now(options?: { readonly signal?: AbortSignal | undefined }): Promise<SyncStatus>
   /** Sends and fetches nothing until `resume()`, in all tabs, also after a reload. Rejects with ClosedError once stopped. */

@@ -18,8 +18,20 @@ export interface RemoteOptions {
    * May have a query; no user, password or fragment.
    */
   readonly url: string
-  /** Sent with each request. A function is called before each request, and once more after a 401. @default none */
-  readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
+  /**
+   * Whose store it is, as the `open` of the server says it: fixed while the store is open. Where the server says that the
+   * session is of another user, nothing is sent, and the status is `'stopped'` with `'other-author'`; also before the
+   * first contact. @default whoever is signed in at the first contact
+   */
+  readonly author?: string | undefined
+  /**
+   * Sent with each request. A function is called before each request, and once more after a 401, then with
+   * `unauthorized: true`: what it returned before is not valid any more. @default none
+   */
+  readonly headers?:
+    | HeadersInit
+    | ((asked: { readonly unauthorized: boolean }) => HeadersInit | Promise<HeadersInit>)
+    | undefined
   /** Whether cookies are sent. @default 'same-origin' */
   readonly credentials?: RequestCredentials | undefined
   /** @default the global one */

@@ -24,12 +24,19 @@ import type {
 
 /** Where the server of an app is, and how the app syncs with it. */
 export interface AppSyncOptions<E extends EventShape = EventShape>
-  extends Omit<RemoteOptions, 'url'>, Pick<StartSyncOptions, 'wake'> {
+  extends Omit<RemoteOptions, 'url' | 'author'>, Pick<StartSyncOptions, 'wake'> {
   /**
    * The address of one log, such as `https://api.example.com/logs/shop-7`, or `/logs/shop-7` on the origin of the page. A
    * function is called at each opening, as that of `name` is: another user has another log.
    */
   readonly url: string | (() => string)
+  /**
+   * The user of that `name`, as the `open` of the server says it. A function is called at each opening, together with
+   * `name`. Where the server says that the session is of another user, nothing is sent, and the status is `'stopped'` with
+   * `'other-author'`: then nothing of one user is ever sent as another, also before the first contact.
+   * @default whoever is signed in at the first contact
+   */
+  readonly author?: string | undefined | (() => string | undefined)
   /** What `defineCommands` returned: commands that are decided again after a conflict. @default none */
   readonly commands?: SyncedStoreOptions<E>['commands']
   /**
@@ -57,8 +64,9 @@ export interface SyncedAppOptions<E extends EventShape, M extends Models = Model
 export interface SyncedUntilOptions extends Omit<UntilOptions, 'until'> {
   /**
    * `'stored'`: once it is stored on this device. `'visible'`: once the live queries of this context show it, or had a
-   * second for that; it needs no server. `'confirmed'`: once the server has it, and this device fetched it; rejects with a
-   * SyncRefusedError if the server refuses it, or with the reason of `signal`, after which it is still sent.
+   * second for that; it needs no server. `'confirmed'`: once the server has it, and this device fetched it, which has no end
+   * while the device is offline or syncing is paused; rejects with a SyncRefusedError if the server refuses it, or with
+   * the reason of `signal`, after which it is still sent.
    * @default 'stored'
    */
   readonly until?: 'stored' | 'visible' | 'confirmed'
@@ -159,7 +167,7 @@ export interface SyncedAppMembers<E extends EventShape, M> extends Omit<
   /** As the `ready` of any app, with the synced store. */
   ready(): Promise<SyncedStore<E>>
   /**
-   * As the `reopen` of any app: `name`, `sync.url` and `sync.headers` are those of the new user from there on. What the
+   * As the `reopen` of any app: `name`, `sync.url`, `sync.author` and `sync.headers` are those of the new user from there on. What the
    * former user did and the server has not confirmed stays in the outbox of that user, and is sent at the next login.
    */
   reopen(): Promise<SyncedStore<E>>

@@ -32,7 +32,7 @@ type Open = NonNullable<SyncedAppOptions<EventShape>['open']>
 
 /** @param sync checked */
 export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): AppKind<EventShape> {
-  const { url, wake, adopt, ...remote } = sync
+  const { url, author, wake, adopt, ...remote } = sync
   const handles = new WeakMap<object, SyncHandle>()
   /** Of stores that nothing here syncs by itself: how the last round ended. */
   const ended = new WeakMap<object, SyncStatusKeeper>()
@@ -48,11 +48,15 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
     options: ['sync'],
     opener: (given) => () => {
       const open = given === undefined ? openSyncedStore : syncedOpen(given as unknown as Open)
-      const at = typeof url === 'function' ? url() : url
+      const to = {
+        ...remote,
+        url: typeof url === 'function' ? url() : url,
+        author: typeof author === 'function' ? author() : author,
+      }
       const local = typeof adopt === 'function' ? adopt() : adopt
       return async (options) => {
-        assertRemote({ ...remote, url: at }, 'sync.', true)
-        const store = await open({ ...options, ...remote, url: at, clock })
+        assertRemote(to, 'sync.', true)
+        const store = await open({ ...options, ...to, clock })
         try {
           const { closed, holdAppends } = syncPartsOf(store)
           if (local !== undefined) {

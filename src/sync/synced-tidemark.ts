@@ -17,7 +17,8 @@ import type { AppSyncOptions, SyncedApp, SyncedAppOptions } from './synced-app-t
  * Makes an app that syncs: as the `tidemark()` of `tidemark`, over a synced store, which one tab at a time sends and
  * fetches. Nothing waits for the server: what this device does is stored, and shown, immediately, also offline.
  *
- * Put the user into `name`, and call `reopen()` at login and logout: nothing of one user is ever sent as another.
+ * Put the user into `name` and `sync.author`, and call `reopen()` at login and logout: nothing of one user is ever sent as
+ * another.
  *
  * @throws InvalidArgumentError, InvalidNameError for an option that is not allowed
  *
@@ -28,7 +29,11 @@ import type { AppSyncOptions, SyncedApp, SyncedAppOptions } from './synced-app-t
  *   name: () => `shop/${session.user}`,
  *   events,
  *   models: { baskets },
- *   sync: { url: () => `/logs/${session.user}`, headers: () => ({ authorization: `Bearer ${session.token}` }) },
+ *   sync: {
+ *     url: () => `/logs/${session.user}`,
+ *     author: () => session.user,
+ *     headers: () => ({ authorization: `Bearer ${session.token}` }),
+ *   },
  * })
  * await shop.append('basket-1', events.ItemAdded({ sku: 'A1', quantity: 2 }), { until: 'visible' })
  */
@@ -43,13 +48,14 @@ export function tidemark<E extends EventShape, const M extends Models = {}>(
 function checked<E extends EventShape>(sync: AppSyncOptions<E> | undefined): AppSyncOptions<E> {
   if (!isObject(sync))
     throw new InvalidArgumentError('sync', say`must be { url, … }. Without a server, import tidemark from 'tidemark'.`)
-  onlyKnown(sync, ['url', 'headers', 'credentials', 'fetch', 'commands', 'wake', 'adopt'], 'sync')
-  const { url, commands, wake, adopt } = sync
+  onlyKnown(sync, ['url', 'author', 'headers', 'credentials', 'fetch', 'commands', 'wake', 'adopt'], 'sync')
+  const { url, author, commands, wake, adopt } = sync
   const check = (right: boolean, what: string, problem: string) => {
     if (!right) throw new InvalidArgumentError(`sync.${what}`, problem)
   }
   // What a function returns is checked at each opening.
-  assertRemote(typeof url === 'function' ? { ...sync, url: '/' } : sync, 'sync.', false)
+  const given = { ...sync, ...(typeof url === 'function' && { url: '/' }) }
+  assertRemote({ ...given, ...(typeof author === 'function' && { author: undefined }) }, 'sync.', false)
   check(
     adopt === undefined || typeof adopt === 'function' || typeof adopt === 'string',
     'adopt',

@@ -18,6 +18,7 @@ import {
   isCount,
   isName,
   isJson,
+  notOf,
   parsedBody,
   typeOf,
   unlike,
@@ -199,9 +200,11 @@ class FetchTransport implements Transport {
 
   /** Asks, and once more with other headers after a 401. */
   async #open(asked: Asked): Promise<Opened | RequestFailure> {
-    const first = await this.#fetch(asked)
+    const { author, headers } = this.#remote
+    // What is stored may be of another user already: nothing of that is sent either.
+    const first = notOf(author, asked.as) ?? (await this.#fetch(asked, false))
     const isRefused = first.kind === 'refused' && first.status === 401
-    return isRefused && typeof this.#remote.headers === 'function' ? this.#fetch(asked) : first
+    return isRefused && typeof headers === 'function' ? this.#fetch(asked, true) : first
   }
 
   #looked(by: AnsweredBy | undefined, failure: RequestFailure): RequestFailure {
@@ -209,12 +212,14 @@ class FetchTransport implements Transport {
     return failure
   }
 
-  async #fetch({ path, accept, as, body, signal }: Asked): Promise<Opened | RequestFailure> {
+  /** @param unauthorized the headers were refused a moment ago */
+  async #fetch({ path, accept, as, body, signal }: Asked, unauthorized: boolean): Promise<Opened | RequestFailure> {
     const request = new TimedRequest(this.#clock, longestSilence + (body?.length ?? 0) / slowestUpload, signal)
     let kept: Opened | undefined
     try {
-      const { fetch = globalThis.fetch, headers, credentials } = this.#remote
-      const own = typeof headers === 'function' ? await request.over(Promise.resolve(headers())) : headers
+      const { fetch = globalThis.fetch, author, headers, credentials } = this.#remote
+      const own =
+        typeof headers === 'function' ? await request.overApp(Promise.resolve(headers({ unauthorized }))) : headers
       const all = new Headers(own)
       for (const [name, value] of headersOf(as)) all.set(name, value)
       all.set('Accept', accept)
@@ -242,12 +247,12 @@ class FetchTransport implements Transport {
       // A captive portal says 200 to everything.
       if (by === undefined || typeOf(response) !== accept) return this.#looked(by, foreign(response, this.#remote.url))
       if (__DEV__) lookAtAddress(this.#remote.url, undefined)
-      const refused = unlike(as, by)
+      const refused = unlike(as, by) ?? notOf(author, by)
       if (refused !== undefined) return refused
       return (kept = { kind: 'opened', response, by, request })
     } catch (error) {
       signal.throwIfAborted()
-      const isSlow = body !== undefined && request.signal.aborted
+      const isSlow = body !== undefined && request.isSlow
       return { kind: 'offline', message: messageOf(error), ...(isSlow && { isSlow }) }
     } finally {
       if (kept === undefined) request.end()

@@ -18,6 +18,18 @@ const commands = defineCommands({
 })
 const signal = new AbortController().signal
 const app = tidemark({ name: () => 'app', events, models: { rows }, open: openSyncedStore, sync: { url: () => '/logs/1', headers: { a: 'b' }, commands } })
+const session: { user?: string } = {}
+const signedIn = {
+  url: '/logs/1',
+  author: () => session.user,
+  headers: ({ unauthorized }: { unauthorized: boolean }) => ({ a: unauthorized ? 'b' : 'c' }),
+}
+tidemark({ name: 'app', events, models: { rows }, open: openSyncedStore, sync: signedIn })
+// @ts-expect-error an author is a text
+tidemark({ name: 'app', events, models: { rows }, open: openSyncedStore, sync: { url: '/logs/1', author: 7 } })
+void openSyncedStore({ name: 'app', events, url: '/logs/1', author: session.user })
+// @ts-expect-error a store has one author while it is open
+void openSyncedStore({ name: 'app', events, url: '/logs/1', author: () => 'anna' })
 
 const result = await app.append('s', events.A({ n: 1 }), { until: 'confirmed', signal })
 expectTypeOf(result.commit).toEqualTypeOf<AppendedCommit | undefined>()

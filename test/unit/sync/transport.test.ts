@@ -200,7 +200,13 @@ describe('requests', () => {
     const failing = client(() => json(info), { headers: () => Promise.reject(new Error('no token')) })
     expect(await failing.transport.info(never)).toEqual({ kind: 'offline', message: 'no token' })
     const stuck = client(() => json(info), { headers: () => new Promise(() => {}) })
-    expect(await stuck.clock.runUntil(stuck.transport.info(never))).toMatchObject({ kind: 'offline' })
+    expect(await stuck.clock.runUntil(stuck.transport.info(never))).toMatchObject({
+      kind: 'offline',
+      message: expect.stringMatching(/headers.*30000 ms/),
+    })
+    // No slow link: the next push is no smaller.
+    const pushed = stuck.transport.push({ commits: [row()], cancel: [], as }, never)
+    expect(await stuck.clock.runUntil(pushed)).not.toHaveProperty('isSlow')
     expect(failing.sent.length + stuck.sent.length).toBe(0)
   })
 
@@ -215,6 +221,37 @@ describe('requests', () => {
     token = 5
     expect(await transport.info(never)).toMatchObject({ kind: 'refused', status: 401, code: 'unauthorized' })
     expect(token).toBe(7)
+  })
+
+  test('N128: headers learn that those of a moment ago were refused', async () => {
+    const told: boolean[] = []
+    const headers = ({ unauthorized }: { unauthorized: boolean }) => {
+      told.push(unauthorized)
+      return { Authorization: unauthorized ? 'new' : 'kept' }
+    }
+    const { transport } = client(
+      (request) => (request.headers.get('Authorization') === 'new' ? json(info) : json({ code: 'x' }, 401)),
+      { headers },
+    )
+    expect(await transport.info(never)).toMatchObject({ kind: 'info' })
+    expect(await transport.info(never)).toMatchObject({ kind: 'info' })
+    expect(told).toEqual([false, true, false, true])
+  })
+
+  test('N127: with an author, nothing is sent for a store of another one, and nothing is taken from another session', async () => {
+    const { transport, sent } = client(() => json(info), { author: 'tom' })
+    const refused = { kind: 'refused', code: 'other-author', message: expect.stringMatching(/'Zoë'.*'tom'/) }
+    expect(await pull(transport)).toMatchObject(refused)
+    expect(await transport.push({ commits: [row()], cancel: [], as }, never)).toMatchObject(refused)
+    expect(await transport.openWake(as, never)).toMatchObject(refused)
+    expect(await transport.ticket(as, never)).toMatchObject(refused)
+    expect(sent).toEqual([])
+    expect(await transport.info(never)).toMatchObject(refused)
+    expect(sent).toHaveLength(1)
+    const nobody = client(() => json(info), { author: '' })
+    expect(await nobody.transport.info(never)).toMatchObject({ code: 'other-author' })
+    const own = client(() => json(info), { author: 'Zoë' })
+    expect(await own.transport.info(never)).toMatchObject({ kind: 'info' })
   })
 })
 
