@@ -21,7 +21,7 @@ export interface RemoteOptions {
   /**
    * Whose store it is, as the `open` of the server says it: fixed while the store is open. Where the server says that the
    * session is of another user, nothing is sent, and the status is `'stopped'` with `'other-author'`; also before the
-   * first contact. @default whoever is signed in at the first contact
+   * first contact. @default the one who is signed in at the first contact
    */
   readonly author?: string | undefined
   /**

@@ -95,7 +95,7 @@ export interface SyncStatus {
   readonly head: number
   /**
    * Own commits that are not confirmed, without those that the app discarded. The counts are those of what is stored, as
-   * far as this context has heard of others; 0 before a store is open. Before anything is deleted, ask `outbox()`.
+   * far as this context knows of others; 0 before a store is open. Before anything is deleted, ask `outbox()`.
    */
   readonly pending: number
   /** Those of them that wait for events that the server lacks, or about which it cannot decide. */

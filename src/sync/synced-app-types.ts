@@ -34,7 +34,7 @@ export interface AppSyncOptions<E extends EventShape = EventShape>
    * The user of that `name`, as the `open` of the server says it. A function is called at each opening, together with
    * `name`. Where the server says that the session is of another user, nothing is sent, and the status is `'stopped'` with
    * `'other-author'`: then nothing of one user is ever sent as another, also before the first contact.
-   * @default whoever is signed in at the first contact
+   * @default the one who is signed in at the first contact
    */
   readonly author?: string | undefined | (() => string | undefined)
   /** What `defineCommands` returned: commands that are decided again after a conflict. @default none */

@@ -55,7 +55,7 @@ export default [
     find: 'unlike(as, by) ?? notOf(author, by)',
     replace: 'unlike(as, by)',
     tests: [...transport, ...author],
-    breaks: 'what a user did before the first contact is sent as whoever is signed in by then',
+    breaks: 'what a user did before the first contact is sent as the one who is signed in by then',
   },
   {
     id: 'shell-author-of-store',
