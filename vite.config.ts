@@ -161,6 +161,8 @@ export default defineConfig({
         oxc: { target: 'es2022' },
         test: {
           name: 'engines',
+          isolate: false,
+          setupFiles: ['test/support/empty-origin.ts'],
           include: [...browserSuites, 'test/engines/*.test.ts'],
           browser: {
             enabled: true,

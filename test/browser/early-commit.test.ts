@@ -1,7 +1,9 @@
 // Firefox completes a transaction in which a request failed after `commit()`, Chromium takes it back: what `commitWritten` goes by.
 import { describe, expect, test } from 'vitest'
 import { commitWritten, requested, transact } from '../../src/platform/indexeddb.js'
-import { add, commits, openLog, settled } from './capabilities/database.js'
+import { add, commits, deletesWhatItOpened, openLog, settled } from './capabilities/database.js'
+
+deletesWhatItOpened()
 
 const refused = { at: 1 }
 const positions = {

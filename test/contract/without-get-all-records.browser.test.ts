@@ -1,6 +1,6 @@
 // H13: read models in an engine without `getAllRecords`, where `getAll` takes no direction. The same cases, the same results.
 import { openEventStore } from 'tidemark'
-import { expect, inject, test } from 'vitest'
+import { afterAll, expect, inject, test } from 'vitest'
 import { events } from './projection/model.js'
 import { packedContract } from './projection/packed.js'
 import { questionsContract } from './projection/questions.js'
@@ -14,6 +14,12 @@ const neverSo = !('getAllRecords' in IDBObjectStore.prototype) || inject('storag
 
 for (const source of [IDBObjectStore.prototype, IDBIndex.prototype]) {
   const { getAll } = source
+  const getAllRecords = Object.getOwnPropertyDescriptor(source, 'getAllRecords')
+  // The next file uses the same page.
+  afterAll(() => {
+    source.getAll = getAll
+    if (getAllRecords) Object.defineProperty(source, 'getAllRecords', getAllRecords)
+  })
   Reflect.deleteProperty(source, 'getAllRecords')
   source.getAll = function (this: IDBObjectStore | IDBIndex, query?: unknown, count?: number) {
     // Such an engine takes the options for a key.

@@ -3,16 +3,19 @@ import { afterEach } from 'vitest'
 
 const opened: IDBDatabase[] = []
 
-afterEach(async () => {
-  const databases = opened.splice(0)
-  // All first: a deletion waits for every connection.
-  for (const database of databases) database.close()
-  for (const { name } of databases) await settled(indexedDB.deleteDatabase(name))
-})
+/** Each file that opens databases calls it: files share this module. */
+export function deletesWhatItOpened(): void {
+  afterEach(async () => {
+    const databases = opened.splice(0)
+    // All first: a deletion waits for every connection.
+    for (const database of databases) database.close()
+    for (const { name } of databases) await settled(indexedDB.deleteDatabase(name))
+  })
+}
 
 export const freshName = () => `tidemark:capabilities ${crypto.randomUUID()}:a@1`
 
-/** Opens a database and closes and deletes it after the test. `upgrade` runs if it is new. */
+/** Opens a database, which `deletesWhatItOpened` closes and deletes after the test. `upgrade` runs if it is new. */
 export async function open(
   upgrade: (database: IDBDatabase) => void = () => {},
   name = freshName(),

@@ -1,7 +1,9 @@
 // What read models take for granted of indexes with an entry for each item of a list, of cursors that continue within
 // equal keys, and of keys of several properties.
 import { expect, test } from 'vitest'
-import { completed, open, settled } from './database.js'
+import { completed, deletesWhatItOpened, open, settled } from './database.js'
+
+deletesWhatItOpened()
 
 interface Row {
   readonly id: number

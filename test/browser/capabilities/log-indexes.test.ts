@@ -1,6 +1,8 @@
 // What the layout of the log takes for granted of IndexedDB, each as a test of its own, so that an engine says what it lacks.
 import { expect, test } from 'vitest'
-import { add, commits, completed, openLog, settled } from './database.js'
+import { add, commits, completed, deletesWhatItOpened, openLog, settled } from './database.js'
+
+deletesWhatItOpened()
 
 const ofStream = (stream: string, from = 0) => IDBKeyRange.bound([stream, from], [stream, []])
 

@@ -1,6 +1,8 @@
 // What read models take for granted of IndexedDB: rows as declared, indexes of one property and of several, queries both ways.
 import { expect, test } from 'vitest'
-import { completed, open, settled } from './database.js'
+import { completed, deletesWhatItOpened, open, settled } from './database.js'
+
+deletesWhatItOpened()
 
 interface Directed {
   getAll(options: { direction: 'prev'; count: number }): IDBRequest<Row[]>

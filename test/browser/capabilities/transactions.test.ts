@@ -1,6 +1,8 @@
 // What the code takes for granted of transactions, connections and deletion, in every engine.
 import { expect, test } from 'vitest'
-import { add, commits, completed, freshName, open, openLog, settled, thrown } from './database.js'
+import { add, commits, completed, deletesWhatItOpened, freshName, open, openLog, settled, thrown } from './database.js'
+
+deletesWhatItOpened()
 
 test('H18: a transaction takes each durability', async () => {
   const database = await openLog()
