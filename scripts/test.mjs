@@ -31,8 +31,9 @@ const steps = [
   ['typecheck', (log) => checked(fileURLToPath(new URL('typecheck.mjs', import.meta.url)), [], log)],
   ['playwright', playwright],
   ['webkit', engine('webkit')],
-  ['firefox', engine('firefox')],
+  // The longest of all; it waits for npm much of its time.
   ['package', vitest('package')],
+  ['firefox', engine('firefox')],
   ['chromium-leveldb', engine('chromium-leveldb')],
   ['chromium-sqlite', engine('chromium-sqlite')],
   ['servers', vitest('servers')],
