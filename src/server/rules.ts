@@ -2,7 +2,7 @@
 import { isSameJson } from '../events/json.js'
 import { say } from '../messages.js'
 import { conditionReach, type FinalVerdict, type Verdict, type WireEvent } from '../wire/protocol.js'
-import type { CheckedCommit, CheckedCondition, CheckedEvent, Refusal } from './check-push.js'
+import type { CheckedCommit, CheckedCondition, CheckedEvent, CheckedPush, Refusal } from './check-push.js'
 import type { LastEvent, LoggedEvent } from './log-store.js'
 
 /** What conditions look at. */
@@ -39,6 +39,21 @@ export function verdictByIds(
   return { accepted: first.position }
 }
 
+/**
+ * The commits that `accept` may be asked about: those without a verdict that are not behind. N136: `isEarly` if something
+ * that the commit requires is not in the log, and an earlier commit of the push has it.
+ */
+export function askable({ commits }: CheckedPush, known: Known): { commit: CheckedCommit; isEarly: boolean }[] {
+  const sent = new Set<string>()
+  return commits.flatMap((commit) => {
+    if (commit.flaw !== undefined || verdictByIds(commit, known) !== undefined) return []
+    const missing = commit.needs.filter((id) => !known.events.has(id))
+    if (!missing.every((id) => sent.has(id))) return []
+    for (const id of commit.ids) sent.add(id)
+    return { commit, isEarly: missing.length > 0 }
+  })
+}
+
 /** The value of the first of these names that has one. */
 const firstOf = <T>(names: readonly string[], known: ReadonlyMap<string, T>): T | undefined =>
   names.map((name) => known.get(name)).find((each) => each !== undefined)
@@ -46,16 +61,23 @@ const firstOf = <T>(names: readonly string[], known: ReadonlyMap<string, T>): T 
 /** In the place of what `accept` returned for a commit, where it threw: the commit is not decided, and waits. */
 export const acceptFailed: Refusal = { code: '', message: '' }
 
+/** What `accept` has against a commit. */
+export interface Objection {
+  readonly refusal: Refusal
+  /** `accept` was asked before all that the commit requires was in the log, so it has to be asked again. */
+  readonly isEarly: boolean
+}
+
 /**
- * The verdict on a commit; `undefined` if it is to be stored.
+ * The verdict on a commit; `undefined` if it is to be stored; `'early'` if `accept` has to be asked again.
  *
- * @param no what `accept` has against it, or {@link acceptFailed}
+ * @param no what `accept` has against it
  */
-export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefined): Verdict | undefined {
+export function judge(commit: CheckedCommit, known: Known, no: Objection | undefined): Verdict | 'early' | undefined {
   const before = verdictByIds(commit, known)
   if (before !== undefined) return before
-  const flaw = commit.flaw ?? no
-  if (flaw?.code) return refused(flaw.code, flaw.message)
+  const { flaw } = commit
+  if (flaw !== undefined) return refused(flaw.code, flaw.message)
   const streams = commit.events.map(({ stream }) => stream)
   const first = firstOf(streams, known.waiting)
   if (first !== undefined) return { behind: first }
@@ -72,8 +94,11 @@ export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefin
   }
   if (missing !== undefined) return { behind: missing }
   const match = commit.condition && matching(commit, commit.condition, known)
+  if (match !== undefined || no === undefined) return match
+  if (no.isEarly) return 'early'
+  const { code, message } = no.refusal
   // Where `accept` threw, the commit waits for itself, until `accept` can be asked again.
-  return match ?? (no && { behind: commit.id })
+  return no.refusal === acceptFailed ? { behind: commit.id } : refused(code, message)
 }
 
 function matching(

@@ -17,7 +17,7 @@ import { loadState, questionsOf, type PushState } from './push-state.js'
 import { settle } from './settle-push.js'
 import { pagesOf } from './pull-page.js'
 import { otherEpoch, RequestRefusedError } from './request-refused.js'
-import { acceptFailed, verdictByIds } from './rules.js'
+import { acceptFailed, askable, type Objection } from './rules.js'
 import { isWholeFrom } from './shapes.js'
 
 /** Who pushes, and what may be pushed. */
@@ -27,8 +27,9 @@ export interface PushSession {
   /** The epoch that the request was made under. Another one than that of the log is refused. @default not compared */
   readonly epoch?: string
   /**
-   * Called once for each commit on which there is no verdict yet, before anything is locked. What it returns is why the
-   * commit is refused, for good. A commit for which it throws is not decided, and holds up no other one. If it throws for
+   * Called for each commit on which there is no verdict yet, once what it requires is in the log or sent before it, and
+   * before anything is locked. What it returns is why the commit is refused, for good; if what it requires was not stored
+   * yet, the push ends before it, and it is called again. A commit for which it throws is not decided, and holds up no other one. If it throws for
    * all that it is asked about, the push rejects with that, and nothing of it is stored. A code may have 255 characters; a
    * message is cut behind 1,000.
    *
@@ -120,17 +121,14 @@ export function serverLog(store: LogStore): ServerLog {
 async function push(store: LogStore, body: unknown, session: PushSession): Promise<PushAnswer> {
   const asked = checkPush(body)
   const { accept, onError } = session
-  const replies = new Map<CheckedCommit, Refusal | undefined>()
+  const replies = new Map<CheckedCommit, Objection | undefined>()
   const asks = questionsOf(session.author, asked)
   const stateOf = (log: LogDecision) => {
     if (session.epoch !== undefined && session.epoch !== log.epoch) throw otherEpoch()
     return loadState(log, asks, asked)
   }
   const unaskedIn = (state: PushState) =>
-    asked.commits.filter(
-      (commit) =>
-        accept && commit.flaw === undefined && !replies.has(commit) && verdictByIds(commit, state) === undefined,
-    )
+    accept === undefined ? [] : askable(asked, state).filter(({ commit }) => !replies.has(commit))
   // The commits that `accept` is to be asked about. `accept` may take long, so it is asked before anything is locked.
   let unasked = accept && (await store.peek?.(async (log) => unaskedIn(await stateOf(log)), asks))
   for (; ; unasked = undefined) {
@@ -144,18 +142,23 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
       if ('head' in outcome) return outcome
       unasked = outcome
     }
-    const failed: unknown[] = []
-    for (const commit of unasked) {
+    let failed = 0
+    const errors: unknown[] = []
+    for (const { commit, isEarly } of unasked) {
+      let refusal: Refusal | undefined
       try {
-        replies.set(commit, refusalOf(await accept?.(commit.given)))
+        refusal = refusalOf(await accept?.(commit.given))
       } catch (error) {
-        failed.push(error)
-        replies.set(commit, acceptFailed)
+        failed += 1
+        // It is asked again immediately. The first one that is asked about is never early.
+        if (!isEarly) errors.push(error)
+        refusal = acceptFailed
       }
+      replies.set(commit, refusal && { refusal, isEarly })
     }
     // Where it fails for all, it is the server that fails.
-    if (failed.length === unasked.length) throw failed[0]
-    for (const error of failed) onError?.(error)
+    if (failed === unasked.length) throw errors[0]
+    for (const error of errors) onError?.(error)
   }
 }
 

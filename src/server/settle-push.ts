@@ -2,12 +2,12 @@
 import { say } from '../messages.js'
 import type { CommitAnswer, PushAnswer, Verdict } from '../wire/protocol.js'
 import { chainBehind } from './chain.js'
-import type { CheckedCommit, CheckedPush, Refusal } from './check-push.js'
+import type { CheckedCommit, CheckedPush } from './check-push.js'
 import { lineOf } from './line-of.js'
 import type { LogDecision, LoggedEvent } from './log-store.js'
 import type { PushState } from './push-state.js'
 import { RequestRefusedError } from './request-refused.js'
-import { judge, judgeCancel } from './rules.js'
+import { judge, judgeCancel, type Objection } from './rules.js'
 
 /** The most work for conditions in one push. Looking at one event is 1, and the length of the pattern, if there is one. */
 const mostWork = 1_000_000
@@ -22,7 +22,7 @@ export async function settle(
   author: string,
   state: PushState,
   { commits, at, cancel }: CheckedPush,
-  replies: ReadonlyMap<CheckedCommit, Refusal | undefined>,
+  replies: ReadonlyMap<CheckedCommit, Objection | undefined>,
 ): Promise<PushAnswer> {
   const answers: CommitAnswer[] = []
   let { chain } = log
@@ -62,6 +62,8 @@ export async function settle(
     if (work > mostWork) break
     work += state.recent.length * (commit.condition?.cost ?? 0)
     const verdict = judge(commit, state, replies.get(commit))
+    // N136: what is left is sent again. It is never the first one, which requires nothing of this push.
+    if (verdict === 'early') break
     if (verdict !== undefined) {
       if ('behind' in verdict)
         for (const { stream } of commit.events) if (!state.waiting.has(stream)) state.waiting.set(stream, commit.id)

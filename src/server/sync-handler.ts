@@ -45,8 +45,9 @@ export interface SyncHandlerOptions<C> {
    */
   open(request: Request): Opened<C> | Response | Promise<Opened<C> | Response>
   /**
-   * What the owner of the log must be able to rely on: authors, streams, types, sizes. Called once for each commit that
-   * has no verdict yet. What it returns is why the commit is refused, for good: its device tells the app. A commit for
+   * What the owner of the log must be able to rely on: authors, streams, types, sizes. Called for each commit that has no
+   * verdict yet, once what it requires is there. What it returns is why the commit is refused, for good: its device tells
+   * the app. `checkCommit(events, commit)` of `tidemark` compares its events with the app's definitions. A commit for
    * which it throws is not decided: it stays on its device, which asks again, and holds up no other one. If it throws for
    * all commits of a push, the response is 503 and nothing is stored.
    *

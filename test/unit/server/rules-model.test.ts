@@ -19,6 +19,8 @@ interface Stored {
 /** The rules in words of docs/protocol.md, as plainly as they can be written. */
 class Model {
   log: Stored[] = []
+  /** Where the log was before the push. */
+  #begun = 0
   refusals: { readonly author: string; readonly id: string; readonly verdict: FinalVerdict }[] = []
 
   copy() {
@@ -27,17 +29,20 @@ class Model {
 
   push(body: PushBody, author: string, isRefused: (commit: WireCommit) => boolean): CommitAnswer[] {
     const behind: { readonly id: string; readonly streams: readonly string[] }[] = []
-    const answers = body.commits.map((commit) => {
+    const answers: CommitAnswer[] = []
+    this.#begun = this.log.length
+    for (const commit of body.commits) {
       const id = commit.events[0]!.id
       const answer = this.#decide(commit, author, isRefused, behind)
+      if (answer === 'early') break
       if ('behind' in answer) behind.push({ id, streams: commit.events.map(({ stream }) => stream) })
       this.#remember(
         author,
         commit.events.map((event) => event.id),
         answer,
       )
-      return { id, ...answer }
-    })
+      answers.push({ id, ...answer })
+    }
     const cancelled = (body.cancel ?? []).map((ids) => {
       const logged = ids.map((id) => this.#find(id)).find((found) => found !== undefined)
       const answer =
@@ -89,7 +94,6 @@ class Model {
     }
     const verdict = this.#verdictOn(author, ids)
     if (verdict !== undefined) return verdict
-    if (isRefused(commit)) return no('by-rule')
     const waits = commit.events.flatMap(({ stream }) => behind.filter(({ streams }) => streams.includes(stream)))
     if (waits.length > 0) return { behind: waits[0]!.id }
     const { expect: expected = {}, requires = [], condition } = commit
@@ -123,6 +127,11 @@ class Model {
           !(condition.except ?? []).includes(event.id),
       )
       if (match !== undefined) return { conflict: { position: match.position } }
+    }
+    if (isRefused(commit)) {
+      // The owner is asked before anything of the push is stored.
+      const isEarly = needs.some((id) => this.#find(id)!.position > this.#begun)
+      return isEarly ? 'early' : no('by-rule')
     }
     const position = this.log.length + 1
     for (const event of commit.events) this.log.push({ event, position: this.log.length + 1 })
@@ -179,41 +188,45 @@ function pushes(random: () => number) {
 
 const kindOf = (answer: CommitAnswer) => Object.keys(answer).find((name) => name !== 'id')!
 
-test('N49, N50, N51, N52, N53: every verdict and the log are those of the model', { timeout: 60_000 }, async () => {
-  const kinds = new Map<string, number>()
-  for (let seed = 1; seed <= 80; seed += 1) {
-    const random = seededRandom(seed)
-    const store = memoryLogStore()
-    const log = serverLog(store)
-    const model = new Model()
-    const next = pushes(random)
-    const isRefused = (commit: WireCommit) => commit.events.some(({ type, data }) => type === 'T2' && data === 1)
-    const accept = (commit: WireCommit) => (isRefused(commit) ? { code: 'by-rule', message: 'No.' } : undefined)
-    let backup = { server: store.snapshot(), model: model.copy() }
-    for (let step = 0; step < 40; step += 1) {
-      if (random() < 0.05) backup = { server: store.snapshot(), model: model.copy() }
-      if (random() < 0.03) {
-        store.restore(backup.server)
-        Object.assign(model, { log: [...backup.model.log], refusals: [...backup.model.refusals] })
+test(
+  'N49, N50, N51, N52, N53, N136: every verdict and the log are those of the model',
+  { timeout: 60_000 },
+  async () => {
+    const kinds = new Map<string, number>()
+    for (let seed = 1; seed <= 80; seed += 1) {
+      const random = seededRandom(seed)
+      const store = memoryLogStore()
+      const log = serverLog(store)
+      const model = new Model()
+      const next = pushes(random)
+      const isRefused = (commit: WireCommit) => commit.events.some(({ type, data }) => type === 'T2' && data === 1)
+      const accept = (commit: WireCommit) => (isRefused(commit) ? { code: 'by-rule', message: 'No.' } : undefined)
+      let backup = { server: store.snapshot(), model: model.copy() }
+      for (let step = 0; step < 40; step += 1) {
+        if (random() < 0.05) backup = { server: store.snapshot(), model: model.copy() }
+        if (random() < 0.03) {
+          store.restore(backup.server)
+          Object.assign(model, { log: [...backup.model.log], refusals: [...backup.model.refusals] })
+        }
+        const body = next()
+        const author = `author${Math.floor(random() * 3)}`
+        const { head, answers } = await log.push(JSON.parse(JSON.stringify(body)), { author, accept })
+        expect(answers, `seed ${seed}, step ${step}: ${JSON.stringify(body)}`).toEqual(
+          model.push(body, author, isRefused),
+        )
+        expect(head).toBe(model.log.length)
+        for (const answer of answers) kinds.set(kindOf(answer), (kinds.get(kindOf(answer)) ?? 0) + 1)
       }
-      const body = next()
-      const author = `author${Math.floor(random() * 3)}`
-      const { head, answers } = await log.push(JSON.parse(JSON.stringify(body)), { author, accept })
-      expect(answers, `seed ${seed}, step ${step}: ${JSON.stringify(body)}`).toEqual(
-        model.push(body, author, isRefused),
-      )
-      expect(head).toBe(model.log.length)
-      for (const answer of answers) kinds.set(kindOf(answer), (kinds.get(kindOf(answer)) ?? 0) + 1)
+      const lines = (await store.read(0, Infinity)).flatMap(({ events }) => events.map(({ line }) => JSON.parse(line)))
+      expect(
+        lines.map(({ id, position, stream, data }) => ({ id, position, stream, data })),
+        `seed ${seed}`,
+      ).toEqual(model.log.map(({ event: { id, stream, data }, position }) => ({ id, position, stream, data })))
+      for (const [index, line] of lines.entries())
+        expect(line.version).toBe(lines.slice(0, index + 1).filter(({ stream }) => stream === line.stream).length)
     }
-    const lines = (await store.read(0, Infinity)).flatMap(({ events }) => events.map(({ line }) => JSON.parse(line)))
-    expect(
-      lines.map(({ id, position, stream, data }) => ({ id, position, stream, data })),
-      `seed ${seed}`,
-    ).toEqual(model.log.map(({ event: { id, stream, data }, position }) => ({ id, position, stream, data })))
-    for (const [index, line] of lines.entries())
-      expect(line.version).toBe(lines.slice(0, index + 1).filter(({ stream }) => stream === line.stream).length)
-  }
-  // None of them is rare.
-  for (const kind of ['accepted', 'conflict', 'refused', 'blocked', 'behind'])
-    expect(kinds.get(kind), kind).toBeGreaterThan(100)
-})
+    // None of them is rare.
+    for (const kind of ['accepted', 'conflict', 'refused', 'blocked', 'behind'])
+      expect(kinds.get(kind), kind).toBeGreaterThan(100)
+  },
+)

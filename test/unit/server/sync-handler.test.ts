@@ -26,6 +26,64 @@ describe('accept', () => {
     ])
   })
 
+  test('N136: is not asked about what is behind, and a no that was asked for too early is asked for again', async () => {
+    const asked: string[] = []
+    const ids: string[] = []
+    const onError = vi.fn()
+    const server = served({
+      onError,
+      // An owner who looks at the log: only who has it may close it.
+      async accept({ events, requires = [] }) {
+        const id = events[0]!.id
+        asked.push(id)
+        const there = await server.ids()
+        if (requires.some((each) => !there.includes(each))) {
+          if (id.startsWith('throws')) throw new Error('not yet')
+          return { code: 'not-yours', message: 'Assigned to nobody.' }
+        }
+        return undefined
+      },
+    })
+    const all = [
+      commit('lost', { requires: ['elsewhere'], events: [event('lost', { stream: 'l' })] }),
+      commit('after-lost', { requires: ['lost'], events: [event('after-lost', { stream: 'm' })] }),
+      commit('a'),
+      commit('b', { requires: ['a'] }),
+      commit('throws', { requires: ['b'] }),
+      commit('c'),
+    ]
+    for (let left = all; left.length > 0;) {
+      const { status, body } = await server.push(...left)
+      expect(status).toBe(200)
+      for (const answer of body.answers) if ('accepted' in answer) ids.push(answer.id)
+      expect(body.answers.slice(0, left === all ? 2 : 0)).toEqual(
+        left === all
+          ? [
+              { id: 'lost', behind: 'elsewhere' },
+              { id: 'after-lost', behind: 'lost' },
+            ]
+          : [],
+      )
+      left = left.slice(body.answers.length)
+    }
+    expect(ids).toEqual(['a', 'b', 'throws', 'c'])
+    expect(onError).not.toHaveBeenCalled()
+    expect(asked).not.toContain('lost')
+    expect(asked).not.toContain('after-lost')
+    await server.push(commit('elsewhere'))
+    expect((await server.push(all[0]!)).body.answers).toMatchObject([{ id: 'lost', accepted: 6 }])
+  })
+
+  test('N136: what is in conflict is in conflict, whatever it would have against it', async () => {
+    const server = served({ accept: ({ expect }) => (expect ? { code: 'no', message: '' } : undefined) })
+    await server.push(commit('x'))
+    const { body } = await server.push(commit('y', { expect: { s: null } }), commit('z', { expect: { s: 'x' } }))
+    expect(body.answers).toEqual([
+      { id: 'y', conflict: { stream: 's', last: 'x' } },
+      { id: 'z', refused: { code: 'no', message: '' } },
+    ])
+  })
+
   test('is not asked about a commit that is too large, or whose id is taken', async () => {
     const accept = vi.fn(() => undefined)
     const server = served({ accept })

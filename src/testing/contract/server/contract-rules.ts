@@ -257,7 +257,7 @@ function cancelling(add: AddServerCase): void {
 }
 
 function owning(add: AddServerCase): void {
-  add('rule 3: what the owner refuses is refused for good, and the rest of the push is decided', async (subject) => {
+  add('rule 9: what the owner refuses is refused for good, and the rest of the push is decided', async (subject) => {
     needs(subject, 'refusedType')
     const { refusedType } = subject
     const anna = new ContractClient(subject)
@@ -269,10 +269,30 @@ function owning(add: AddServerCase): void {
     equal(verdictOf(await anna.pushOne(commit('w', { requires: ['y'] }))), 'blocked', 'what was decided on it')
     equal(await anna.ids(), ['z'], 'the log')
   })
+
+  add('rule 9: the owner decides nothing about a commit that is behind or in conflict', async (subject) => {
+    needs(subject, 'refusedType')
+    const [anna, bert] = [new ContractClient(subject), new ContractClient(subject, 'bert')]
+    const of = (id: string, more: Partial<WireCommit>): WireCommit => ({
+      events: [event(id, { type: subject.refusedType as string })],
+      ...more,
+    })
+    const wanted = of('x', { requires: ['v'] })
+    equal(await anna.pushOne(wanted), { id: 'x', behind: 'v' }, 'without what it requires')
+    await bert.push(commit('v'))
+    const conflict = await anna.pushOne(of('y', { expect: { s: null } }))
+    equal(conflict, { id: 'y', conflict: { stream: 's', last: 'v' } }, 'where another one was faster')
+    ok('refused' in (await anna.pushOne(wanted)), 'a refusal with what it requires')
+    const [first, second] = await anna.push(commit('w'), of('z', { requires: ['w'] }))
+    equal(first, { id: 'w', accepted: 2 }, 'what it requires in the same push')
+    // A server may have asked too early, and then says nothing yet.
+    const last = second ?? (await anna.pushOne(of('z', { requires: ['w'] })))
+    ok('refused' in last, 'a refusal')
+  })
 }
 
 function refusalTexts(add: AddServerCase): void {
-  add('rule 3: the text of a refusal is bounded, and the same in each response', async (subject) => {
+  add('rule 9: the text of a refusal is bounded, and the same in each response', async (subject) => {
     const { refusedType } = subject
     if (refusedType === undefined) return
     const anna = new ContractClient(subject)
