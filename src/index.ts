@@ -2,6 +2,13 @@
 
 // Events
 export { defineEvents } from './events/catalogue.js'
+export {
+  checkCommit,
+  checkEvent,
+  type CheckOptions,
+  type EventProblem,
+  type UncheckedEvent,
+} from './log/check-commit.js'
 export type {
   CreatedEvent,
   CreatorOptions,
