@@ -75,7 +75,7 @@ test.skipIf(url === undefined)('it runs, and does what it says', { timeout: 120_
       'node:http': listening,
       pg: { default: pg },
     },
-    ['pool', 'store', 'running', 'view', 'ofAnna', 'deleted', 'file', 'moved'],
+    ['pool', 'store', 'running', 'view', 'ofAnna', 'deleted', 'file', 'moved', 'jobs', 'acceptJobs'],
     {
       "'postgres://localhost/shop'": JSON.stringify(at.href),
       8080: `${port}`,
@@ -106,6 +106,8 @@ test.skipIf(url === undefined)('it runs, and does what it says', { timeout: 120_
     await expect.poll(() => store.checkpoints.load(projector), { timeout: 20_000 }).toBe(position)
   for (const table of ['revenue', 'daily'])
     expect((await pool.query(`select cents::int from ${table}`)).rows).toEqual([{ cents: 350 }])
+
+  await decidesByState(said)
 
   // Rows by SQL, and what is asked about a running server.
   const { rows } = await pool.query(blockWith("m.name = 'orders@1'"))
@@ -164,6 +166,36 @@ test.skipIf(url === undefined)('it runs, and does what it says', { timeout: 120_
   rmSync(folder, { recursive: true, force: true })
 })
 
+/** Only who has a job closes it, whatever comes in between. */
+async function decidesByState({ jobs, acceptJobs }: Page): Promise<void> {
+  const log = server.serverLog(jobs.log)
+  const push = async (author: string, ...commits: server.WireCommit[]) => {
+    const session = { author, accept: (commit: server.WireCommit) => acceptJobs(commit, { author }) }
+    return (await log.push({ commits }, session)).answers
+  }
+  const of = (id: string, type: string, data: unknown, more: Partial<server.WireCommit> = {}): server.WireCommit => ({
+    events: [{ stream: 'job-1', type, id, time: 1, data }],
+    ...more,
+  })
+  expect(await push('dora', of('a', 'JobGiven', { to: 'tom' }, { expect: { 'job-1': null } }))).toMatchObject([
+    { accepted: 1 },
+  ])
+  const close = (id: string, more: Partial<server.WireCommit> = { expect: { 'job-1': ['a', 1] } }) =>
+    of(id, 'JobClosed', null, more)
+  expect(await push('tina', close('t'))).toMatchObject([{ refused: { code: 'not-yours' } }])
+  expect(await push('tom', close('n', {}))).toMatchObject([{ refused: { code: 'no-expectation' } }])
+  expect(await push('tina', close('h', { healed: true }))).toMatchObject([{ refused: { code: 'not-yours' } }])
+  // In one push: what it was decided on is not stored when it is first asked about.
+  const given = of('b', 'JobGiven', { to: 'tina' }, { expect: { 'job-1': ['a', 1] } })
+  const both = [given, close('c', { expect: { 'job-1': ['b', 2] } })]
+  const first = await push('tina', ...both)
+  expect(first).toMatchObject([{ accepted: 2 }])
+  expect(await push('tina', ...both.slice(first.length))).toMatchObject([{ accepted: 3 }])
+  // Given to another one meanwhile: tom's device decides again.
+  expect(await push('tom', close('late'))).toMatchObject([{ conflict: { stream: 'job-1', last: 'c' } }])
+  await jobs.close()
+}
+
 type Shop = { type: 'OrderPlaced'; data: { order: string; customer: string; cents: number } }
 
 const placed = (order: string, customer: string, cents: number): Shop => ({
@@ -184,4 +216,9 @@ interface Page {
   readonly deleted: unknown
   readonly file: Awaited<ReturnType<typeof file.openFileLogStore>>
   readonly moved: postgres.PostgresLogStore
+  readonly jobs: postgres.PostgresStore
+  readonly acceptJobs: (
+    commit: server.WireCommit,
+    session: { author: string },
+  ) => Promise<{ code: string; message: string } | undefined>
 }

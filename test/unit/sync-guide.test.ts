@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { transformWithOxc } from 'vite'
 import { expect, test } from 'vitest'
+import * as zod from 'zod'
 import * as tidemark from 'tidemark'
 import * as file from 'tidemark/file'
 import * as server from 'tidemark/server'
@@ -48,7 +49,7 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
   const said = await new AsyncFunction(
     'modules',
     'console',
-    `${body}; return { lines, settled, hasAll, head, pending, herSeat, hisSeat, once, found, codec, taken, left }`,
+    `${body}; return { lines, settled, hasAll, head, pending, herSeat, hisSeat, once, found, codec, taken, left, operated, end, counts }`,
   )(
     {
       tidemark,
@@ -57,6 +58,7 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
       'tidemark/sync': sync,
       'tidemark/testing': testing,
       'node:http': http,
+      zod,
     },
     { log: (...values: unknown[]) => logged.push(values), error: (...values: unknown[]) => logged.push(values) },
   ).finally(() => rmSync(folder, { recursive: true, force: true }))
@@ -73,6 +75,20 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
     left: [],
   })
   expect(logged).toEqual([['confirmed', 1]])
+  const { operated, end, counts } = said as never as {
+    operated: http.Server
+    end: () => Promise<void>
+    counts: Map<string, number>
+  }
+  const base = `http://127.0.0.1:${(operated.address() as AddressInfo).port}`
+  const asked = (path: string) => fetch(`${base}/${path}`, { headers: { 'Tidemark-Sync': '1' } })
+  const [alive, ready, info, wake] = await Promise.all(['healthz', 'readyz', 'info', 'wake'].map(asked))
+  expect([alive, ready, info, wake].map((response) => response?.status)).toEqual([200, 200, 200, 200])
+  expect(Object.fromEntries(counts)).toEqual({ 'info 200': 1, 'wake 200': 1 })
+  const read = Promise.all([alive, ready, info].map((response) => response!.text()))
+  await end()
+  expect(await wake!.text()).toMatch(/^data: /)
+  await read
   const { hasAll } = said as {
     hasAll: (status: object, model: { position: number }) => boolean
   }
