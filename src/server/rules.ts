@@ -40,10 +40,11 @@ export function verdictByIds(
 }
 
 /**
- * The commits that `accept` may be asked about: those without a verdict that are not behind. N136: `isEarly` if something
- * that the commit requires is not in the log, and an earlier commit of the push has it.
+ * The commits that `accept` may be asked about: those without a verdict that are not behind. `isEarly` if something that
+ * the commit requires is not in the log, and an earlier commit of the push has it.
  */
 export function askable({ commits }: CheckedPush, known: Known): { commit: CheckedCommit; isEarly: boolean }[] {
+  // N136
   const sent = new Set<string>()
   return commits.flatMap((commit) => {
     if (commit.flaw !== undefined || verdictByIds(commit, known) !== undefined) return []

@@ -20,7 +20,7 @@ export type AskBeforeHint = (after: number | undefined, end: () => void) => Prom
 
 /**
  * A body that says the head immediately, and again when it is another one. Hints that the client does not take are replaced
- * by the next one. Ends with the client, with the signal, and when `streams` are told.
+ * by the next one. Ends with the client, with the signal, and with `streams`.
  */
 export function wakeStream(
   log: ServerLog,
@@ -73,7 +73,7 @@ export function wakeStream(
       if (moved !== said && !isOver) tail = await asked(ask(moved > said ? said : undefined, abort))
     }
     if (isOver) return
-    // N133: a store may say one move several times. What came meanwhile has its turn.
+    // N133: a store may say one move several times. What came meanwhile is next.
     if (moved === said) {
       pause = undefined
       return await hint()
