@@ -436,6 +436,14 @@ export default [
     breaks: 'a query of a handler finds rows as they were before this commit',
   },
   {
+    id: 'rows-select-first',
+    file: 'src/read-model/selection.ts',
+    find: 'found.length > 2 * limit + 64) sort()',
+    replace: 'found.length > 2 * limit + 64) found.length = limit',
+    tests: ['test/unit/read-model/selection.test.ts'],
+    breaks: 'of many rows a limit selects those that happen to come first',
+  },
+  {
     id: 'rows-44',
     file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'if (rows.length < most || stored',
