@@ -11,6 +11,7 @@ import type { EventText, StoredEvent } from '../log/record/record-text.js'
 import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { wallTime, type Clock } from '../platform/clock.js'
+import { listenerSet } from '../platform/listeners.js'
 import { abortable } from '../platform/promises.js'
 import type { OutboxCopy } from './outbox-copy.js'
 import type { OutboxKeeper } from './outbox-keeper.js'
@@ -43,8 +44,12 @@ interface Known {
 
 export class OwnCommits {
   readonly #options: OwnCommitsOptions
+  /** Those who wait for a commit. With a listener each on the signal, Node would warn of a leak. */
+  readonly #closing = listenerSet()
+
   constructor(options: OwnCommitsOptions) {
     this.#options = options
+    options.closed.addEventListener('abort', () => this.#closing.tell(), { once: true })
   }
 
   /** A commit of the outbox. */
@@ -189,15 +194,15 @@ export class OwnCommits {
       closed.throwIfAborted()
       let notice = () => {}
       const changed = new Promise<void>((resolve) => (notice = resolve))
-      const stop = keeper.subscribe(notice)
+      const stops = [keeper.subscribe(notice), this.#closing.add(notice)]
       try {
         const now = await this.#known(known.name, ids, false)
         if (now === undefined) return await this.#commit({ ...known, status: 'discarded', isSettled: true })
         if (now.isSettled) return await this.#commit({ ...now, name: known.name })
         ids = now.ids
-        await abortable(changed, signal, closed)
+        await abortable(changed, signal)
       } finally {
-        stop()
+        for (const stop of stops) stop()
       }
     }
   }

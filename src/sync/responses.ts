@@ -92,7 +92,8 @@ export function unlike(as: AnsweredBy | undefined, by: AnsweredBy): Refused | un
     : { kind: 'refused', status: 409, code, message: say`The response is not that of the log that was asked.`, by }
 }
 
-/** (N127) How what is of another user than the one whom the app names is refused. */
+// (N127)
+/** How what is of another user than the one whom the app names is refused. */
 export const notOf = (author: string | undefined, by: AnsweredBy | undefined): Refused | undefined =>
   author === undefined || by === undefined || by.author === author
     ? undefined

@@ -1,8 +1,10 @@
 // What a context says of its own commits after another one gave them back to a restored server, and after a reload.
+import { getEventListeners } from 'node:events'
 import { expect, test, vi } from 'vitest'
 import { defineCommand, defineEvents, deleteEventStore, execute } from 'tidemark'
 import { defineCommands, openSyncedStore, startSync } from 'tidemark/sync'
 import { testSyncServer, virtualClock } from 'tidemark/testing'
+import { syncPartsOf } from '../../../src/sync/sync-parts.js'
 import { fakeIndexedDB } from '../../support/fake-indexeddb.js'
 
 fakeIndexedDB()
@@ -140,4 +142,24 @@ test('a commit that was decided again keeps its name after a reload', async () =
   expect(known).toMatchObject(decidedAgain)
   expect(await later.ownCommit(known!.events[0]!.id)).toMatchObject(decidedAgain)
   await later.close()
+})
+
+test('N129: any number of callers wait for commits with one listener, and all of them end with the store', async () => {
+  const server = testSyncServer()
+  server.partition('both')
+  const { url, fetch } = server
+  const store = await openSyncedStore({ name: fresh(), events, url, fetch })
+  const { closed } = syncPartsOf(store)
+  const before = getEventListeners(closed, 'abort').length
+  const appended = []
+  for (let n = 0; n < 20; n += 1) appended.push(await store.append('a', events.Added({ n })))
+  const settled = appended.map(({ commit }) => commit?.settled())
+  const ended = Promise.allSettled(settled)
+  // Each of them waits by now.
+  await store.outbox()
+  expect(getEventListeners(closed, 'abort')).toHaveLength(before)
+  await store.close()
+  expect(await ended).toEqual(
+    settled.map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'closed' }) })),
+  )
 })
