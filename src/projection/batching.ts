@@ -1,5 +1,6 @@
 /** When a commit is due, and how much a page may hold: counts of the work since the last commit. Pure. */
 import type { Settings } from './config.js'
+import type { Retries } from './failures.js'
 import type { ProjectionResult } from './projector.js'
 
 /** How many events one read asks for. */
@@ -33,10 +34,12 @@ export interface RunProgress {
   startedAt: number | undefined
   /** The head that a batch runs up to. */
   goal: number | undefined
+  /** What earlier batches of this context know of the event that failed last. @default nothing */
+  readonly retries: Retries | undefined
 }
 
 /** A run that has done nothing yet. */
-export const newRun = (): RunProgress => ({
+export const newRun = (retries?: Retries): RunProgress => ({
   commitSoon: false,
   position: 0,
   applied: 0,
@@ -44,6 +47,7 @@ export const newRun = (): RunProgress => ({
   parked: 0,
   startedAt: undefined,
   goal: undefined,
+  retries,
 })
 
 /** How a run ended that has come as far as this. */
@@ -95,6 +99,11 @@ export class Batch {
   /** The budget of the run is used up. */
   isSpent(now: number): boolean {
     return now - (this.#run.startedAt ?? now) >= this.#settings.budgetTime || this.room <= 0
+  }
+
+  /** Whether the budget ends before a pause does, which begins now. `pause`: ms. */
+  isSpentIn(pause: number, now: number): boolean {
+    return now + pause - (this.#run.startedAt ?? now) > this.#settings.budgetTime
   }
 
   /** How many events a commit may hold; `limit` where that is less. */

@@ -65,11 +65,25 @@ export class StorageFailures {
   }
 }
 
-/** How often the event that fails now was tried. */
+/** When an event failed, and where the checkpoint was. */
+export interface RetryMoment {
+  readonly random: number
+  readonly now: number
+  readonly from: number
+}
+
+/**
+ * How often the event that fails now was tried, and how long its next try has to wait. Kept by a context from one batch to
+ * the next, if the pause is longer than what is left of the budget.
+ */
 export class Retries {
   readonly #settings: Settings
   #position = 0
   #count = 0
+  /** The checkpoint when it failed. */
+  #from = 0
+  /** When the pause before the next try ends. */
+  #due = -Infinity
 
   constructor(settings: Settings) {
     this.#settings = settings
@@ -83,18 +97,39 @@ export class Retries {
    * The pause before the next try of an event; nothing if there is none. An event that ended two runs is not tried
    * again.
    */
-  next(position: number, error: unknown, random: number): number | undefined {
+  next(position: number, error: unknown, { random, now, from }: RetryMoment): number | undefined {
     const { retry } = this.#settings
     const count = this.of(position)
+    this.waited()
     if (count >= retry.maxRetries || error instanceof PoisonEventError) return undefined
     this.#position = position
     this.#count = count + 1
-    return pauseBefore(count, retry, random)
+    this.#from = from
+    const pause = pauseBefore(count, retry, random)
+    this.#due = now + pause
+    return pause
+  }
+
+  /** What is left of the pause of an event, ms; 0 if there is none. */
+  left(position: number, now: number): number {
+    return this.#position === position ? this.pauseAt(now) : 0
+  }
+
+  /** The same of the event that failed last. */
+  pauseAt(now: number): number {
+    return Math.max(0, this.#due - now)
+  }
+
+  /** The pause is over. */
+  waited(): void {
+    this.#due = -Infinity
   }
 
   /** A rebuild begins with all tries of each event. */
-  forget(): void {
-    this.#position = 0
+  begin(position: number): void {
+    if (position >= this.#from) return
+    this.#position = this.#from = 0
+    this.waited()
   }
 }
 
@@ -106,10 +141,10 @@ export function verdictOn(
   retries: Retries,
   position: number,
   error: unknown,
-  random: () => number,
+  moment: () => RetryMoment,
 ): Verdict {
   if (strategy !== 'retry') return ['skip', 'park', 'park-stream'].includes(strategy) ? strategy : 'fatal'
-  const retryAfter = retries.next(position, error, random())
+  const retryAfter = retries.next(position, error, moment())
   return retryAfter === undefined ? 'fatal' : { retryAfter }
 }
 

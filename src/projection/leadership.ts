@@ -14,6 +14,7 @@ import { newRun, resultOf } from './batching.js'
 import { Claim } from './claim.js'
 import { settle, type ProjectionOptions, type Settings } from './config.js'
 import { doneElsewhere } from './done-elsewhere.js'
+import type { Retries } from './failures.js'
 import { followPage, HandedOver, whenHere, type LeadershipHints } from './hand-over.js'
 import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence, ProjectionReport } from './report.js'
@@ -55,6 +56,8 @@ export interface DriveOptions {
   /** Names this run in the stored state. */
   readonly owner: string
   readonly report?: ((report: ProjectionReport) => void) | undefined
+  /** See `RunProgress.retries`. */
+  readonly retries?: Retries
 }
 
 /** Runs a target under leadership until it is done; see `runProjection`. */
@@ -86,7 +89,7 @@ class Drive<E extends EventShape> {
     target: ProjectionTarget<E>,
     backend: Backend<E>,
     config: ProjectionOptions,
-    { mode, owner, report }: DriveOptions,
+    { mode, owner, report, retries }: DriveOptions,
   ) {
     const settings = settle(config, mode)
     this.#target = target
@@ -99,7 +102,7 @@ class Drive<E extends EventShape> {
       ports: backend,
       settings,
       owner,
-      run: newRun(),
+      run: newRun(retries),
       holdsLock: () => this.#claim?.held === true,
       report: (occurrence) => {
         if (occurrence.type === 'committed') this.#contests = this.#losses = 0

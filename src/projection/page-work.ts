@@ -27,6 +27,11 @@ export class PageWork {
         yield* this.#setAside(event, aside)
         at += 1
       } else {
+        const pause = this.#at.retries.left(event.position, this.#at.now)
+        if (pause > 0) {
+          const turn = yield* this.#commitBefore()
+          return turn === 'done' ? yield* this.#wait(pause) : turn
+        }
         let failure: { readonly error: unknown } | undefined = this.#knownFailure(event, broken)
         if (failure === undefined) {
           const applied = yield* this.#applySome(events, at, count, broken)
@@ -93,17 +98,15 @@ export class PageWork {
 
   /** What to do with an event that failed: what its policy says, after everything before it is stored. */
   *#settle(event: RecordedEvent, error: unknown): Steps<Turn> {
-    if (this.#at.cursor > this.#at.run.position) {
-      const turn = yield* this.#at.commit(this.#at.cursor, false)
-      if (turn !== 'done') return turn
-    }
+    const turn = yield* this.#commitBefore()
+    if (turn !== 'done') return turn
     const { position } = event
     const retryCount = this.#at.retries.of(position)
     const attempts = retryCount + 1
     yield* report({ type: 'event-failed', error, retryCount, ...reportedEvent(event) })
     if (this.#at.aside.leavesOut(position, error)) return yield* this.#skip(event, error, attempts)
     const decision = yield* perform({ kind: 'decide', event, error, retryCount })
-    const verdict = verdictOn(decision.strategy, this.#at.retries, position, error, this.#at.random)
+    const verdict = verdictOn(decision.strategy, this.#at.retries, position, error, () => this.#at.moment())
     if (verdict === 'fatal') throw stoppedBy(this.#at.name, event, attempts, decision.error ?? error)
     if (verdict === 'skip') return yield* this.#skip(event, error, attempts)
     if (typeof verdict === 'string') return yield* this.#park(event, error, attempts, verdict === 'park-stream')
@@ -113,10 +116,24 @@ export class PageWork {
   *#retryAfter(delay: number, event: RecordedEvent, error: unknown, retryCount: number): Steps<Turn> {
     yield* report({ type: 'retrying', error, retryCount, delay, ...reportedEvent(event) })
     yield* this.#at.takeNoteBack()
-    const slept = yield* sleep(delay, 'retrying')
+    return yield* this.#wait(delay)
+  }
+
+  /** Waits before another try, or leaves that to the next batch if this one's budget is over by then. */
+  *#wait(pause: number): Steps<Turn> {
+    if (this.#at.batch.isSpentIn(pause, this.#at.now)) return 'retrying'
+    const slept = yield* sleep(pause, 'retrying')
+    if (slept === 'aborted') return 'aborted'
+    this.#at.retries.waited()
     if (slept === 'control' && (yield* this.#at.load())) return 'aborted'
     // The event is read again: its handler may have changed the object that it was given (N17).
-    return slept === 'aborted' ? 'aborted' : 'again'
+    return 'again'
+  }
+
+  /** Stores what comes before an event. */
+  *#commitBefore(): Steps<Turn> {
+    const { cursor, run } = this.#at
+    return cursor > run.position ? yield* this.#at.commit(cursor, false) : 'done'
   }
 
   *#skip(event: RecordedEvent, error: unknown, attempts: number): Steps<'done'> {

@@ -37,6 +37,12 @@ export interface ProjectionResult {
   readonly applied: number
   readonly skipped: number
   readonly parked: number
-  /** `'paused'` only in batch mode: the projection is paused, see `ProjectionHandle.resume`. */
-  readonly reason: 'caught-up' | 'budget' | 'aborted' | 'paused'
+  /**
+   * - `'paused'`: only in batch mode: the projection is paused, see `ProjectionHandle.resume`
+   * - `'retrying'`: an event failed, `onFailure` wants another try, and its pause is longer than what is left of the budget.
+   *   Until `nextTry` further runs of this context end with the same, and do not call the handler
+   */
+  readonly reason: 'caught-up' | 'budget' | 'aborted' | 'paused' | 'retrying'
+  /** Of `'retrying'`: when the event may be tried again, in ms since 1970. */
+  readonly nextTry?: number
 }

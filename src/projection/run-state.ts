@@ -7,12 +7,12 @@ import { say } from '../messages.js'
 import { Batch, type RunProgress } from './batching.js'
 import type { Settings } from './config.js'
 import { perform, report, sleep, type Steps } from './effects.js'
-import { isFinal, Retries, StorageFailures, type StorageWork } from './failures.js'
+import { isFinal, Retries, StorageFailures, type RetryMoment, type StorageWork } from './failures.js'
 import { PoisonEvents } from './poison-events.js'
 import { SetAside } from './set-aside.js'
 
 /** How the work on a page ended. `'again'`: read again from where the checkpoint is. */
-export type Turn = 'done' | 'again' | 'aborted' | 'budget'
+export type Turn = 'done' | 'again' | 'aborted' | 'budget' | 'retrying'
 
 /** What the parts of the machine share about one run. */
 export class RunState {
@@ -40,7 +40,7 @@ export class RunState {
     this.random = random
     this.batch = new Batch(settings, run)
     this.failures = new StorageFailures(name, settings)
-    this.retries = new Retries(settings)
+    this.retries = run.retries ?? new Retries(settings)
   }
 
   /** Loads the checkpoint, until it can be loaded. Returns true if the run was aborted. */
@@ -57,7 +57,7 @@ export class RunState {
       }
       const { position, paused, rebuilding, now, blocked } = loaded.value
       this.failures.worked('loading')
-      if (position < this.run.position) this.retries.forget()
+      this.retries.begin(position)
       this.run.position = this.cursor = position
       this.paused = paused
       this.rebuilding = rebuilding
@@ -67,6 +67,10 @@ export class RunState {
       this.batch.begin(now)
       return false
     }
+  }
+
+  moment(): RetryMoment {
+    return { random: this.random(), now: this.now, from: this.run.position }
   }
 
   /** Waits after a failure of the storage. Returns true if the run was aborted. */

@@ -52,7 +52,10 @@ export async function inTurns(
           parked: parked + (before?.parked ?? 0),
           ...(isOver && signal?.aborted !== true && { reason: 'budget' }),
         }
-        if (result.reason === 'budget') again.push(each)
+        // A longer part of what is left may be enough for the pause.
+        const { reason, nextTry = 0 } = result
+        if (reason === 'budget' || (reason === 'retrying' && nextTry - clock.now() <= end - clock.monotonic()))
+          again.push(each)
       } catch (error) {
         if (waits && how === 'try' && hasCode(error, 'already-running')) again.push(each)
         else outcomes[at] = { error }

@@ -5,15 +5,20 @@ import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { randomId } from '../events/identifier.js'
 import type { EventReader } from '../log/event-store.js'
-import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
+import { isTidemarkStore, storeInternals, type TidemarkStore } from '../log/open.js'
+import { getOrMake } from '../platform/get-or-make.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { settle, type ProjectionOptions, type ProjectorOptions } from '../projection/config.js'
+import { Retries } from '../projection/failures.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
 import type { ProjectionBackend, ProjectionResult, Projector } from '../projection/projector.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 import { attach } from './attach.js'
 import { inTurns, type Outcome, type Turn } from './in-turns.js'
+
+/** What this context knows of events that wait for another try, by store and projection. */
+const waiting = new WeakMap<object, Map<string, Retries>>()
 
 let contextId: string | undefined
 let runs = 0
@@ -86,8 +91,16 @@ async function runOnce<E extends EventShape, C>(
   const how: DriveOptions = { mode: 'batch', owner: newOwner() }
   if (isDefinition(projector) || isTidemarkStore(store)) {
     const { target, backend } = await attach(projector, store as TidemarkStore<E>, options)
+    const settings = settle(options, 'batch')
+    const { clock } = settings
     try {
-      return await driveTarget(target, backend, options, how)
+      const waits = getOrMake(waiting, storeInternals(store as TidemarkStore<E>), () => new Map<string, Retries>())
+      const retries = waits.get(target.key) ?? new Retries(settings)
+      waits.delete(target.key)
+      const result = await driveTarget(target, backend, options, { ...how, retries })
+      if (result.reason !== 'retrying') return result
+      waits.set(target.key, retries)
+      return { ...result, nextTry: Math.ceil(clock.now() + retries.pauseAt(clock.monotonic())) }
     } finally {
       target.close()
     }

@@ -103,7 +103,7 @@ export default [
   {
     id: 'M22',
     file: 'src/projection/run-state.ts',
-    find: `      if (position < this.run.position) this.retries.forget()
+    find: `      this.retries.begin(position)
 `,
     replace: '',
     tests: ['test/unit/projection/machine.test.ts'],
@@ -204,10 +204,8 @@ export default [
   {
     id: 'M34',
     file: 'src/projection/page-work.ts',
-    find: `    if (this.#at.cursor > this.#at.run.position) {
-`,
-    replace: `    if (this.#at.cursor > Infinity) {
-`,
+    find: 'return cursor > run.position ?',
+    replace: 'return cursor > Infinity + run.position ?',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'what came before a failing event is not stored before its policy is asked',
   },

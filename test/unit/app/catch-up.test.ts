@@ -223,3 +223,82 @@ test('N125: what stopped catchUp in one context is known in the others, which ca
   await clock.runUntil(page.close())
   await clock.runUntil(app.close())
 })
+
+/** An app in a service worker whose model wants three more tries of an event, after pauses of 100, 200 and 400 ms. */
+async function failing() {
+  const clock = virtualClock()
+  const calls: number[] = []
+  const model = defineProjection(events, {
+    name: 'model',
+    tables: { rows: table<{ id: string }>({ key: 'id' }) },
+    on: {
+      Added({ id, data }, { rows }) {
+        if (data !== null) {
+          calls.push(clock.monotonic())
+          throw new TypeError(data)
+        }
+        rows.put({ id })
+      },
+    },
+    onFailure: ({ retryCount }) => (retryCount < 3 ? 'retry' : 'park'),
+  })
+  const other = defineProjection(events, {
+    name: 'other',
+    tables: { rows: table<{ id: string }>({ key: 'id' }) },
+    on: { Added: ({ id }, { rows }) => rows.put({ id }) },
+  })
+  const name = `waiting-${Math.random()}`
+  const app = tidemark({ name, events, models: { model, other }, clock, run: false, open: openEventStore as never })
+  await clock.runUntil(app.append('s', [events.Added(null), events.Added('bad'), events.Added(null)]))
+  const catchUp = (maxTime: number) => clock.runUntil(app.catchUp({ budget: { maxTime } }))
+  /** Pauses have a jitter of a tenth. */
+  const gaps = () => calls.slice(1).map((at, index) => Math.round((at - (calls[index] as number)) / 100) * 100)
+  return { clock, app, calls, gaps, catchUp }
+}
+
+test('N116: an event whose pause is longer than what is left of the budget waits for a later call, and no call before that tries it', async () => {
+  const { clock, app, calls, gaps, catchUp } = await failing()
+  const waits = { complete: false, models: { model: { position: 1, reason: 'retrying' }, other: { position: 3 } } }
+  for (const tried of [1, 2, 3]) {
+    const first = await catchUp(20)
+    expect(first).toMatchObject(waits)
+    const { nextTry } = first.models.model
+    const pause = (nextTry as number) - clock.now()
+    for (let call = 0; call < 3; call += 1) {
+      expect((await catchUp(20)).models.model).toMatchObject({ ...waits.models.model, nextTry })
+      await clock.advance(10)
+    }
+    expect(calls).toHaveLength(tried)
+    await clock.advance(pause - 30)
+  }
+  const last = await catchUp(20)
+  expect(last).toMatchObject({ complete: true, models: { model: { position: 3, parked: 1, reason: 'caught-up' } } })
+  expect(last.models.model).not.toHaveProperty('nextTry')
+  expect(gaps()).toEqual([100, 200, 400])
+  await clock.runUntil(app.close())
+})
+
+test('N116: a call waits for the end of a pause that is within its budget, whatever part of it the others had', async () => {
+  for (const times of [[Infinity], [800], [50, 150, 600]]) {
+    const { clock, app, gaps, catchUp } = await failing()
+    const results = []
+    for (const maxTime of times) results.push(await catchUp(maxTime))
+    expect(results.map(({ complete }) => complete)).toEqual(times.map((_, at) => at === times.length - 1))
+    expect(results.at(-1)).toMatchObject({ models: { model: { position: 3, parked: 1 } } })
+    expect(gaps()).toEqual([100, 200, 400])
+    await clock.runUntil(app.close())
+  }
+})
+
+test('N116: a rebuild that was asked for meanwhile does not wait, and has all tries', async () => {
+  const { clock, app, calls, gaps, catchUp } = await failing()
+  await catchUp(20)
+  const rebuilt = app.model.rebuild()
+  await clock.advance(10)
+  expect(await catchUp(20)).toMatchObject({ complete: false, models: { model: { reason: 'retrying' } } })
+  expect(calls).toHaveLength(2)
+  expect(await catchUp(Infinity)).toMatchObject({ complete: true })
+  expect(gaps().slice(1)).toEqual([100, 200, 400])
+  await clock.runUntil(rebuilt)
+  await clock.runUntil(app.close())
+})

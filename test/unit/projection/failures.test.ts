@@ -73,24 +73,39 @@ describe('retries of an event', () => {
 
   test('each event has all of its own, with growing pauses, and a rebuild begins with all of them', () => {
     const it = retries()
-    expect([it.next(3, boom, 0.5), it.next(3, boom, 1), it.next(3, boom, 0.5), it.of(3)]).toEqual([
+    const at = (random: number, from = 2) => ({ random, now: 100, from })
+    expect([it.next(3, boom, at(0.5)), it.next(3, boom, at(1)), it.next(3, boom, at(0.5)), it.of(3)]).toEqual([
       10,
       30,
       undefined,
       2,
     ])
-    expect([it.of(4), it.next(4, boom, 0), it.of(4)]).toEqual([0, 5, 1])
-    it.forget()
-    expect(it.of(4)).toBe(0)
+    expect([it.of(4), it.next(4, boom, at(0, 3)), it.of(4)]).toEqual([0, 5, 1])
+    it.begin(3)
+    expect([it.of(4), it.left(4, 101), it.left(4, 105), it.left(3, 101)]).toEqual([1, 4, 0, 0])
+    it.begin(2)
+    expect([it.of(4), it.left(4, 101), it.pauseAt(101)]).toEqual([0, 0, 0])
+  })
+
+  test('no pause is left of an event that is not tried again, nor once it was waited for', () => {
+    const it = retries()
+    const moment = { random: 0.5, now: 100, from: 2 }
+    it.next(3, boom, moment)
+    it.waited()
+    expect(it.left(3, 101)).toBe(0)
+    it.next(3, boom, moment)
+    it.next(3, boom, moment)
+    expect(it.left(3, 101)).toBe(0)
   })
 
   test('an event that ended two runs is not tried again', () => {
-    expect(retries().next(3, new PoisonEventError(3, 2), 0.5)).toBeUndefined()
+    expect(retries().next(3, new PoisonEventError(3, 2), { random: 0.5, now: 0, from: 2 })).toBeUndefined()
   })
 
   test('a verdict is what the policy says; a retry where none is left, and anything else, is fatal', () => {
     const it = retries()
-    const verdict = (strategy: string) => verdictOn(strategy as never, it, 3, boom, () => 0.5)
+    const verdict = (strategy: string) =>
+      verdictOn(strategy as never, it, 3, boom, () => ({ random: 0.5, now: 0, from: 2 }))
     expect(['skip', 'park', 'park-stream', 'fatal', 'nonsense'].map(verdict)).toEqual([
       'skip',
       'park',
