@@ -68,7 +68,7 @@ export const budgets = [
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(39.6),
+    budget: kib(40.5),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -100,7 +100,7 @@ export const budgets = [
     title: 'openSyncedStore and startSync',
     entry: 'tidemark/sync',
     names: 'openSyncedStore, startSync',
-    budget: kib(63.2),
+    budget: kib(63.85),
     // Who adopts no local store does not pay for it.
     without: ['src/sync/adopt', 'src/sync/local-commits.ts', 'src/sync/indexeddb/adopted-database.ts'],
   },
@@ -151,7 +151,7 @@ export const budgets = [
   },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(34), without: commands },
   { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(37.4), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.35), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.4), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
   { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(6.5), without: commands },
@@ -227,7 +227,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(36.1), aim: kib(12) }
+export const syncLayer = { budget: kib(37.05), aim: kib(12) }
 
 const fromSync = (names) => `export { ${names} } from 'tidemark/sync'`
 const fromCore = (names) => `export { ${names} } from 'tidemark'\n`
@@ -238,7 +238,7 @@ export const syncedUses = [
     title: 'tidemark, defineEvents, defineProjection',
     source: fromCore('defineEvents, defineProjection') + fromSync('tidemark'),
     local: fromCore('tidemark, defineEvents, defineProjection'),
-    budget: kib(99),
+    budget: kib(99.7),
   },
   {
     title: 'openSyncedStore, startSync, defineEvents, defineProjection, startProjection, openReadModel',
@@ -246,19 +246,19 @@ export const syncedUses = [
       fromCore('defineEvents, defineProjection, startProjection, openReadModel') +
       fromSync('openSyncedStore, startSync'),
     local: fromCore(core),
-    budget: kib(90.8),
+    budget: kib(91.65),
   },
   {
     title: 'openSyncedStore, syncOnce, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore, syncOnce'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(59.4),
+    budget: kib(60.3),
   },
   {
     title: 'openSyncedStore, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(48.65),
+    budget: kib(49.6),
   },
 ]
 

@@ -83,10 +83,9 @@ function asker(
     const seen = seenIn(state)
     states.set(seen.stamp, state)
     const read = readOf(tables, table, question, value)
-    // A row that is missing for the time being is not among its keys.
-    reads[place] = (state as ShownState).pending?.has(before?.query ?? question)
-      ? { table, keys: undefined, at: seen, pending: true }
-      : { ...read, at: seen }
+    const pending = (state as ShownState).pending?.has(before?.query ?? question)
+    // A row that a list lacks for the time being is not among its keys.
+    reads[place] = { ...read, keys: pending && read.selection ? undefined : read.keys, at: seen, pending }
     if (question.kind === 'count') return { value, state }
     return {
       value: Array.isArray(value) ? value.map((row) => kept(table, row)) : kept(table, value),

@@ -11,6 +11,7 @@ import {
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { begin, readBlockedStreams } from '../read-model/begin.js'
 import { changesOf, type Changes, type LazyChanges } from '../read-model/changes.js'
+import type { Asked } from '../read-model/dead-letters.js'
 import {
   faulted,
   faultOutcome,
@@ -200,10 +201,11 @@ async function replayLetter<E extends EventShape>(
 ): Promise<readonly [Moved, LazyChanges]> {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
-    const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })
+    const read: Asked[] = []
+    const work = new UnitOfWork(definition, rowSource(storage, from.shown), read)
     await applied(work.apply(event))
     try {
-      const moved = await storage.removeDeadLetter(event.position, { from, read: work.read, rows: work.pending })
+      const moved = await storage.removeDeadLetter(event.position, { from, read, rows: work.pending })
       return [moved, changesOf(definition.tables, work.pending)]
     } catch (error) {
       // The projection changed these rows in between.

@@ -26,16 +26,19 @@ import { isObject } from '../../platform/objects.js'
 export const readsBeforeWhole = 16
 
 /** Of a table that is remembered whole, up to this many rows are searched in memory: an index finds more as quickly. */
-const searchedInMemory = 1024
+export const searchedInMemory = 1024
 
 /** What is read together for later: more would keep the page waiting for longer than a frame or two, in bytes. */
 const readAtRest = 4_194_304
 
 /** The same where a handler waits for many rows: more would take too much memory, too. */
-const readAtOnce = 67_108_864
+export const readAtOnce = 67_108_864
 
 /** How many rows one request asks for: finding more takes longer than a page may be kept waiting. */
 const keysAtOnce = 1024
+
+/** Gets every question, with the answer of the storage. */
+export type Answered = Pick<Asked[], 'push'>
 
 export interface TableWorkOptions {
   /** The table has no rows. */
@@ -43,7 +46,7 @@ export interface TableWorkOptions {
   /** What warnings call the projection. */
   readonly owner?: string
   /** Every answer is added to it. Rows are then read one by one, and only those that are asked for. */
-  readonly read?: Asked[] | undefined
+  readonly read?: Answered | undefined
 }
 
 export class TableWork {
@@ -52,7 +55,7 @@ export class TableWork {
   readonly checked: (row: unknown) => unknown
   readonly #source: RowSource
   readonly definition: Selectable
-  readonly #read: Asked[] | undefined
+  readonly #read: Answered | undefined
   readonly #cache: RowCache
   /**
    * Rows that the events of the page at work touch, as they are now, whatever is committed meanwhile. No more than the

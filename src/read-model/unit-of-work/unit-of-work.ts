@@ -7,10 +7,9 @@ import type { Applying } from '../../projection/target.js'
 import { projectionKey, type Projection, type TableDefinition } from '../define.js'
 import type { MapKey } from '../keys.js'
 import type { Entry } from './rows.js'
-import type { Asked } from '../dead-letters.js'
 import type { RowChanges } from '../state.js'
 import type { RowSource } from '../storage.js'
-import { TableWork } from './table-work.js'
+import { TableWork, type Answered } from './table-work.js'
 import { EventWork, notAwaited } from './event-work.js'
 import { evolve, foldsOf, unknownKeys, type Fold } from './folds.js'
 import { tableWriters, type Invocation } from './table-writers.js'
@@ -31,14 +30,14 @@ export class UnitOfWork<E extends EventShape> {
   /** Made again by a reset, so that a handler which returns late changes only tables that are no longer used. */
   #tables: ReadonlyMap<string, TableWork> = new Map()
   readonly #reading = storageErrors()
-  /** Every answer of the storage, if the caller asked for that. */
-  readonly #read: Asked[] | undefined
+  readonly #read: Answered | undefined
   readonly #hasUnique: boolean
   #preparedMuch = false
   #wantsPreparing = false
 
-  constructor(definition: Projection<E>, source: RowSource, options: { readonly remembersReads?: boolean } = {}) {
-    if (options.remembersReads === true) this.#read = []
+  /** @param read see `TableWorkOptions` */
+  constructor(definition: Projection<E>, source: RowSource, read?: Answered) {
+    this.#read = read
     this.#definition = definition
     this.#source = source
     this.#folds = foldsOf(definition)
@@ -78,11 +77,6 @@ export class UnitOfWork<E extends EventShape> {
     let rows = 0
     for (const { pending } of this.#tables.values()) rows += pending.size
     return rows
-  }
-
-  /** What was read of the storage, if it was to be remembered. */
-  get read(): readonly Asked[] {
-    return this.#read ?? []
   }
 
   /** The pending rows are stored now. `caughtUp`: no event is left that rows were prepared for. */

@@ -5,12 +5,12 @@ import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import { Slices } from '../../platform/slices.js'
 import type { Applying } from '../../projection/target.js'
-import type { Projection, Tables } from '../../read-model/define.js'
-import { atKeyPath, mapKeyOf, type MapKey, type RowKey } from '../../read-model/keys.js'
-import { rowSource, type ReadModelStorage, type RowSource } from '../../read-model/storage.js'
+import type { Projection } from '../../read-model/define.js'
+import { rowSource, type ReadModelStorage } from '../../read-model/storage.js'
 import type { StateRow } from '../../read-model/state.js'
 import { UnitOfWork } from '../../read-model/unit-of-work/unit-of-work.js'
-import type { KnownRows, LaidRows } from './merged.js'
+import { FoldReads, type AskedAgain } from './fold-reads.js'
+import type { LaidRows } from './merged.js'
 
 /** An own event, ready to be applied. */
 export interface OwnApplied {
@@ -24,12 +24,22 @@ export interface OwnApplied {
 /** How long the handler of one event may take, ms. A run waits for it without end, but here a query waits. */
 const longest = 5_000
 
+/** Rows are asked for one by one: `FoldReads` remembers them, and reads others with them. */
+const onlyAsked = { push: () => 0 }
+
 /** A unit of work for own events, over the stored rows of one state. Its rows are kept in memory and stored nowhere. */
 export class OverlayWork {
   readonly #work: UnitOfWork<never>
   readonly #clock: Clock
-  readonly #source: Recorder
-  readonly #isNow: () => Promise<boolean>
+  readonly #isNow: (state: StateRow) => Promise<boolean>
+  /** What it read of the stored rows. */
+  readonly reads: FoldReads
+  /** Of these rows. */
+  #state: StateRow
+  /** How many of the events are of the log. */
+  #ofLog = 0
+  /** A handler was given up, which may go well another time. */
+  #isUnsure = false
   /** How many of its reads are known to be of the state that it began with. */
   #checkedReads = 0
   /** How many handlers returned a promise, and how to give up the one that is waited for. */
@@ -38,20 +48,26 @@ export class OverlayWork {
   /** By the name of the commit: why views do not show an event of it. */
   readonly unshown = new Map<string, unknown>()
 
-  /** @param isNow whether the rows are still in this state */
+  /**
+   * @param isNow whether the rows are still in a state
+   * @param again what is known of the rows in this state
+   */
   constructor(
     definition: Projection,
     storage: ReadModelStorage,
     state: StateRow,
     clock: Clock,
-    isNow: () => Promise<boolean>,
+    isNow: (state: StateRow) => Promise<boolean>,
+    again?: AskedAgain,
   ) {
     this.#clock = clock
     this.#isNow = isNow
+    this.#state = state
     const isEmpty = state.position === 0
-    this.#source = new Recorder(definition.tables, rowSource(storage, state.shown), isEmpty)
-    this.#work = new UnitOfWork(definition as unknown as Projection<never>, this.#source)
-    this.#work.reset(this.#source, isEmpty)
+    this.reads = new FoldReads(definition.tables, rowSource(storage, state.shown), isEmpty, again)
+    const { source } = this.reads
+    this.#work = new UnitOfWork(definition as unknown as Projection<never>, source, onlyAsked)
+    this.#work.reset(source, isEmpty)
   }
 
   /** The rows that were changed so far. The map changes with the next event. */
@@ -59,24 +75,37 @@ export class OverlayWork {
     return this.#work.pending as LaidRows
   }
 
-  /** The stored rows that were read. */
-  get known(): KnownRows {
-    return this.#source.known
+  /**
+   * Whether its rows are those that it would make of rows in another state, if that answers what it read with the same.
+   *
+   * @param ofLog how many of its events are of the log now
+   */
+  isOf({ shown, log }: StateRow, ofLog: number): boolean {
+    const of = this.#state
+    // Of no rows at all nothing was read.
+    return of.position > 0 && of.shown === shown && of.log === log && ofLog === this.#ofLog && !this.#isUnsure
+  }
+
+  /** All that it read is what it would read in this state. */
+  moveTo(state: StateRow): void {
+    this.#state = state
   }
 
   /**
    * Applies events, in slices of time. One that fails is left out, and nothing else.
    *
-   * @returns false once it has read rows of a later state
+   * @returns false if it has read rows of a later state
    * @throws what the storage throws
    */
   async apply(pages: AsyncIterable<readonly OwnApplied[]>): Promise<boolean> {
     const slices = new Slices(() => this.#clock.monotonic())
     const stopWatching = this.#watch()
+    let isWhole = true
     try {
       for await (const page of pages) {
         await this.#work.prepare(page.flatMap(({ event, error }) => (error === undefined ? [event as never] : [])))
-        if (!(await this.#isWhole())) return false
+        // It goes on all the same: what it reads is read together the next time.
+        isWhole &&= await this.#isWhole()
         for (const [at, one] of page.entries()) {
           const waiting = this.#applyOne(one)
           if (waiting !== undefined) await waiting
@@ -86,13 +115,13 @@ export class OverlayWork {
     } finally {
       stopWatching()
     }
-    return this.#isWhole()
+    return isWhole && this.#isWhole()
   }
 
-  /** Whether all rows so far are of the first state. Asked soon after rows were read, since later changes do not matter. */
+  /** Whether all rows so far are of one state. Asked soon after rows were read, since later changes do not matter. */
   async #isWhole(): Promise<boolean> {
-    const { reads } = this.#source
-    if (reads !== this.#checkedReads && !(await this.#isNow())) return false
+    const { reads } = this.reads
+    if (reads !== this.#checkedReads && !(await this.#isNow(this.#state))) return false
     this.#checkedReads = reads
     return true
   }
@@ -112,6 +141,7 @@ export class OverlayWork {
   }
 
   #applyOne(one: OwnApplied): Promise<void> | undefined {
+    if (one.commit === undefined) this.#ofLog += 1
     try {
       if (one.error !== undefined) throw one.error
       const applying = this.#work.apply(one.event as never)
@@ -128,8 +158,10 @@ export class OverlayWork {
       try {
         await new Promise<void>((resolve, reject) => {
           const { type } = one.event
-          this.#giveUp = () =>
+          this.#giveUp = () => {
+            this.#isUnsure = true
             reject(new InvalidArgumentError(say`The handler of '${type}'`, say`did not settle within ${longest} ms.`))
+          }
           applying.done.then(resolve, reject)
         })
       } catch (error) {
@@ -144,68 +176,5 @@ export class OverlayWork {
   #failed({ commit }: OwnApplied, error: unknown): void {
     if (this.#work.isStorageFailure(error)) throw error
     if (commit !== undefined && !this.unshown.has(commit)) this.unshown.set(commit, error)
-  }
-}
-
-/** Stored rows of a table; `isWhole`: others are not there. */
-class KnownTable extends Map<MapKey, unknown> {
-  constructor(public isWhole: boolean) {
-    super()
-  }
-
-  override has(key: MapKey): boolean {
-    return this.isWhole || super.has(key)
-  }
-}
-
-/** The rows of the storage. Remembers those that were read. */
-class Recorder implements RowSource {
-  readonly #tables: Tables
-  readonly #rows: RowSource
-  readonly known: ReadonlyMap<string, KnownTable>
-  reads = 0
-
-  constructor(tables: Tables, rows: RowSource, isEmpty: boolean) {
-    this.#tables = tables
-    this.#rows = rows
-    this.known = new Map(Object.keys(tables).map((table) => [table, new KnownTable(isEmpty)]))
-  }
-
-  async rows(table: string, keys: readonly RowKey[]): Promise<readonly unknown[]> {
-    this.reads += 1
-    const rows = await this.#rows.rows(table, keys)
-    for (const [at, key] of keys.entries()) this.#of(table).set(mapKeyOf(key), rows[at])
-    return rows
-  }
-
-  async wholeTable(table: string, most: number): Promise<readonly unknown[] | undefined> {
-    this.reads += 1
-    const rows = await this.#rows.wholeTable(table, most)
-    if (rows !== undefined) {
-      this.#remember(table, rows)
-      this.#of(table).isWhole = true
-    }
-    return rows
-  }
-
-  lastKey(table: string): Promise<RowKey | undefined> {
-    this.reads += 1
-    return this.#rows.lastKey(table)
-  }
-
-  async select(...[table, selection]: Parameters<RowSource['select']>): Promise<readonly unknown[]> {
-    this.reads += 1
-    const rows = await this.#rows.select(table, selection)
-    this.#remember(table, rows)
-    return rows
-  }
-
-  #of(table: string): KnownTable {
-    return this.known.get(table) as KnownTable
-  }
-
-  #remember(table: string, rows: readonly unknown[]): void {
-    const { key } = this.#tables[table] as Tables[string]
-    for (const row of rows) this.#of(table).set(mapKeyOf(atKeyPath(row, key) as RowKey), row)
   }
 }

@@ -67,40 +67,82 @@ export async function confirmedEvents(
   return found
 }
 
+/** Of an event what its version and its position are found by. */
+type Named = Pick<RecordedEvent, 'id' | 'stream'>
+
+/** Properties of an event that are looked up when they are asked for. */
+interface Provisional {
+  readonly version: PropertyDescriptor
+  readonly position: PropertyDescriptor
+}
+
 interface KnownVersions {
   readonly identity: string | undefined
   readonly cursor: number
   readonly versions: ReadonlyMap<string, number>
 }
 
-/** The versions of pending events: read only once a handler has asked for one, since most look at none. */
+/**
+ * The versions and positions of pending events, which are provisional. Versions are read only once a handler has asked for
+ * one, since most look at none.
+ */
 export class Versions {
   readonly #parts: OwnReadingParts
   #at: VersionsAt | undefined
   /** Of streams with pending events: their versions in the log, where it ends at a cursor. */
   #known: KnownVersions = { identity: undefined, cursor: 0, versions: new Map() }
   #nth: ReadonlyMap<string, number> | undefined
+  #positions: ReadonlyMap<string, number> | undefined
+  /** What handlers were told since {@link forget}, by the event and by what they asked for. */
+  #told: Map<string, () => boolean> | undefined
   #isAsked = false
   /** Those of all that is pending now are known. */
   #isRead = false
   /** A version was asked for that is not known. */
   isLacking = false
   /** The same for all events, so that they are of one shape. */
-  readonly getter: PropertyDescriptor
+  readonly getters: Provisional
 
   constructor(parts: OwnReadingParts) {
-    const of = (event: RecordedEvent) => this.#of(event)
     this.#parts = parts
-    this.getter = {
-      get(this: RecordedEvent) {
-        return of(this)
+    this.getters = {
+      version: this.#getter('v', (event) => this.#of(event)),
+      position: this.#getter('p', (event) => this.#positionOf(event)),
+    }
+  }
+
+  #getter(name: string, of: (event: Named) => number): PropertyDescriptor {
+    const told = (event: Named): number => {
+      const value = of(event)
+      const { id, stream } = event
+      this.#told?.set(name + id, () => of({ id, stream }) === value)
+      return value
+    }
+    return {
+      get(this: Named) {
+        return told(this)
       },
       enumerable: true,
       configurable: true,
     }
   }
 
-  #of({ stream, id }: RecordedEvent): number {
+  /** From now on it is remembered what handlers are told. */
+  forget(): void {
+    this.#told = new Map()
+  }
+
+  /** Whether they would be told the same now. */
+  get areStill(): boolean {
+    return [...(this.#told?.values() ?? [])].every((isStill) => isStill())
+  }
+
+  #positionOf({ id }: Named): number {
+    this.#positions ??= new Map(this.#at?.pending.map(({ text, position }) => [text.id, position]))
+    return this.#positions.get(id) ?? 0
+  }
+
+  #of({ stream, id }: Named): number {
     const confirmed = this.#known.versions.get(stream)
     this.#isAsked = true
     // A handler may have kept an event of a stream that has none now.
@@ -112,7 +154,7 @@ export class Versions {
   /** These are pending now: reads what was asked for again, of no more streams than have pending events. */
   async at(now: VersionsAt): Promise<void> {
     this.#at = now
-    this.#nth = undefined
+    this.#nth = this.#positions = undefined
     this.isLacking = this.#isRead = false
     if (!this.#isAsked) return
     const { identity, cursor } = now.copy.state
@@ -151,14 +193,14 @@ export class Versions {
 export async function* pendingEvents(
   { decoding }: OwnReadingParts,
   places: readonly PendingPlace[],
-  { getter }: Versions,
+  { getters }: Versions,
 ): AsyncGenerator<readonly OwnApplied[], void, undefined> {
   const { catalogue, codec } = decoding
   for (let from = 0; from < places.length; from += together) {
     const part = places.slice(from, from + together)
     const isPlain = ({ text: { schema, data } }: PendingPlace) => schema === 1 && !data.startsWith(encodedBegins)
     if (codec === undefined && catalogue.identity && part.every(isPlain)) {
-      yield part.map((place) => ({ event: own(plainOf(place), getter), commit: place.commit }))
+      yield part.map((place) => ({ event: own(plainOf(place), getters), commit: place.commit }))
       continue
     }
     const found = part.map(({ text, position }) => storedOf(text, 0, position))
@@ -166,24 +208,24 @@ export async function* pendingEvents(
     const broken = new Map(page.unreadable?.map((error) => [error.position, error]))
     yield page.events.map((decoded, at) => {
       const error = broken.get(decoded.position)
-      const event = own({ ...decoded, pending: true }, getter)
+      const event = own({ ...decoded, pending: true }, getters)
       return { event, commit: (part[at] as PendingPlace).commit, ...(error !== undefined && { error }) }
     })
   }
 }
 
-const own = (event: object, getter: PropertyDescriptor): RecordedEvent =>
-  Object.defineProperty(event, 'version', getter) as RecordedEvent
+/** One after the other, which is twice as fast as both in one call. */
+const own = (event: object, { version, position }: Provisional): RecordedEvent =>
+  Object.defineProperty(Object.defineProperty(event, 'version', version), 'position', position) as RecordedEvent
 
 /** An event that needs no decoding: the usual case. */
-function plainOf({ text, position }: PendingPlace): object {
+function plainOf({ text }: PendingPlace): object {
   const { type, stream, id, time, data, meta } = text
   return {
     type,
     data: JSON.parse(data) as unknown,
     ...(meta !== undefined && { meta: JSON.parse(meta) as unknown }),
     stream,
-    position,
     id,
     time,
     pending: true,

@@ -19,6 +19,7 @@ import { readBlockedStreams } from '../../read-model/begin.js'
 import type { Changes } from '../../read-model/changes.js'
 import { unknownCommit, type CommittedHint } from '../../read-model/committed-hint.js'
 import { projectionKey, type Projection } from '../../read-model/define.js'
+import type { RowKey } from '../../read-model/keys.js'
 import { isDrawn, seenIn, type Seen } from '../../read-model/stamps.js'
 import { stampOf, type StateRow } from '../../read-model/state.js'
 import type { Answers, TableQuery } from '../../read-model/storage.js'
@@ -26,6 +27,7 @@ import type { ShownState } from '../../reading/laid-over.js'
 import type { ModelLookout } from '../../running/shared-storage.js'
 import type { OutboxCopy, OutboxSource } from '../outbox-copy.js'
 import { changedRows, type ChangedRows } from './changed-rows.js'
+import type { AskedAgain, FoldReads } from './fold-reads.js'
 import { askOver, type KnownRows, type LaidRows } from './merged.js'
 import { OverlayChanges } from './overlay-changes.js'
 import { OverlayWork } from './overlay-work.js'
@@ -67,6 +69,12 @@ interface Laid {
 
 type Made = Pick<Laid, 'state' | 'isGuess' | 'plan' | 'confirmed' | 'ids'>
 
+/** What was read in one transaction. */
+interface Look extends Answers {
+  /** What the last fold read, read again. */
+  readonly again?: AskedAgain | undefined
+}
+
 /** Of an event what is remembered: its handler may change the rest. */
 type Confirmed = Pick<RecordedEvent, 'id' | 'position' | 'stream'>
 
@@ -92,6 +100,8 @@ export class RowsOverlay {
   readonly #name = randomId()
   #moments = 0
   #laid: Laid | undefined
+  /** What the last fold read, also one that came to no end. */
+  #reads: FoldReads | undefined
   #changes: OverlayChanges | undefined
   /** The moment that live queries were notified of last. */
   #notified: Seen | undefined
@@ -156,8 +166,9 @@ export class RowsOverlay {
     for (let tries = 1; tries <= mostTries; tries += 1) {
       const { rows, known } = this.#laid ?? { rows: nothing, known: nothing }
       const asking = askOver(this.#definition.tables, asked, rows, known)
-      const { values, state } = await this.#ask(asking.questions)
-      if (!(await this.#layOver(state))) continue
+      // Where rows moved, what own events read of them is of the same moment as what is asked.
+      const { values, state, again } = await this.#look(asking.questions, tries > 1)
+      if (!(await this.#layOver(state, again))) continue
       const laid = this.#laid as Laid
       const merged = asking.finish(values, laid.rows, laid.known)
       if (merged !== undefined)
@@ -174,9 +185,16 @@ export class RowsOverlay {
     return answers && { values: answers.values, state: this.#shownState(answers.state) }
   }
 
-  async #ask(questions: readonly TableQuery[]): Promise<Answers> {
-    if (questions.length > 0) return this.#plain.queries(questions)
-    return { values: [], state: await this.#plain.state() }
+  /** @param isMore with what the last fold read, which costs nothing where it read nothing */
+  async #look(asked: readonly TableQuery[] = [], isMore = true): Promise<Look> {
+    const known = this.#reads?.questions
+    const questions = isMore || known?.length === 0 ? known : undefined
+    const all = [...asked, ...(questions ?? [])]
+    const { values, state } =
+      all.length === 0
+        ? { values: [], state: await this.#plain.state() }
+        : await (asked.length === 0 ? this.#plain.storage : this.#plain).queries(all)
+    return { values, state, again: questions && { questions, values: values.slice(asked.length) } }
   }
 
   /** The state as readers get it: with the stamp of the moment. */
@@ -186,9 +204,9 @@ export class RowsOverlay {
   }
 
   /** Lays the own events of now over rows in this state. Resolves with false if the rows changed since. */
-  #layOver(state: StateRow): Promise<boolean> {
+  #layOver(state: StateRow, again?: AskedAgain): Promise<boolean> {
     return this.#inTurn(async () => {
-      const isDone = await this.#lay(state)
+      const isDone = await this.#lay({ state, again })
       if (isDone) this.#tell()
       return isDone
     })
@@ -202,7 +220,7 @@ export class RowsOverlay {
   }
 
   /** @param isKnown what this context knows of the outbox is enough: it is laid over because that changed, or the rows */
-  async #lay(state: StateRow, { isKnown = false, isGuess = false } = {}): Promise<boolean> {
+  async #lay({ state, again }: Omit<Look, 'values'>, { isKnown = false, isGuess = false } = {}): Promise<boolean> {
     const before = this.#laid
     const seen = seenIn(state)
     const isOld = before !== undefined && seen.stamp !== before.seen.stamp && seen.revision < before.seen.revision
@@ -221,12 +239,15 @@ export class RowsOverlay {
     const made = { state, isGuess, plan, confirmed, ids }
     if (ids.length === 0) return this.#made({ ...made, work: undefined })
     if (isGuess) return false
-    const isMore = last?.work !== undefined && last.ids.every((id, at) => id === ids[at])
-    if (isMore && last.ids.length === ids.length) {
-      this.#laid = { ...last, state, plan, confirmed }
+    const isMore = before?.work !== undefined && before.ids.every((id, at) => id === ids[at])
+    if (isSame && isMore && before.ids.length === ids.length) {
+      this.#laid = { ...before, state, plan, confirmed }
       return true
     }
-    const work = await this.#apply(made, isMore ? last : undefined)
+    // The rows moved: what the last fold read of them must be read again first.
+    const questions = this.#reads?.questions
+    if (!isSame && questions !== undefined && again?.questions !== questions) return false
+    const work = await this.#apply(made, isMore ? before : undefined, again)
     return work !== undefined && this.#made({ ...made, work })
   }
 
@@ -260,20 +281,43 @@ export class RowsOverlay {
   }
 
   /** Applies the events of a plan that come after the last ones. Returns nothing if the rows moved meanwhile. */
-  async #apply(made: Made, last: Laid | undefined): Promise<OverlayWork | undefined> {
+  async #apply(made: Made, last: Laid | undefined, again?: AskedAgain): Promise<OverlayWork | undefined> {
     const { state, plan, confirmed } = made
-    const { storage } = this.#plain
-    const work = last?.work ?? new OverlayWork(this.#definition, storage, state, this.#clock, () => this.#isNow(state))
     let isWhole = false
+    let work: OverlayWork
     try {
       await this.#versions.at(plan)
-      isWhole = await work.apply(this.#events(plan, confirmed, last?.ids.length ?? 0))
+      const followed = last && (await this.#followed(made, last, again))
+      work = followed ?? this.#begun(state, again)
+      isWhole = await work.apply(this.#events(plan, confirmed, followed === undefined ? 0 : (last as Laid).ids.length))
     } finally {
       // More cannot be applied to it.
       if (!isWhole) this.#spoil()
     }
-    if (isWhole && this.#versions.isLacking) return this.#apply(made, undefined)
+    if (isWhole && this.#versions.isLacking) return this.#apply(made, undefined, again)
     return isWhole ? work : undefined
+  }
+
+  #begun(state: StateRow, again: AskedAgain | undefined): OverlayWork {
+    const isNow = (then: StateRow) => this.#isNow(then)
+    const work = new OverlayWork(this.#definition, this.#plain.storage, state, this.#clock, isNow, again)
+    this.#versions.forget()
+    this.#reads = work.reads
+    return work
+  }
+
+  /** What made the last rows, if it would make the same ones of the rows as they are now. */
+  async #followed({ state, plan, confirmed }: Made, last: Laid, again?: AskedAgain): Promise<OverlayWork | undefined> {
+    const { work, seen } = last
+    if (work === undefined || seen.stamp === seenIn(state).stamp) return work
+    const isStill =
+      again !== undefined &&
+      work.isOf(state, confirmed.length) &&
+      last.plan.copy.state.identity === plan.copy.state.identity &&
+      this.#versions.areStill &&
+      (await work.reads.areStill(again, this.#clock))
+    if (isStill) work.moveTo(state)
+    return isStill ? work : undefined
   }
 
   /** Whether the stored rows are still in this state. */
@@ -297,12 +341,14 @@ export class RowsOverlay {
   /** Shows what was made. Returns false if the rows moved meanwhile. */
   async #made({ state, isGuess, plan, confirmed, ids, work }: Made & Pick<Laid, 'work'>): Promise<boolean> {
     const before = this.#laid
-    const known = work?.known ?? nothing
+    this.#reads = work?.reads
+    const known = work?.reads.known ?? nothing
     const rows: LaidRows =
       work === undefined ? nothing : new Map([...work.rows].map(([table, changed]) => [table, new Map(changed)]))
     const isEmpty = rows.size === 0 && (before === undefined || before.rows.size === 0)
     // Where nothing was notified yet, it does not matter what changed.
     const changed = isEmpty || this.#changes === undefined ? undefined : await this.#changedBy(state, rows, known)
+    // What is older than a hint must not be shown: live queries would be notified of that hint no more.
     if (changed === 'moved') {
       this.#spoil()
       return false
@@ -319,12 +365,15 @@ export class RowsOverlay {
 
   /** What readers see otherwise once these rows are laid over. `'moved'` if the stored rows changed meanwhile. */
   async #changedBy(state: StateRow, rows: LaidRows, known: KnownRows): Promise<ChangedRows | 'moved'> {
-    let isRead = false
-    const changed = await changedRows(this.#laid?.rows ?? nothing, rows, known, this.#clock, (table, keys) => {
-      isRead = true
-      return this.#plain.storage.rows(state.shown, table, keys)
-    })
-    return isRead && !(await this.#isNow(state)) ? 'moved' : changed
+    let isMoved = false
+    const read = async (table: string, keys: readonly RowKey[]) => {
+      const asked: TableQuery = { table, query: { kind: 'many', keys } }
+      const { values, state: now } = await this.#plain.storage.queries([asked], state.shown)
+      isMoved ||= seenIn(now).stamp !== seenIn(state).stamp
+      return values[0] as readonly unknown[]
+    }
+    const changed = await changedRows(this.#laid?.rows ?? nothing, rows, known, this.#clock, read)
+    return isMoved ? 'moved' : changed
   }
 
   /** Notifies live queries of the moment that is shown, once it is known what changed. */
@@ -417,10 +466,10 @@ export class RowsOverlay {
     if (laid !== undefined && laid.ids.length === 0 && laid.seen.stamp === from && isDrawn(to)) {
       const { stamp: _, ...rest } = { ...laid.state, position }
       const guess: StateRow = { ...rest, stamp: { id: to, revision, of: stampOf(rest, false) } }
-      await this.#lay(guess, { isKnown: true, isGuess: true })
+      await this.#lay({ state: guess }, { isKnown: true, isGuess: true })
     }
     for (let tries = 1; tries <= maxTries && this.#laid?.seen.stamp !== to; tries += 1)
-      if (await this.#lay(await this.#plain.state(), { isKnown: true })) break
+      if (await this.#lay(await this.#look(), { isKnown: true })) break
     // It was not true. Others like it are looked into once in a while.
     if (this.#laid?.seen.stamp === laid?.seen.stamp && laid !== undefined && changes?.taken === taken) {
       changes?.trust()
@@ -444,7 +493,7 @@ export class RowsOverlay {
         const { state, isGuess } = this.#laid
         // A guess is enough where nothing is laid over.
         const again = tries > 1
-        const now = again ? await this.#plain.state() : state
+        const now = again ? await this.#look() : { state }
         if (await this.#lay(now, { isKnown: true, isGuess: isGuess && !again })) break
       }
     }).catch(() => {})

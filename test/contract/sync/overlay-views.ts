@@ -12,8 +12,6 @@ import { verifyReadModel } from 'tidemark'
 import { describe, expect, test } from 'vitest'
 import { openReadModel } from '../../../src/sync/synced-read-model.js'
 import { nextTask } from '../../../src/platform/tasks.js'
-import { stampOf } from '../../../src/read-model/state.js'
-import { openStorage } from '../../../src/running/shared-storage.js'
 import { seededRandom } from '../../../src/testing/random.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { heldClock } from '../../support/held-clock.js'
@@ -226,29 +224,6 @@ export function overlayViews(backend: OverlayBackend): void {
       expect(await asked).toMatchObject([{ key: 'a', sum: 111 }])
       expect(folded).toBe(2)
       await view.close()
-      await tab.store.close()
-    })
-
-    test('N70: rows that are others each time they are read end a read with an error', async () => {
-      const { tab, view, clock } = await opened()
-      const { storage, lookout } = await openStorage(tab.store, model as never)
-      const plain = lookout(clock)
-      const { state } = plain
-      let revision = 0
-      Object.assign(plain, {
-        state: async () => {
-          const now = await state()
-          return { ...now, stamp: { id: `moved-${(revision += 1)}`, revision, of: stampOf(now, false) } }
-        },
-      })
-      await tab.pull([[added('a', 1)]], [])
-      await tab.run(model as never)
-      await tab.append([added('a', 10)])
-      await expect(view.sums.getAll()).rejects.toMatchObject({ code: 'storage-busy' })
-      Object.assign(plain, { state })
-      expect(await view.sums.getAll()).toMatchObject([{ sum: 11 }])
-      await view.close()
-      storage.close()
       await tab.store.close()
     })
 

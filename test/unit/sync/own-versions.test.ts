@@ -45,7 +45,13 @@ function logged() {
       nth: () => new Map(streams.map((stream) => [stream, 1])),
     })
   const of = (stream: string): number =>
-    (Object.defineProperty({ stream, id: stream }, 'version', versions.getter) as unknown as Logged).version
+    (
+      Object.defineProperty(
+        { stream, id: stream },
+        'version',
+        versions.getters.version as PropertyDescriptor,
+      ) as unknown as Logged
+    ).version
   return { versions, asked, append, at, of, fail: (times: number) => (failures = times) }
 }
 
