@@ -3,6 +3,7 @@
  */
 import type { ExpectedVersion } from '../errors.js'
 import type { CompiledFilter } from './filter.js'
+import type { CommitOrigin } from './record/record.js'
 import type { EventText, StoredEvent } from './record/record-text.js'
 
 /** Events of the log by their ids, as they are stored. */
@@ -24,6 +25,8 @@ export interface PreparedAppend {
   readonly imported?: {
     /** Indexes in `events` at which a commit begins. */
     readonly starts: ReadonlySet<number>
+    /** By these: who made the commit in the log that it comes from, where that log is of a server. Only such a log keeps it. */
+    readonly origins?: ReadonlyMap<number, CommitOrigin>
     /**
      * The append without the events that the log already holds; the append itself if the log holds all of them, which
      * makes it a duplicate.

@@ -46,6 +46,9 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
   readonly position: number
   /** Position of the first event of the same commit: they are imported together or not at all. */
   readonly commit: number
+  /** Who appended its commit, and when the log stored it, ms since 1970: of the first event of a commit of a server's log. */
+  readonly author?: string
+  readonly recorded?: number
   /** It is the last one of its commit. Not said at the end of a part that ends before the log does. */
   readonly end?: true
 }
@@ -53,7 +56,8 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
 /**
  * The log as newline-delimited JSON: a header, then one line per event, in order. Each chunk is one whole line, with
  * its line feed. Events are as they are stored: not upcast, and with a codec still encoded, so that its keys must be
- * kept elsewhere. Checkpoints and read models are not part of it. `importEvents` reads it.
+ * kept elsewhere. From a store of `tidemark/postgres` it also says who appended each commit, and when. Checkpoints and
+ * read models are not part of it. `importEvents` reads it.
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options positions in the log, and a `signal` that ends it with its reason Parts of a log (`{ upTo: 100 }`,
@@ -141,7 +145,7 @@ async function* lines<E extends EventShape>(
           signal?.throwIfAborted()
         }
         const { position, ...rest } = event
-        held = { position, commit, ...rest }
+        held = { position, commit, ...rest, ...(begins && record.origin) }
         next = position + 1
       }
     }

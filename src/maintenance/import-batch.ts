@@ -22,6 +22,7 @@ export class ImportBatch {
   #lines: ImportedLine[] = []
   /** Indexes at which a commit begins. */
   #starts = new Set<number>()
+  #origin: ImportedLine['origin']
   #places = new Map<string, number>()
   #characters = 0
   /** The commit that the last line belongs to. */
@@ -48,14 +49,17 @@ export class ImportBatch {
   }
 
   add(line: ImportedLine): void {
-    if (this.begins(line)) this.#starts.add(this.#lines.length)
+    if (this.begins(line)) {
+      this.#starts.add(this.#lines.length)
+      this.#origin = line.origin
+    }
     this.#commit = line.commit
     this.lines += 1
     const { event } = line
     const before = this.#places.get(event.id)
     if (before === undefined) {
       this.#places.set(event.id, this.#lines.length)
-      this.#lines.push(line)
+      this.#lines.push({ ...line, origin: this.#origin })
       this.#characters += weightOf(event)
     } else if (!sameEvent((this.#lines[before] as ImportedLine).event, event)) {
       throw new InvalidImportError(
@@ -83,7 +87,11 @@ export class ImportBatch {
       expected: new Map<string, ExpectedVersion>(lines.map(({ event }) => [event.stream, 'any'])),
       condition: undefined,
       pathOf: (index) => `lines[${(lines[index] as ImportedLine).number}]`,
-      imported: { starts, without: (known, versionOf) => without(known, versionOf) },
+      imported: {
+        starts,
+        origins: new Map([...starts].flatMap((at) => (lines[at]?.origin ? [[at, lines[at].origin]] : []))),
+        without: (known, versionOf) => without(known, versionOf),
+      },
     })
     const all = append(this.#lines, this.#starts)
     const without = (known: KnownEvents, versionOf: (stream: string) => number): PreparedAppend => {

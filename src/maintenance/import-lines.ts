@@ -5,6 +5,7 @@ import { say } from '../messages.js'
 import { eventType, isEventId, streamName } from '../events/names.js'
 import { exportFormat, type ExportHeader } from './export.js'
 import type { EventDraft } from '../log/encode.js'
+import type { CommitOrigin } from '../log/record/record.js'
 import type { EventText } from '../log/record/record-text.js'
 import { isObject } from '../platform/objects.js'
 
@@ -14,6 +15,8 @@ export interface ImportedLine {
   readonly at: number
   readonly version: number
   readonly commit: number
+  /** Of its commit: said by the first line of it. */
+  readonly origin: CommitOrigin | undefined
   /** Whether its commit is known to end with it. */
   readonly ends: boolean
   /** Of the source. */
@@ -68,7 +71,7 @@ export function eventOf(
   if (value.tidemark === 'export')
     throw new InvalidImportError(number, say`is the header of another export. Import one after the other.`)
   return checked(number, () => {
-    const { position, commit, type, data, meta, stream, version, id, time, schema = 1, end } = value
+    const { position, commit, type, data, meta, stream, version, id, time, schema = 1, end, author, recorded } = value
     const at = wholeNumber(position, 'position', 1)
     const first = commit === undefined ? at : wholeNumber(commit, 'commit', 1)
     if (first > at) throw new InvalidImportError(number, say`has position ${at}, and a commit that begins at ${first}.`)
@@ -76,6 +79,8 @@ export function eventOf(
     if (!Number.isFinite(time))
       throw new InvalidImportError(number, say`has the time ${describe(time)}, which is not a time.`)
     if (data === undefined) throw new InvalidImportError(number, say`has no data.`)
+    if (author !== undefined && (typeof author !== 'string' || !Number.isSafeInteger(recorded)))
+      throw new InvalidImportError(number, say`has an author that is no text, or no time at which it was stored.`)
     const event = encode(
       {
         type: eventType(type),
@@ -94,6 +99,7 @@ export function eventOf(
       at,
       version: wholeNumber(version, 'version', 1),
       commit: first,
+      origin: author === undefined ? undefined : { author: author as string, recorded: recorded as number },
       ends: commit === undefined || end === true,
       number,
     }

@@ -38,7 +38,7 @@ export interface ImportResult extends ImportProgress {
 /**
  * Appends the events of an export, in their order, with their ids, times, `meta` and the schema versions they were
  * stored with. Neither schemas nor the codec are asked: they were when the events were recorded. Events of one commit
- * are stored together.
+ * are stored together. A store of `tidemark/postgres` keeps who appended them and when, if the export is of one.
  *
  * Events whose ids are in the log are skipped, so an import that was broken off, or a part that was imported before, is
  * simply imported again. In an empty log every event gets the position and version it had; in another one, the next

@@ -237,8 +237,10 @@ export class LogTables {
        ), moved as (
          update ${own}.logs l set head = $3, chain = $4 from free where l.id = free.id returning l.id
        ), added as (
-         insert into ${own}.commits (log, at, n, chain, author, events)
-         select moved.id, t.* from moved, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[]) as t
+         insert into ${own}.commits (log, at, n, chain, author, events, recorded)
+         select moved.id, t.at, t.n, t.chain, t.author, t.events, coalesce(to_timestamp(t.recorded / 1000), now())
+         from moved, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $21::float8[])
+           as t(at, n, chain, author, events, recorded)
        ), known as (
          insert into ${own}.ids (log, id, at) select moved.id, t.* from moved, unnest($10::uuid[], $11::bigint[]) as t
        ), ends as (
@@ -271,6 +273,7 @@ export class LogTables {
         kept.map(([, { id }]) => toSqlText(id)),
         kept.map(([, { verdict }]) => JSON.stringify(verdict)),
         before.writtenBy,
+        commits.map(({ recorded }) => recorded ?? null),
       ],
       'unknown',
     )

@@ -2,8 +2,7 @@
 import { idKey, anyHolds, endOf, type CommitRecord } from '../log/record/record.js'
 import type { StoredEvent } from '../log/record/record-text.js'
 import type { LogInspection } from '../maintenance/log-inspection.js'
-import { storedEvent, type StoredCommits } from './stored-commits.js'
-import type { LoggedCommit } from '../server/log-store.js'
+import { storedEvent, type DatedCommit, type StoredCommits } from './stored-commits.js'
 
 /** How many commits are read together. */
 const atOnce = 128
@@ -37,7 +36,7 @@ export function postgresInspection(
   }
 }
 
-function recordOf({ events }: Pick<LoggedCommit, 'events'>): CommitRecord {
+function recordOf({ events, author, recorded }: DatedCommit): CommitRecord {
   const stored = events.map(storedEvent)
   const at = (stored[0] as StoredEvent).position
   return {
@@ -47,5 +46,6 @@ function recordOf({ events }: Pick<LoggedCommit, 'events'>): CommitRecord {
     events: `[${stored.map(({ position: _, ...event }) => JSON.stringify(event)).join()}]`,
     heads: [...new Map(stored.map(({ stream, version }) => [stream, version]))],
     ids: [...new Set(stored.map(({ id }) => idKey(id)))],
+    origin: { author, recorded },
   }
 }

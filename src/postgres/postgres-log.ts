@@ -167,12 +167,16 @@ export class PostgresLog implements Log {
     const { events, expected, imported } = decision.store
     const versions = new Map([...expected.keys()].map((stream) => [stream, versionOf(stream)]))
     let { chain } = log
+    let index = 0
     for (const commit of commitsOf(events, imported?.starts, head, versions)) {
       chain = chainBehind(
         chain,
         commit.map(({ line }) => line),
       )
-      await log.add({ author: '', events: commit, chain } satisfies LoggedCommit)
+      // What moves here keeps who made it and when: N134.
+      const origin = imported?.origins?.get(index)
+      index += commit.length
+      await log.add({ author: '', ...origin, events: commit, chain } satisfies LoggedCommit)
     }
     return {
       position: head + events.length,

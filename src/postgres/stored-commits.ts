@@ -4,7 +4,7 @@ import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import { unpack } from './packed.js'
 import type { Sql } from './sql-connection.js'
 import type { SqlRow } from './sql-client.js'
-import { toSqlText } from './sql-text.js'
+import { fromSqlText, toSqlText } from './sql-text.js'
 
 /** Which events of a stream: those with versions between two. */
 export interface StreamSpan {
@@ -14,6 +14,9 @@ export interface StreamSpan {
   /** About how many. */
   readonly most: number
 }
+
+/** A commit without its chain. */
+export type DatedCommit = Pick<LoggedCommit, 'events' | 'author'> & { readonly recorded: number }
 
 /** Versions are stored as an `int`. */
 const lastVersion = 2 ** 31 - 1
@@ -91,15 +94,19 @@ export class StoredCommits {
   }
 
   /** Whole commits, from the one on that holds a position. */
-  async commits(position: number, most: number): Promise<readonly Pick<LoggedCommit, 'events'>[]> {
+  async commits(position: number, most: number): Promise<readonly DatedCommit[]> {
     const rows = await this.#sql.query(
-      `select at, events from ${this.#schema}.commits
+      `select at, events, author, (extract(epoch from recorded) * 1000)::float8 as recorded from ${this.#schema}.commits
         where log = $1 and at >= coalesce(
           (select at from ${this.#schema}.commits where log = $1 and at <= $2::bigint order by at desc limit 1), 1)
         order by at limit $3::bigint`,
       [this.#log, position, most],
     )
-    return rows.map((row) => ({ events: unpack(row['events'] as string, Number(row['at'])) }))
+    return rows.map((row) => ({
+      events: unpack(row['events'] as string, Number(row['at'])),
+      author: fromSqlText(row['author'] as string),
+      recorded: Math.round(Number(row['recorded'])),
+    }))
   }
 }
 

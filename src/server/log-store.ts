@@ -18,6 +18,11 @@ export type LastEvent = Pick<LoggedEvent, 'position' | 'id' | 'stream' | 'versio
 /** Events that were stored together. */
 export interface LoggedCommit {
   readonly author: string
+  /**
+   * When it was stored, ms since 1970: only of a commit that is added to a log it moves to, and for stores that keep it.
+   * @default when it is added
+   */
+  readonly recorded?: number
   /** In order, without holes. The position of the first one names the commit. */
   readonly events: readonly LoggedEvent[]
   /** The chain behind this commit. */

@@ -22,6 +22,14 @@ import {
   type StoredEvent,
 } from './record-text.js'
 
+/** What the log of a server knows of a commit in addition to its events. */
+export interface CommitOrigin {
+  /** Empty for the server itself. */
+  readonly author: string
+  /** When the log stored it, ms since 1970. */
+  readonly recorded: number
+}
+
 /** Some events of one commit, or of several after compaction. */
 export interface CommitRecord {
   /** Position of the first event: the key. */
@@ -41,6 +49,8 @@ export interface CommitRecord {
    * builds do not misread it.
    */
   readonly format?: number
+  /** Only of the log of a server: who appended its commit, and when. */
+  readonly origin?: CommitOrigin
   /** Never stored: why the browser does not give this record back, which then holds nothing. */
   readonly lost?: string
 }
