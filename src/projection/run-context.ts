@@ -32,6 +32,8 @@ export interface RunnerPorts<E extends EventShape> {
    * since, as far as it is known: a follower need not look itself then. @default nothing looks
    */
   readonly resting?: (() => ProjectionState | undefined) | undefined
+  /** Heads that such a look found, where the projection was behind them. */
+  readonly onBehind?: ((listener: (head: number) => void) => () => void) | undefined
   /** Of this page. */
   readonly lifecycle?: PageLifecycle | undefined
 }

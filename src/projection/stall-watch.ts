@@ -36,7 +36,7 @@ interface Seen {
  * last. Until another context says that something was appended, one look each `span` is enough.
  */
 export async function stalled<E extends EventShape>(
-  { target, ports: { reader, resting, onHint }, settings: { clock } }: RunContext<E>,
+  { target, ports: { reader, resting, onHint, onBehind }, settings: { clock } }: RunContext<E>,
   span: number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -48,7 +48,7 @@ export async function stalled<E extends EventShape>(
     if (seen?.isBehind === false && hinted > seen.state.position) nap?.abort()
   }
   const abort = () => nap?.abort()
-  const unsubscribe = onHint === undefined ? reader.subscribe?.(heard) : onHint(heard)
+  const undo = [onHint === undefined ? reader.subscribe?.(heard) : onHint(heard), onBehind?.(heard)]
   signal.addEventListener('abort', abort)
   const look = async (): Promise<Seen | undefined> => {
     const state = await target.state().catch(() => undefined)
@@ -82,7 +82,7 @@ export async function stalled<E extends EventShape>(
     // Far more time than the timer's.
     late = clock.monotonic() - slept > 4 * pause ? late + 1 : 0
   }
-  unsubscribe?.()
+  for (const each of undo) each?.()
   signal.removeEventListener('abort', abort)
 }
 

@@ -121,11 +121,16 @@ function started<E extends EventShape, C>(
     isContinuous: mode === 'continuous',
     drive: ({ target, backend }) =>
       runs
-        ? driveTarget(target, { ...backend, onWanted: wanted.add, resting: watch.resting }, own, {
-            mode,
-            owner,
-            report,
-          })
+        ? driveTarget(
+            target,
+            { ...backend, onWanted: wanted.add, resting: watch.resting, onBehind: watch.onBehind },
+            own,
+            {
+              mode,
+              owner,
+              report,
+            },
+          )
         : followed(() => report({ type: 'waiting', projection: projector.name, time: timeTold(clock) }), stopping),
     faulted(error) {
       const full: ProjectionReport = { type: 'faulted', error, projection: projector.name, time: timeTold(clock) }

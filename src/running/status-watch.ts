@@ -31,6 +31,7 @@ export class StatusWatch<E extends EventShape> {
   #isLooking = false
   /** What the last look found, if nothing was to be done then, and when. */
   #rest: { readonly state: ProjectionState; readonly at: number } | undefined
+  #behind: ((head: number) => void) | undefined
   /** An event was parked since the last look. */
   #parked = false
   /** The fault of the run here was found in the stored state at this position, so that its absence means something. */
@@ -65,6 +66,14 @@ export class StatusWatch<E extends EventShape> {
   /** See `RunnerPorts`. The looks are five seconds apart; where they do not come, nothing is known. */
   readonly resting = (): ProjectionState | undefined =>
     this.#rest !== undefined && this.#clock.monotonic() - this.#rest.at < restKnown ? this.#rest.state : undefined
+
+  /** See `RunnerPorts`. */
+  readonly onBehind = (listener: (head: number) => void): (() => void) => {
+    this.#behind = listener
+    return () => {
+      this.#behind = undefined
+    }
+  }
 
   /** A run of this context stopped with a fault. */
   faulted(): void {
@@ -135,7 +144,8 @@ export class StatusWatch<E extends EventShape> {
       const [state, end] = await Promise.all([looked ?? target.state(), isKnown ? head : this.#store.head()])
       const isRun = !status.mayLackRunner(state, end) || (await this.#isHeld(target.key))
       status.stored(state, end, this.#progressReports !== before, isRun)
-      if (state.position >= end && state.rebuild === undefined) this.#rest = { state, at: this.#clock.monotonic() }
+      if (state.position < end) this.#behind?.(end)
+      else if (state.rebuild === undefined) this.#rest = { state, at: this.#clock.monotonic() }
       if (status.getSnapshot().phase === 'faulted') this.#compareFault(state)
     } catch (error) {
       // Closing, or a failure of the storage that the run itself reports once it runs.
