@@ -58,17 +58,17 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(57.9),
+    budget: kib(58),
     aim: kib(36),
     without: [...commands, ...memory],
   },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(72.1) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(72.35) },
   {
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(39.6),
+    budget: kib(40.5),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -100,7 +100,7 @@ export const budgets = [
     title: 'openSyncedStore and startSync',
     entry: 'tidemark/sync',
     names: 'openSyncedStore, startSync',
-    budget: kib(63.2),
+    budget: kib(63.85),
     // Who adopts no local store does not pay for it.
     without: ['src/sync/adopt', 'src/sync/local-commits.ts', 'src/sync/indexeddb/adopted-database.ts'],
   },
@@ -149,13 +149,13 @@ export const budgets = [
     budget: kib(0.3),
     without: [...projection, 'src/log/'],
   },
-  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(33.6), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(37.2), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.35), without: commands },
+  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(34), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(37.4), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.4), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
   { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(6.5), without: commands },
-  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(26.1), without: commands },
+  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(26.15), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
@@ -198,7 +198,7 @@ export const budgets = [
     budget: kib(6.85),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(60.9), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(61), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -227,7 +227,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(36.1), aim: kib(12) }
+export const syncLayer = { budget: kib(37.05), aim: kib(12) }
 
 const fromSync = (names) => `export { ${names} } from 'tidemark/sync'`
 const fromCore = (names) => `export { ${names} } from 'tidemark'\n`
@@ -238,7 +238,7 @@ export const syncedUses = [
     title: 'tidemark, defineEvents, defineProjection',
     source: fromCore('defineEvents, defineProjection') + fromSync('tidemark'),
     local: fromCore('tidemark, defineEvents, defineProjection'),
-    budget: kib(99),
+    budget: kib(99.7),
   },
   {
     title: 'openSyncedStore, startSync, defineEvents, defineProjection, startProjection, openReadModel',
@@ -246,19 +246,19 @@ export const syncedUses = [
       fromCore('defineEvents, defineProjection, startProjection, openReadModel') +
       fromSync('openSyncedStore, startSync'),
     local: fromCore(core),
-    budget: kib(90.8),
+    budget: kib(91.65),
   },
   {
     title: 'openSyncedStore, syncOnce, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore, syncOnce'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(59.4),
+    budget: kib(60.3),
   },
   {
     title: 'openSyncedStore, defineEvents',
     source: fromCore('defineEvents') + fromSync('openSyncedStore'),
     local: fromCore('openEventStore, defineEvents'),
-    budget: kib(48.65),
+    budget: kib(49.6),
   },
 ]
 
