@@ -145,13 +145,12 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const outcome = await this.#storage.append(row, from, durability)
     if (outcome === 'moved') return outcome
     const copy = this.#copy
-    const stamp = { turn: from.turn, largestN: row.n }
     if (copy?.state.turn === from.turn && row.n === largestNOf(copy) + 1) {
       this.#index?.add(row)
       this.#copy = { ...copy, outbox: [...copy.outbox, row] }
-      // Another context appended before it. It is stored, whether it can be read at the moment or not.
-    } else if (copy === undefined || isNewer(stamp, stampOf(copy))) await this.fresh().catch(() => {})
-    this.#news.post(stamp)
+      // Otherwise the copy was read since then, and has it.
+    }
+    this.#news.post({ turn: from.turn, largestN: row.n })
     await this.#tell(true)
     return outcome
   }

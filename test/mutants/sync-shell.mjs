@@ -34,14 +34,6 @@ export default [
     breaks: 'syncOnce does not count what was appended while it waited',
   },
   {
-    id: 'shell-counts-in-turns',
-    file: 'src/sync/outbox-keeper.ts',
-    find: 'if (copy === undefined || isNewer(stamp, stampOf(copy))) await',
-    replace: 'if (copy === undefined) await',
-    tests: counts,
-    breaks: 'an append that comes after one of another tab is not counted when it resolves',
-  },
-  {
     id: 'shell-follower-deaf',
     file: 'src/sync/sync-shell.ts',
     find: 'if (!equal(status, this.#status.getSnapshot())) this.#parts.storage.load().catch(() => {})',
