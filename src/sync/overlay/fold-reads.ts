@@ -1,7 +1,7 @@
 /**
- * What own events read of the stored rows while they are laid over these. Once the rows moved, the same questions are put
- * to the storage in one transaction: with the same answers what is laid over stays as it is, and with other answers the
- * events are applied again without further reads.
+ * What own events read of the stored rows while they are laid over these. Once the rows moved, the same reads are made
+ * again in one transaction: with the same results what is laid over stays as it is, and with other results the events are
+ * applied again without further reads.
  */
 import type { Clock } from '../../platform/clock.js'
 import { Slices } from '../../platform/slices.js'
@@ -29,7 +29,7 @@ const mostRemembered = 10_000
 /** How many rows are compared between two looks at the time. */
 const comparedTogether = 64
 
-/** Questions of a fold, and what they were answered in one transaction. */
+/** Questions of a fold, and what one transaction returned for them. */
 export interface AskedAgain {
   readonly questions: readonly TableQuery[]
   readonly values: readonly unknown[]
@@ -119,7 +119,7 @@ export class FoldReads {
     ])
   }
 
-  /** Whether all answers are what they were. If so, nothing but these is known from then on. */
+  /** Whether all results are what they were. If so, nothing but these is known from then on. */
   async areStill({ questions, values }: AskedAgain, clock: Clock): Promise<boolean> {
     if (questions !== this.questions) return false
     const slices = new Slices(() => clock.monotonic())

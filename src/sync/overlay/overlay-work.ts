@@ -76,7 +76,7 @@ export class OverlayWork {
   }
 
   /**
-   * Whether its rows are those that it would make of rows in another state, if that answers what it read with the same.
+   * Whether its rows are those that it would make of rows in another state, if what it read is the same there.
    *
    * @param ofLog how many of its events are of the log now
    */
@@ -104,7 +104,7 @@ export class OverlayWork {
     try {
       for await (const page of pages) {
         await this.#work.prepare(page.flatMap(({ event, error }) => (error === undefined ? [event as never] : [])))
-        // It goes on all the same: what it reads is read together the next time.
+        // It continues all the same: what it reads is read together the next time.
         isWhole &&= await this.#isWhole()
         for (const [at, one] of page.entries()) {
           const waiting = this.#applyOne(one)

@@ -93,7 +93,7 @@ export class Versions {
   #known: KnownVersions = { identity: undefined, cursor: 0, versions: new Map() }
   #nth: ReadonlyMap<string, number> | undefined
   #positions: ReadonlyMap<string, number> | undefined
-  /** What handlers were told since {@link forget}, by the event and by what they asked for. */
+  /** What handlers saw since {@link forget}, by the event and by what they asked for. */
   #told: Map<string, () => boolean> | undefined
   #isAsked = false
   /** Those of all that is pending now are known. */
@@ -127,12 +127,12 @@ export class Versions {
     }
   }
 
-  /** From now on it is remembered what handlers are told. */
+  /** From now on it is remembered what handlers see. */
   forget(): void {
     this.#told = new Map()
   }
 
-  /** Whether they would be told the same now. */
+  /** Whether they would see the same now. */
   get areStill(): boolean {
     return [...(this.#told?.values() ?? [])].every((isStill) => isStill())
   }
