@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { checkCommit, defineEvents } from 'tidemark'
 import { nodeListener, openFileLogStore } from 'tidemark/file'
 import { serverLog, syncHandler } from 'tidemark/server'
 
@@ -21,6 +22,9 @@ for (const household of new Set([...users.values()].map((user) => user.household
   households.set(household, { store, log: serverLog(store) })
 }
 
+// The events of the app, examples/shared/todo.ts. A device may push any other one: it would stop all devices.
+const events = defineEvents({ TodoAdded: {}, TodoRenamed: {}, TodoDone: {}, TodoReopened: {}, TodoDeleted: {} })
+
 const problem = (status, code, message) => Response.json({ code, message }, { status })
 
 const handler = syncHandler({
@@ -34,8 +38,10 @@ const handler = syncHandler({
     return { log: households.get(household).log, author: user.name }
   },
   // What every device must keep to, also one that somebody else wrote. A refusal is final: the device shows it to its user.
-  accept({ events }) {
-    for (const { type, data } of events)
+  async accept(commit) {
+    const unknown = await checkCommit(events, commit)
+    if (unknown) return unknown
+    for (const { type, data } of commit.events)
       if (/^Todo(Added|Renamed)$/.test(type) && !(typeof data?.title === 'string' && data.title.length <= 200))
         return { code: 'title-too-long', message: 'A title has at most 200 characters.' }
   },

@@ -1,6 +1,6 @@
 // A server of a synced app over PostgreSQL: a log per household, behind tokens, and a table that counts events. `npm start`
 import { createServer } from 'node:http'
-import { startProjection } from 'tidemark'
+import { checkCommit, defineEvents, startProjection } from 'tidemark'
 import { nodeListener } from 'tidemark/file'
 import { migratePostgres, openPostgresStore, sqlProjector, waitForPostgres } from 'tidemark/postgres'
 import { serverLog, syncHandler } from 'tidemark/server'
@@ -47,6 +47,9 @@ for (const name of new Set([...users.values()].map((user) => user.household))) {
   households.set(name, { store, log: serverLog(store.log), counting: startProjection(store, activity(store)) })
 }
 
+// The events of the app, examples/shared/todo.ts. A device may push any other one: it would stop all devices.
+const events = defineEvents({ TodoAdded: {}, TodoRenamed: {}, TodoDone: {}, TodoReopened: {}, TodoDeleted: {} })
+
 const problem = (status, code, message) => Response.json({ code, message }, { status })
 
 /** Who is it, and may they use this household? Addresses are /logs/<household> and /activity/<household>. */
@@ -64,8 +67,10 @@ const sync = syncHandler({
     return user instanceof Response ? user : { log: user.log, author: user.author }
   },
   // What every device must keep to, also one that somebody else wrote. A refusal is final: the device shows it to its user.
-  accept({ events }) {
-    for (const { type, data } of events)
+  async accept(commit) {
+    const unknown = await checkCommit(events, commit)
+    if (unknown) return unknown
+    for (const { type, data } of commit.events)
       if (/^Todo(Added|Renamed)$/.test(type) && !(typeof data?.title === 'string' && data.title.length <= 200))
         return { code: 'title-too-long', message: 'A title has at most 200 characters.' }
   },

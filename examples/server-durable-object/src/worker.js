@@ -1,4 +1,5 @@
 // Logs of a synced app in Durable Objects, one for each household. The Worker in front knows who asks; the object keeps the log.
+import { checkCommit, defineEvents } from 'tidemark'
 import { DurableObject } from 'cloudflare:workers'
 import { durableLog, isTicketed } from 'tidemark/durable-object'
 
@@ -12,6 +13,9 @@ const households = new Map([
 /** Who it is. A name is no secret: verify a session here. */
 const userOf = (request) => /^Bearer (\w+)$/.exec(request.headers.get('Authorization') ?? '')?.[1]
 
+// The events of the app, examples/shared/todo.ts. A device may push any other one: it would stop all devices.
+const events = defineEvents({ TodoAdded: {}, TodoRenamed: {}, TodoDone: {}, TodoReopened: {}, TodoDeleted: {} })
+
 const problem = (status, code, message) => Response.json({ code, message }, { status })
 
 export class Log extends DurableObject {
@@ -19,8 +23,10 @@ export class Log extends DurableObject {
     // What the Worker below found out. Nothing but it reaches this object.
     session: (request) => ({ author: request.headers.get('X-User') }),
     // What every device must keep to, also one that somebody else wrote. A refusal is final: the device shows it to its user.
-    accept({ events }) {
-      const titles = events.map(({ data }) => data?.title ?? '')
+    async accept(commit) {
+      const unknown = await checkCommit(events, commit)
+      if (unknown) return unknown
+      const titles = commit.events.map(({ data }) => data?.title ?? '')
       const isLoud = titles.some((title) => title !== title.toLowerCase() && title === title.toUpperCase())
       return isLoud ? { code: 'too-loud', message: 'This list takes no shouting.' } : undefined
     },
