@@ -32,8 +32,8 @@ export class OverlayChanges {
   /** The stamp of the stored rows up to which all changes are known. */
   #known: Seen
   #stored: Named<RowChange> = new Map()
-  /** A hint said that something changed, and not what. */
-  #isDoubted = false
+  /** A hint said that something changed, and not what: the revision up to which that is so. */
+  #doubtedTo: number | undefined
   #taken = 0
   /** Rows that were laid over, as they are now: of a row that is not laid over any more, what is stored. */
   #over: Named<StoredRow> = new Map()
@@ -49,8 +49,10 @@ export class OverlayChanges {
     if (isLate) return 'nothing'
     this.#taken += 1
     const changes = isDrawn(from) && isDrawn(to) && from === this.#known.stamp ? checkedChanges(posted) : 'unknown'
-    this.#isDoubted ||= changes === 'unknown'
-    if (changes === 'unknown') return changes
+    if (changes === 'unknown') {
+      this.#doubtedTo = Math.max(this.#doubtedTo ?? 0, revision)
+      return changes
+    }
     this.#known = { stamp: to, revision }
     for (const [table, rows] of changes)
       add(this.#stored, table, rows === 'unknown' ? rows : rows.map((row) => [row.key, row] as const))
@@ -64,7 +66,7 @@ export class OverlayChanges {
 
   /** The stored state was read, and nothing has changed: the last hint was false. */
   trust(): void {
-    this.#isDoubted = false
+    this.#doubtedTo = undefined
   }
 
   /** These rows of a table are laid over now and were not, or are not any more. */
@@ -91,13 +93,14 @@ export class OverlayChanges {
   all(shown: Seen, laid: LaidRows): KnownChanges | undefined {
     const [stored, over] = [this.#stored, this.#over]
     const isKnown = shown.stamp === this.#known.stamp
-    if (!isKnown && !this.#isDoubted) return undefined
+    if (!isKnown && this.#doubtedTo === undefined) return undefined
     this.#known = shown
     this.#stored = new Map()
     this.#over = new Map()
     const changes = new Map<string, TableChanges>()
     if (!isKnown) {
-      this.#isDoubted = false
+      // What is shown may be older than the hint: then the rows that it is about come later.
+      if (shown.revision >= (this.#doubtedTo ?? 0)) this.#doubtedTo = undefined
       for (const table of Object.keys(this.#tables)) changes.set(table, 'unknown')
       return changes
     }
