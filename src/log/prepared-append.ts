@@ -3,7 +3,7 @@
  */
 import type { ExpectedVersion } from '../errors.js'
 import type { CompiledFilter } from './filter.js'
-import type { CommitOrigin } from './record/record.js'
+import type { CommitOrigin } from './record/commit-origin.js'
 import type { EventText, StoredEvent } from './record/record-text.js'
 
 /** Events of the log by their ids, as they are stored. */

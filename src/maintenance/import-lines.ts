@@ -5,7 +5,7 @@ import { say } from '../messages.js'
 import { eventType, isEventId, streamName } from '../events/names.js'
 import { exportFormat, type ExportHeader } from './export.js'
 import type { EventDraft } from '../log/encode.js'
-import type { CommitOrigin } from '../log/record/record.js'
+import type { CommitOrigin } from '../log/record/commit-origin.js'
 import type { EventText } from '../log/record/record-text.js'
 import { isObject } from '../platform/objects.js'
 

@@ -532,8 +532,8 @@ export default [
   {
     id: 'rest-4',
     file: 'src/running/status-watch.ts',
-    find: 'if (state.position >= end && state.rebuild === undefined) this',
-    replace: 'if (state.rebuild === undefined) this',
+    find: 'if (state.position < end) this',
+    replace: 'if (state.position < 0) this',
     tests: ['test/unit/reading/transactions.test.ts', 'test/unit/running/status-watch.test.ts'],
     breaks: 'a projection that is behind is said to rest',
   },

@@ -12,6 +12,7 @@ import type { CatalogueCore } from '../../events/catalogue-core.js'
 import type { RecordedEvent } from '../../events/event.js'
 import { isUuidV7 } from '../../events/identifier.js'
 import type { EncodableAppend } from '../prepared-append.js'
+import type { CommitOrigin } from './commit-origin.js'
 import {
   columnsFormat,
   eventsOf,
@@ -21,14 +22,6 @@ import {
   type EventText,
   type StoredEvent,
 } from './record-text.js'
-
-/** What the log of a server knows of a commit in addition to its events. */
-export interface CommitOrigin {
-  /** Empty for the server itself. */
-  readonly author: string
-  /** When the log stored it, ms since 1970. */
-  readonly recorded: number
-}
 
 /** Some events of one commit, or of several after compaction. */
 export interface CommitRecord {
