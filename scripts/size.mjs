@@ -178,6 +178,20 @@ export const budgets = [
     without: [...projection, ...commands],
   },
   {
+    title: 'checkCommit',
+    entry: 'tidemark',
+    names: 'checkCommit',
+    budget: kib(0.95),
+    without: [...projection, ...commands],
+  },
+  {
+    title: 'checkEvent',
+    entry: 'tidemark',
+    names: 'checkEvent',
+    budget: kib(0.85),
+    without: [...projection, ...commands],
+  },
+  {
     title: 'compactEvents',
     entry: 'tidemark',
     names: 'compactEvents',

@@ -29,7 +29,9 @@ const tooLong = ({ data }: BoardEvent): Refusal | undefined =>
     : undefined
 
 /** Whether it is an event of the board, in the stream where it belongs. */
-function isOfBoard({ type, stream, data }: WireEvent): boolean {
+function isOfBoard({ type, stream, data, schema = 1 }: WireEvent): boolean {
+  // Devices cannot read a version that is not defined, and would all stop at it.
+  if (schema !== 1) return false
   const { flight, gate, minutes } = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>
   if (!departures.some((departure) => departure.flight === flight)) return false
   switch (type) {
