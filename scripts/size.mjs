@@ -252,7 +252,7 @@ export const syncedUses = [
     title: 'tidemark, defineEvents, defineProjection',
     source: fromCore('defineEvents, defineProjection') + fromSync('tidemark'),
     local: fromCore('tidemark, defineEvents, defineProjection'),
-    budget: kib(99.7),
+    budget: kib(100.2),
   },
   {
     title: 'openSyncedStore, startSync, defineEvents, defineProjection, startProjection, openReadModel',
@@ -260,7 +260,7 @@ export const syncedUses = [
       fromCore('defineEvents, defineProjection, startProjection, openReadModel') +
       fromSync('openSyncedStore, startSync'),
     local: fromCore(core),
-    budget: kib(91.65),
+    budget: kib(91.85),
   },
   {
     title: 'openSyncedStore, syncOnce, defineEvents',

@@ -25,10 +25,7 @@ export interface Known {
 }
 
 /** The verdict that the ids of a commit decide alone: it is in the log, was refused before, or has taken ids. */
-export function verdictByIds(
-  commit: CheckedCommit,
-  known: Known,
-): FinalVerdict | { readonly accepted: number } | undefined {
+function verdictByIds(commit: CheckedCommit, known: Known): FinalVerdict | { readonly accepted: number } | undefined {
   if (firstOf(commit.ids, known.events) === undefined) return firstOf(commit.ids, known.verdicts)
   const found = commit.ids.map((id) => known.events.get(id))
   if (commit.events.some((event, index) => isUnlike(event, found[index])))

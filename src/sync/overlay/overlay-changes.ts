@@ -32,7 +32,7 @@ export class OverlayChanges {
   /** The stamp of the stored rows up to which all changes are known. */
   #known: Seen
   #stored: Named<RowChange> = new Map()
-  /** A hint said that something changed, and not what: the revision up to which that is so. */
+  /** A hint said that something changed, and not what: the revision up to which that is true. */
   #doubtedTo: number | undefined
   #taken = 0
   /** Rows that were laid over, as they are now: of a row that is not laid over any more, what is stored. */
