@@ -1,5 +1,6 @@
-// The two books of rules, docs/rules.md and docs/hazards.md, read: `node scripts/rules.mjs N19 H31` prints rules with the test files that cover
-// them, without a number those that have no test. test/unit/rules.test.ts keeps books, citations and tests together with the same functions.
+// The two books of rules, docs/rules.md and docs/hazards.md, read: `node scripts/rules.mjs N19 H31` prints rules with the
+// test files that cover them, `node scripts/rules.mjs frozen` those with such a text, and without an argument it prints those
+// that have no test. test/unit/rules.test.ts keeps books, citations and tests together with the same functions.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import process from 'node:process'
@@ -120,13 +121,15 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { positionals } = readFlags(import.meta.url, {}, { allowPositionals: true })
   const books = readBooks()
   const files = coverage()
-  const asked = positionals.map((id) => id.toUpperCase())
+  const isNumber = (text) => /^[A-Z]\d+$/i.test(text)
+  const asked = positionals.filter(isNumber).map((id) => id.toUpperCase())
+  const words = positionals.filter((each) => !isNumber(each)).map((each) => each.toLowerCase())
+  const isAsked = ({ id, text }) => asked.includes(id) || words.some((each) => text.toLowerCase().includes(each))
   const unknown = asked.filter((id) => !books.some((rule) => rule.id === id))
   for (const id of unknown) console.error(`${id} is in neither docs/rules.md nor docs/hazards.md.`)
   if (unknown.length > 0) process.exitCode = 1
-  for (const { id, file, anchor, text } of books.filter(({ id }) =>
-    asked.length > 0 ? asked.includes(id) : !files.has(id),
-  )) {
+  for (const rule of books.filter((each) => (positionals.length > 0 ? isAsked(each) : !files.has(each.id)))) {
+    const { id, file, anchor, text } = rule
     console.log(`${id} (${file}#${anchor}): ${text}`)
     for (const test of files.get(id) ?? []) console.log(`  ${test}`)
   }

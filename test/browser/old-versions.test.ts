@@ -21,7 +21,7 @@ const versionsOf = async (name: string) =>
     .flatMap(({ name: each = '' }) => (each.includes(`${name}:sums@`) ? [each.slice(-6)] : []))
     .sort()
 
-test('H40: catchUp deletes former versions that no context uses, where nothing runs models for long', async () => {
+test('H40, N34: catchUp deletes former versions that no context uses, where nothing runs models for long', async () => {
   const name = `old-versions-${crypto.randomUUID()}`
   const app = (version: number) => tidemark({ name, events, models: { sums: sums(version) }, run: false })
   const former = app(1)
@@ -36,7 +36,7 @@ test('H40: catchUp deletes former versions that no context uses, where nothing r
   await now.close()
 })
 
-test('H40: a former version that was in use is deleted within a minute of its last use', async () => {
+test('H40, N34: a former version that was in use is deleted within a minute of its last use', async () => {
   const name = `old-versions-${crypto.randomUUID()}`
   const stored = () => versionsOf(name)
   const clock = virtualClock()

@@ -89,7 +89,7 @@ const query: fc.Arbitrary<Query | undefined> = fc.oneof(
 )
 const change = fc.record({ row, isGone: fc.boolean() })
 
-test('a change that does not touch what a query read leaves its result as it is', () => {
+test('N140: a change that does not touch what a query read leaves its result as it is', () => {
   let spared = 0
   fc.assert(
     fc.property(fc.array(row, { maxLength: 12 }), query, fc.array(change, { maxLength: 3 }), (rows, asked, changed) => {

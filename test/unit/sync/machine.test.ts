@@ -186,7 +186,7 @@ describe('a round', () => {
     expect(await script.names()).toEqual([])
   })
 
-  test('a commit with a conflict is decided again and sent in the same round', async () => {
+  test('N141: a commit with a conflict is decided again and sent in the same round', async () => {
     const script = new Script()
     script.verdict = ({ events }) => (events[0]?.id === 'a' ? { conflict: { position: 1 } } : {})
     script.decision = { kind: 'decided', row: row(1, '', { events: [text('a2', 'v0')] }) }
