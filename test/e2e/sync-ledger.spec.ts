@@ -45,15 +45,20 @@ test('a server that does not know ids again is noticed', onOneStorage, async ({ 
   test.setTimeout(240_000)
   const stage = await SyncStage.open(chromiumOn(engine), `${baseURL}/`, { sabotage: 'no-ids' })
   try {
-    // Every request arrives twice.
-    const plan = planOf(0, stage.engine)
-    const devices = plan.devices.map((device) => ({ ...device, faults: { twice: 1 } }))
-    const result = await playSyncRound(
-      stage,
-      { seed, devices, server: { away: 100, way: plan.server.way, database: { cuts: [] } } },
-      'no-ids',
-    )
-    expect(result.violations.map(({ rule }) => rule)).toContain('one place')
+    const noticed = new Set<string>()
+    // A repeat that expects what it changed itself is refused: in a round with only such ones nothing is doubled.
+    for (let round = 0; round < 4 && noticed.size === 0; round += 1) {
+      const plan = planOf(round, stage.engine)
+      // Every request arrives twice.
+      const devices = plan.devices.map((device) => ({ ...device, faults: { twice: 1 } }))
+      const { violations } = await playSyncRound(
+        stage,
+        { seed, devices, server: { away: 100, way: plan.server.way, database: { cuts: [] } } },
+        `no-ids-${round}`,
+      )
+      for (const { rule } of violations) noticed.add(rule)
+    }
+    expect([...noticed]).toContain('one place')
   } finally {
     await stage.close()
   }
