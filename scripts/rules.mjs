@@ -1,6 +1,6 @@
 // The two books of rules, docs/rules.md and docs/hazards.md, read: `node scripts/rules.mjs N19 H31` prints rules with the
-// test files that cover them, `node scripts/rules.mjs frozen` those with such a text, and without an argument it prints those
-// that have no test. test/unit/rules.test.ts keeps books, citations and tests together with the same functions.
+// test files that cover them, `node scripts/rules.mjs frozen` those with that word, and without an argument it prints
+// those that have no test. test/unit/rules.test.ts keeps books, citations and tests together with the same functions.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import process from 'node:process'

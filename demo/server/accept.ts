@@ -1,4 +1,4 @@
-/** What the server of the shared board lets into a log: no device can be trusted to keep the rules of the board by itself. */
+/** What the server of the shared board lets into a log: no device is trusted to keep the rules of the board by itself. */
 import type { Refusal, WireCommit, WireEvent } from 'tidemark/server'
 import {
   departures,
