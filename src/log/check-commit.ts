@@ -36,9 +36,10 @@ export interface EventProblem {
 }
 
 /**
- * Whether an event that this process has not made can be read by the app: its type and version are defined, its data can be
- * upcast, and then fits its schema, and no codec made it where there is none. Without definitions (`defineEvents<E>()`) the
- * version must be 1, and any data will do; so it is for types without a schema.
+ * Returns why the app cannot read an event that comes from outside, or `undefined` if it can. It can if the type and the
+ * version are defined, the data can be upcast and then fits its schema, and the data is encoded by a codec exactly if
+ * `codec` says so. Types without a schema take any data. Without definitions (`defineEvents<E>()`) every type is taken, and
+ * the version must be 1.
  *
  * A schema has to take what it returns: one that changes its own output, such as euros into cents, refuses what its
  * creators made. Check the data of such a type yourself.

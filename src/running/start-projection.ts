@@ -125,11 +125,7 @@ function started<E extends EventShape, C>(
             target,
             { ...backend, onWanted: wanted.add, resting: watch.resting, onBehind: watch.onBehind },
             own,
-            {
-              mode,
-              owner,
-              report,
-            },
+            { mode, owner, report },
           )
         : followed(() => report({ type: 'waiting', projection: projector.name, time: timeTold(clock) }), stopping),
     faulted(error) {
